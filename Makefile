@@ -1,0 +1,45 @@
+# Everything a newcomer or CI runs. Only python3 and make are needed beforehand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROJECT ?= data/sample
+PORT ?= 3000
+
+export MLFLOW_DISABLE_TELEMETRY := true
+export BENTOML_DO_NOT_TRACK := True
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench serve constraints clean
+
+help:  ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+demo: $(VENV)/installed  ## train on data/sample, score its open leads, print the best with reasons
+	$(BIN)/leadscore demo $(PROJECT)
+
+test: $(VENV)/installed  ## run every test
+	$(BIN)/pytest
+
+check: $(VENV)/installed  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed  ## speed, as ratios against peers in the same run (slow)
+	$(BIN)/python -m tests.bench
+
+serve: $(VENV)/installed  ## start the service with the champion of PROJECT on PORT
+	$(BIN)/leadscore serve $(PROJECT) --port $(PORT)
+
+constraints: $(VENV)/installed  ## pin what is installed now
+	{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable | grep -iv '^leadscore'; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean:  ## remove the environment and every cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

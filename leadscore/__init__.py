@@ -1,0 +1,1 @@
+"""Lead scoring you can trust: as-of features, calibrated probabilities, exact reasons."""

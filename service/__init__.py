@@ -1,0 +1,1 @@
+"""The real-time scoring service: BentoML runs the process, FastAPI answers."""

@@ -1,0 +1,1 @@
+"""Verbs that retrain, compare and ship models: one verb a file."""
