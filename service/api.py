@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
 
 from service import contract, pages, payload, problems
 from service.answers import Answers
@@ -27,6 +28,12 @@ class Api(FastAPI):
     """FastAPI with our OpenAPI document: the contract's models, an example that the model in use accepts."""
 
     model_in_use: ModelInUse
+
+    @property
+    def fixed_paths(self) -> frozenset[str]:
+        """Routes without parameters."""
+        paths = (route.path for route in self.routes if isinstance(route, Route))
+        return frozenset(path for path in paths if "{" not in path)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI 3.1 document."""

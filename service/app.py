@@ -12,9 +12,9 @@ from typing import Any
 
 import bentoml
 import prometheus_client
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from leadscore.errors import LeadScoreError
@@ -50,8 +50,7 @@ class GatedService(bentoml.Service):  # type: ignore[misc]  # BentoML is untyped
         app = super().to_asgi(is_main=is_main)
         layers = app.user_middleware
         app.user_middleware = [layer for layer in layers if layer.cls.__name__ != RAW_PATH_METRICS]
-        paths = {route.path for route in api.routes if isinstance(route, Route) and "{" not in route.path}
-        return Gate(app, limits, observer.request, paths)
+        return Gate(app, limits, observer.request, api.fixed_paths)
 
 
 class LeadDocuments(bentoml.IODescriptor):  # type: ignore[misc]
@@ -71,6 +70,12 @@ class LeadDocuments(bentoml.IODescriptor):  # type: ignore[misc]
         """Return the schema that clients see: a list of `contract.LeadDocument`."""
         document = contract.LeadDocument.model_json_schema(*args, **kwargs)
         return {"title": "LeadDocuments", "type": "array", "items": document, "root_input": True}
+
+
+class LeadScores(BaseModel):
+    """`contract.Scores`, in a shape that BentoML's clients decode: they keep the first of a union."""
+
+    scores: list[dict[str, Any]]
 
 
 @bentoml.service(
@@ -103,7 +108,7 @@ class LeadScore:
         return model.ready
 
     @bentoml.api(  # type: ignore[untyped-decorator]
-        input_spec=LeadDocuments, output_spec=contract.Scores
+        input_spec=LeadDocuments, output_spec=LeadScores
     )
     async def score(self, documents: LeadDocuments, /) -> Response:
         """Score a list of lead documents in order."""

@@ -94,9 +94,10 @@ class ModelInUse:
             DocumentError(f"expected an object, found {_json_name(document)}") for document in documents
         ]
         places = [place for place, document in enumerate(documents) if isinstance(document, Mapping)]
-        scored = current.scorer.score_documents([documents[place] for place in places], now=now)
-        for place, result in zip(places, scored, strict=True):
-            results[place] = result
+        if places:
+            scored = current.scorer.score_documents([documents[place] for place in places], now=now)
+            for place, result in zip(places, scored, strict=True):
+                results[place] = result
         self._observer.scores(results)
         return results
 
