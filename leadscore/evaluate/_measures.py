@@ -79,10 +79,8 @@ class Rows:
         won, lost = self.logit[positive], self.logit[negative]
         if won.min() >= lost.max() or lost.min() >= won.max():
             return None
-        design = np.column_stack([np.ones_like(self.logit), self.logit])
-        return fit_logistic(
-            design, self.label, weight, start=np.array([0.0, 1.0]) if start is None else start
-        )
+        terms = np.stack([np.ones_like(self.logit), self.logit])
+        return fit_logistic(terms, self.label, weight, start=np.array([0.0, 1.0]) if start is None else start)
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class Weighed:
         return not (self.n_wins > 0 and self.n_losses > 0)
 
     def mean(self, values: Array) -> float:
-        return float(self.weight @ values) / (self.n_wins + self.n_losses)
+        return float(np.sum(self.weight * values)) / (self.n_wins + self.n_losses)
 
 
 def _base_rate(w: Weighed) -> float:
@@ -119,7 +117,7 @@ def _auc(w: Weighed) -> float | None:
     if w.one_class:
         return None
     ranked_below = w.n_losses - np.cumsum(w.losses)
-    return float(w.wins @ (ranked_below + w.losses / 2)) / (w.n_wins * w.n_losses)
+    return float(np.sum(w.wins * (ranked_below + w.losses / 2))) / (w.n_wins * w.n_losses)
 
 
 def _average_precision(w: Weighed) -> float | None:
@@ -127,7 +125,7 @@ def _average_precision(w: Weighed) -> float | None:
         return None
     found, listed = np.cumsum(w.wins), np.cumsum(w.wins + w.losses)
     precision = np.divide(found, listed, out=np.zeros_like(found), where=listed > 0)
-    return float(w.wins @ precision) / w.n_wins
+    return float(np.sum(w.wins * precision)) / w.n_wins
 
 
 def _log_loss(w: Weighed) -> float:
@@ -146,7 +144,7 @@ def _calibration_slope(w: Weighed) -> float | None:
 def _calibration_intercept(w: Weighed) -> float | None:
     if w.one_class:
         return None
-    fitted = fit_logistic(np.ones((len(w.weight), 1)), w.rows.label, w.weight, offset=w.rows.logit)
+    fitted = fit_logistic(np.ones((1, len(w.weight))), w.rows.label, w.weight, offset=w.rows.logit)
     return None if fitted is None else float(fitted[0])
 
 

@@ -212,7 +212,7 @@ def by_group(
         rows = Rows.of(*(values[codes == code] for values in (label, probability, weights, ranks)))
         counts = {"group": name, "n": len(rows.label), "n_positive": int(rows.label.sum())}
         total = rows.weight.sum()
-        mean = float(rows.weight @ rows.probability / total) if total > 0 else None
+        mean = float(np.sum(rows.weight * rows.probability) / total) if total > 0 else None
         rates = measure(rows, rows.weight, ("base_rate", "auc", "log_loss", "brier", "lift_at_10pct"))
         measured.append(counts | {"base_rate": rates.pop("base_rate"), "mean_probability": mean} | rates)
     return measured

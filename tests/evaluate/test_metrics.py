@@ -17,6 +17,7 @@ ROWS = st.lists(
     min_size=2,
     max_size=40,
 ).filter(lambda rows: len({label for label, _, _ in rows}) == 2)
+CERTAIN = {0.0, 1.0}
 
 
 def columns(rows):
@@ -31,9 +32,11 @@ def market(seed, n, *, base=-1.5, spread=1.0):
     return (rng.random(n) < truth).astype(int), truth, rng
 
 
-def assert_same(first, second, *, without=()):
+def assert_same(first, second, probability, *, without=("n", "n_positive")):
     assert first.keys() == second.keys()
     for name in first.keys() - set(without):
+        if name.startswith("calibration") and CERTAIN & set(probability):
+            continue  # the likelihood of a shift of certainties is flat to the last bit
         if second[name] is None:
             assert first[name] is None, name
         else:
@@ -63,7 +66,7 @@ def test_a_weight_of_k_equals_k_copies_of_the_row(rows):
     assert_same(
         evaluate(label, probability, weight=weight),
         evaluate(np.repeat(label, copies), np.repeat(probability, copies)),
-        without=("n", "n_positive"),
+        probability,
     )
 
 
@@ -84,7 +87,7 @@ def test_a_row_of_no_weight_changes_only_the_counts(rows):
     with_ghosts = evaluate(
         np.append(label, [0, 1]), np.append(probability, [0.7, 0.05]), weight=np.append(weight, [0, 0])
     )
-    assert_same(evaluate(label, probability, weight=weight), with_ghosts, without=("n", "n_positive"))
+    assert_same(evaluate(label, probability, weight=weight), with_ghosts, probability)
     assert with_ghosts["n"] == len(rows) + 2
 
 
@@ -229,14 +232,14 @@ def clustered_market(seed, n_accounts=120, per_account=5):
 def test_clustered_intervals_cover_where_rowwise_ones_are_too_narrow():
     true_rate = expit(np.random.default_rng(0).normal(-1, 1, 10**6)).mean()
     covered = {"clustered": 0, "rowwise": 0}
-    for seed in range(150):
+    for seed in range(100):
         label, probability, account = clustered_market(seed)
         for kind, cluster in (("clustered", account), ("rowwise", np.arange(len(label)))):
             low, high = bootstrap(label, probability, cluster, seed=seed, n_resamples=60, level=0.8)[
                 "base_rate"
             ]
             covered[kind] += low <= true_rate <= high
-    assert 0.70 <= covered["clustered"] / 150 <= 0.88
+    assert 0.70 <= covered["clustered"] / 100 <= 0.88
     assert covered["rowwise"] < covered["clustered"]
 
 

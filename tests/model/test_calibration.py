@@ -94,8 +94,8 @@ def test_shape_is_kept():
 
 def test_beta_of_one_and_one_is_no_calibration_and_of_equal_shapes_is_platt():
     margin = margins(3, 100)
-    np.testing.assert_allclose(Beta(1.0, 1.0, 0.0).apply(margin), Identity().apply(margin), rtol=1e-13)
-    np.testing.assert_allclose(Beta(0.6, 0.6, 0.2).apply(margin), Platt(0.6, 0.2).apply(margin), rtol=1e-13)
+    np.testing.assert_allclose(Beta(1.0, 1.0, 0.0).apply(margin), Identity().apply(margin), rtol=1e-10)
+    np.testing.assert_allclose(Beta(0.6, 0.6, 0.2).apply(margin), Platt(0.6, 0.2).apply(margin), rtol=1e-10)
 
 
 @pytest.mark.parametrize(
