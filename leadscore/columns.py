@@ -1,0 +1,124 @@
+"""One column at a time: raw values → text, category codes, numbers, instants; and the same for one value.
+
+Text is trimmed, and empty text is null. A whole number that arrives as a float (``173688.0``) reads ``173688``, a
+boolean reads ``true`` or ``false``. What is not a finite number is null, and counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from leadscore import time
+
+
+def text_column(column: pa.ChunkedArray) -> pa.Array:
+    """Trimmed text, null where empty; Arrow string (n,)."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_floating(column.type):
+        column = _whole_numbers_without_point(column)
+    elif pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        column = pc.strftime(column.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%S")
+    trimmed = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    trimmed = trimmed.combine_chunks() if isinstance(trimmed, pa.ChunkedArray) else trimmed
+    return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+
+
+def _whole_numbers_without_point(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    whole = pc.and_kleene(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), 2.0**53))
+    as_whole = pc.if_else(whole, column, 0.0).cast(pa.int64()).cast(pa.string())
+    return pc.if_else(whole, as_whole, column.cast(pa.string()))
+
+
+def text_value(value: Any) -> str | None:
+    """Return one value as `text_column` reads it."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**53:
+        value = int(value)
+    return str(value).strip() or None
+
+
+def categories(column: pa.ChunkedArray, missing: Collection[str] = ()) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Codes int32 (n,), −1 where null or named in `missing`, and the sorted distinct values they index."""
+    return encode(text_column(column), missing)
+
+
+def encode(text: pa.Array, missing: Collection[str] = ()) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Codes and vocabulary of trimmed text, as `categories` returns them."""
+    coded = text.dictionary_encode()
+    values = coded.dictionary.to_pylist()
+    vocabulary = tuple(sorted(value for value in values if value not in missing))
+    rank = {value: code for code, value in enumerate(vocabulary)}
+    lookup = np.array([*(rank.get(value, -1) for value in values), -1], dtype=np.int32)
+    indices = coded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+    return lookup[indices], vocabulary
+
+
+def numbers(column: pa.ChunkedArray, missing: Collection[str] = ()) -> tuple[NDArray[np.float64], int]:
+    """float64 (n,), NaN where null, named in `missing` or unreadable, and how many were unreadable or infinite."""
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        values = column.cast(pa.float64()).to_numpy()
+        n_null = column.null_count + int(np.isnan(values).sum() if column.null_count == 0 else 0)
+    else:
+        text = text_column(column)
+        if missing:
+            text = pc.if_else(pc.is_in(text, value_set=pa.array(list(missing))), pa.scalar(None, pa.string()), text)
+        n_null = text.null_count
+        values = _parse_numbers(text)
+    values = np.array(values, dtype=np.float64)
+    values[~np.isfinite(values)] = np.nan
+    return values, int(np.isnan(values).sum()) - min(n_null, int(np.isnan(values).sum()))
+
+
+def _parse_numbers(text: pa.Array) -> NDArray[np.float64]:
+    try:
+        return np.asarray(text.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    except pa.ArrowInvalid:
+        return np.array([number_value(value) for value in text.to_pylist()], dtype=np.float64)
+
+
+def number_value(value: Any) -> float:
+    """Return one value as `numbers` reads it: a finite float, or NaN."""
+    if value is None or (isinstance(value, str) and "_" in value):
+        return math.nan
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def instants(column: pa.ChunkedArray, timezone: str, time_format: str | None) -> tuple[time.Instants, int]:
+    """UTC microseconds (n,), `NEVER` where null or unreadable, and how many local readings were ambiguous.
+
+    Raises ValueError where day-first and month-first dates can't be told apart.
+    """
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("us"))
+    if pa.types.is_timestamp(column.type):
+        unit = pa.timestamp("us", column.type.tz)
+        return time.parse_instants(pd.Series(column.cast(unit, safe=False).to_pandas()), timezone)
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        return time.parse_instants(pd.Series(column.cast(pa.float64()).to_numpy()), timezone)
+    return time.parse_instants(pd.Series(text_column(column).to_pandas()), timezone, time_format)
+
+
+def shape_of(text: str | None) -> str:
+    """Return what a value looks like without saying what it is: ``99/99/9999`` for a date, ``aaa9`` for a code."""
+    if text is None:
+        return "empty"
+    shape = "".join("9" if c.isdigit() else "a" if c.isalpha() else c for c in text[:24])
+    return f"'{shape}…'" if len(text) > 24 else f"'{shape}'"

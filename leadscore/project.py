@@ -1,0 +1,427 @@
+"""``leadscore.toml`` → `Project`; the only reader of that file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leadscore import time
+from leadscore.errors import ProjectError, nearest
+
+if TYPE_CHECKING:
+    from leadscore.tables import Data
+
+FILE = "leadscore.toml"
+RESERVED_TABLES = ("lead", "profile", "calendar", "owner", "account", "origin")
+"""First words of feature names that we compute beside events; no event table may take them."""
+
+DEFAULT_WINDOWS = ("1d", "7d", "30d", "90d", "all")
+DEFAULT_GRADES = {"A": 90.0, "B": 70.0, "C": 40.0}
+LIGHTGBM_PARAMETERS = frozenset(
+    """bagging_fraction bagging_freq boosting cat_l2 cat_smooth early_stopping_rounds extra_trees feature_fraction
+    feature_fraction_bynode lambda_l1 lambda_l2 learning_rate max_bin max_cat_threshold max_cat_to_onehot max_depth
+    max_delta_step min_data_in_bin min_data_in_leaf min_data_per_group min_gain_to_split min_sum_hessian_in_leaf
+    num_iterations num_leaves path_smooth""".split()
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a table's rows come from: a path or glob relative to the project, or a query and its database."""
+
+    path: str | None = None
+    sql: str | None = None
+    url: str | None = None
+
+    def __str__(self) -> str:
+        return self.path or "the SQL source"
+
+
+@dataclass(frozen=True)
+class LeadsSpec:
+    """``[leads]``: which columns name a lead and describe it."""
+
+    source: Source
+    id: str | None
+    created: str | None
+    account: str | None
+    origin: str | None
+    owner: str | None
+    known: str | None
+    categorical: tuple[str, ...]
+    numeric: tuple[str, ...]
+    missing: tuple[str, ...]
+    time_format: str | None
+
+
+@dataclass(frozen=True)
+class EventsSpec:
+    """``[events.NAME]``: one table of timed rows."""
+
+    name: str
+    source: Source
+    lead: str
+    time: str
+    known: str | None
+    id: str | None
+    categorical: tuple[str, ...]
+    numeric: tuple[str, ...]
+    time_format: str | None
+
+
+@dataclass(frozen=True)
+class OutcomeSpec:
+    """``[outcome]``: what winning means; without `time` the project is a labelled list."""
+
+    source: Source
+    lead: str | None
+    time: str | None
+    column: str | None
+    won: tuple[str, ...]
+    lost: tuple[str, ...]
+    known: str | None
+    time_format: str | None
+
+
+@dataclass(frozen=True)
+class CutoffRule:
+    """When leads are looked at: exactly one of a calendar grid, after each event, at given ages, or from a file."""
+
+    every: int | None = None
+    after_events: bool = False
+    at_age: tuple[int, ...] = ()
+    source: Source | None = None
+    max_per_lead: int | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """``[task]``: the question. Durations in microseconds, instants in UTC microseconds."""
+
+    horizon: int | None
+    horizon_text: str | None
+    cutoffs: CutoffRule
+    observed_from: int | None
+    observed_until: int | None
+    split: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checked ``leadscore.toml``; `raw` is the file's content, `folder` what its paths are relative to."""
+
+    name: str
+    timezone: str
+    leads: LeadsSpec
+    events: tuple[EventsSpec, ...]
+    outcome: OutcomeSpec
+    task: Task
+    windows: tuple[str, ...]
+    model: Mapping[str, Any]
+    grades: Mapping[str, float]
+    raw: Mapping[str, Any]
+    folder: Path
+
+    @property
+    def timed(self) -> bool:
+        """Whether outcomes have a time; without, the project is a labelled list and has no cutoffs."""
+        return self.outcome.time is not None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Project:
+        """Read the project in a folder (or the ``.toml`` file itself).
+
+        Raises
+        ------
+        ProjectError
+            If the file is missing, isn't TOML, has an unknown key, or contradicts itself.
+        """
+        path = Path(folder)
+        path = path if path.suffix == ".toml" else path / FILE
+        try:
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ProjectError(
+                f"{path} does not exist. Name a folder that holds a {FILE}, or write one: leadscore simulate DIR"
+            ) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise ProjectError(f"{path} can't be read as TOML: {error}") from None
+        return cls.from_dict(raw, folder=path.parent)
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], *, folder: str | Path = ".") -> Project:
+        """Check the content of a project file; raises ProjectError as `load` does."""
+        top = _Section(raw, "", "name timezone leads events outcome task features model grades")
+        timezone = top.text("timezone") or "UTC"
+        _checked(time.zone, timezone, "timezone")
+        leads = _leads(top.section("leads"))
+        events = tuple(_events(name, table) for name, table in top.sections("events"))
+        outcome = _outcome(top.section("outcome"), leads)
+        project = cls(
+            name=top.text("name") or _name_from_folder(folder),
+            timezone=timezone,
+            leads=leads,
+            events=events,
+            outcome=outcome,
+            task=_task(top.section("task", required=False), timezone, bool(events), outcome.time is not None),
+            windows=_windows(top.section("features", required=False)),
+            model=_model(top.section("model", required=False)),
+            grades=_grades(top.section("grades", required=False)),
+            raw=dict(raw),
+            folder=Path(folder),
+        )
+        _check_whole(project)
+        return project
+
+    def events_named(self, name: str) -> EventsSpec:
+        """Return the declaration of an event table; raises KeyError if there is none."""
+        return next(table for table in self.events if table.name == name)
+
+    def read(self) -> Data:
+        """Read and validate every table of the project; see `leadscore.tables.read`."""
+        from leadscore.tables import read
+
+        return read(self)
+
+
+class _Section:
+    """One TOML table that knows its own keys and says where it stands in every error."""
+
+    def __init__(self, raw: Any, where: str, keys: str) -> None:
+        self.where = where
+        if not isinstance(raw, Mapping):
+            raise ProjectError(f"{FILE}: {self.title} must be a table, not {raw!r}")
+        self.raw = raw
+        known = keys.split()
+        for key in raw:
+            if keys and key not in known:
+                raise ProjectError(
+                    f"{FILE}: unknown key '{key}' in {self.title}.{nearest(key, known)} Known keys: {', '.join(known)}"
+                )
+
+    @property
+    def title(self) -> str:
+        return f"[{self.where}]" if self.where else "the top level"
+
+    def fail(self, message: str) -> ProjectError:
+        return ProjectError(f"{FILE}: {self.title} {message}")
+
+    def text(self, key: str) -> str | None:
+        value = self.raw.get(key)
+        if value is not None and (not isinstance(value, str) or not value):
+            raise self.fail(f"{key} must be a non-empty string, not {value!r}")
+        return value
+
+    def required(self, key: str) -> str:
+        value = self.text(key)
+        if value is None:
+            raise self.fail(f'needs {key} = "…"')
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.raw.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.fail(f"{key} must be a list of strings, not {value!r}")
+        repeated = sorted({item for item in value if value.count(item) > 1})
+        if repeated:
+            raise self.fail(f"{key} names {repeated[0]!r} twice")
+        return tuple(value)
+
+    def every(self, keys: str, read: str = "text") -> dict[str, Any]:
+        """Several keys of one kind, as keyword arguments."""
+        return {key: getattr(self, read)(key) for key in keys.split()}
+
+    def whole(self, key: str) -> int | None:
+        value = self.raw.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise self.fail(f"{key} must be a whole number above 0, not {value!r}")
+        return value
+
+    def source(self) -> Source:
+        value = self.raw.get("source")
+        if isinstance(value, str) and value:
+            return Source(path=value)
+        if isinstance(value, Mapping):
+            query = _Section(value, f"{self.where}.source", "sql url")
+            url = query.required("url")
+            if not url.startswith("env:"):
+                raise query.fail('url must name an environment variable, as in url = "env:CRM_URL": no secret in files')
+            return Source(sql=query.required("sql"), url=url)
+        raise self.fail('needs source = "file.csv" (or a glob, or { sql = "select …", url = "env:NAME" })')
+
+    def section(self, key: str, *, required: bool = True) -> Any:
+        if key not in self.raw and required:
+            raise ProjectError(f"{FILE} has no [{key}] section, and needs one")
+        return self.raw.get(key, {})
+
+    def sections(self, key: str) -> Iterable[tuple[str, Any]]:
+        return _Section(self.raw.get(key, {}), key, "").raw.items()
+
+
+def _checked(parse: Any, value: Any, where: str) -> Any:
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise ProjectError(f"{FILE}: {where}: {error}") from None
+
+
+def _name_from_folder(folder: str | Path) -> str:
+    return Path(folder).resolve().name or "leadscore"
+
+
+def _leads(raw: Any) -> LeadsSpec:
+    keys = "source id created account origin owner known categorical numeric missing time_format"
+    section = _Section(raw, "leads", keys)
+    spec = LeadsSpec(
+        source=section.source(),
+        **section.every("id created account origin owner known time_format"),
+        **section.every("categorical numeric missing", "texts"),
+    )
+    _refuse_overlap(section, spec.categorical, spec.numeric)
+    if spec.known and not spec.id:
+        raise section.fail("declares known, so versions of a lead; that needs id as well")
+    return spec
+
+
+def _events(name: str, raw: Any) -> EventsSpec:
+    if name in RESERVED_TABLES:
+        raise ProjectError(
+            f"{FILE}: [events.{name}] takes a reserved name; rename it (reserved: {', '.join(RESERVED_TABLES)})"
+        )
+    section = _Section(raw, f"events.{name}", "source lead time known id categorical numeric time_format")
+    spec = EventsSpec(
+        name=name,
+        source=section.source(),
+        lead=section.required("lead"),
+        time=section.required("time"),
+        **section.every("known id time_format"),
+        **section.every("categorical numeric", "texts"),
+    )
+    _refuse_overlap(section, spec.categorical, spec.numeric)
+    return spec
+
+
+def _refuse_overlap(section: _Section, categorical: tuple[str, ...], numeric: tuple[str, ...]) -> None:
+    both = sorted(set(categorical) & set(numeric))
+    if both:
+        raise section.fail(f"lists {both[0]!r} as categorical and as numeric; choose one")
+
+
+def _outcome(raw: Any, leads: LeadsSpec) -> OutcomeSpec:
+    section = _Section(raw, "outcome", "source lead time column won lost known time_format")
+    spec = OutcomeSpec(
+        source=section.source(),
+        **section.every("lead time column known time_format"),
+        **section.every("won lost", "texts"),
+    )
+    if spec.column and not spec.won:
+        raise section.fail(f'reads column {spec.column!r} but does not say which values are wins; add won = ["…"]')
+    if spec.column is None and (spec.won or spec.lost):
+        raise section.fail("lists won or lost but no column to find them in; add column")
+    if spec.time is None and spec.column is None:
+        raise section.fail("needs time (when a lead was won), or column and won for a labelled list without times")
+    if set(spec.won) & set(spec.lost):
+        raise section.fail(f"counts {sorted(set(spec.won) & set(spec.lost))[0]!r} as won and as lost")
+    if spec.lead is None and spec.source != leads.source:
+        raise section.fail(
+            "needs lead = the column that holds the lead's id, because it reads another source than [leads]"
+        )
+    return spec
+
+
+def _task(raw: Any, timezone: str, has_events: bool, timed: bool) -> Task:
+    section = _Section(raw, "task", "horizon cutoffs observed_from observed_until split")
+    if not timed:
+        for key in ("horizon", "cutoffs", "observed_from", "observed_until"):
+            if key in section.raw:
+                raise section.fail(f"sets {key}, but [outcome] has no time; add [outcome] time, or remove {key}")
+    elif "split" in section.raw:
+        raise section.fail("sets split, which is for lists without times; here blocks follow time. Remove split")
+    split = section.text("split") or "random"
+    if split not in ("random", "ordered"):
+        raise section.fail(f"split must be 'random' or 'ordered', not {split!r}")
+    horizon = section.text("horizon")
+    if timed and horizon is None:
+        raise section.fail('needs horizon = "30d": within what time must a lead convert to count as a win?')
+    instants = {
+        key: None if section.raw.get(key) is None
+        else _checked(lambda value: time.parse_instant(value, timezone), section.text(key), f"[task] {key}")
+        for key in ("observed_from", "observed_until")
+    }  # fmt: skip
+    return Task(
+        horizon=_checked(time.parse_window, horizon, "[task] horizon") if horizon else None,
+        horizon_text=horizon,
+        cutoffs=_cutoffs(section.raw.get("cutoffs"), has_events),
+        split=split,
+        **instants,
+    )
+
+
+def _cutoffs(raw: Any, has_events: bool) -> CutoffRule:
+    if raw is None:
+        return CutoffRule(every=7 * time.DAY, max_per_lead=8) if has_events else CutoffRule(at_age=(0,))
+    section = _Section(raw, "task.cutoffs", "every after at_age source max_per_lead")
+    given = [key for key in ("every", "after", "at_age", "source") if key in section.raw]
+    if len(given) != 1:
+        raise section.fail(f"needs exactly one of every, after, at_age, source; found {', '.join(given) or 'none'}")
+    at_most = section.whole("max_per_lead")
+    if given == ["every"]:
+        step = _checked(time.parse_window, section.text("every"), "[task.cutoffs] every")
+        return CutoffRule(every=step, max_per_lead=at_most or 8)
+    if given == ["after"]:
+        if section.text("after") != "events":
+            raise section.fail(f'after must be "events", not {section.raw["after"]!r}')
+        if not has_events:
+            raise section.fail('says after = "events", but there is no [events.…] table')
+        return CutoffRule(after_events=True, max_per_lead=at_most or 8)
+    if given == ["at_age"]:
+        ages = [_checked(time.parse_duration, age, "[task.cutoffs] at_age") for age in section.texts("at_age")]
+        if not ages:
+            raise section.fail('at_age is empty; write at least at_age = ["0d"]')
+        return CutoffRule(at_age=tuple(sorted(ages)), max_per_lead=at_most)
+    return CutoffRule(source=section.source(), max_per_lead=at_most)
+
+
+def _windows(raw: Any) -> tuple[str, ...]:
+    section = _Section(raw, "features", "windows")
+    windows = section.texts("windows") if "windows" in section.raw else DEFAULT_WINDOWS
+    if not windows:
+        raise section.fail("windows is empty; leave it out for the default")
+    return tuple(sorted(windows, key=lambda text: int(_checked(time.parse_window, text, "[features] windows"))))
+
+
+def _model(raw: Any) -> dict[str, Any]:
+    section = _Section(raw, "model", " ".join(["seed", "trials", *sorted(LIGHTGBM_PARAMETERS)]))
+    for key, value in section.raw.items():
+        if key != "boosting" and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise section.fail(f"{key} must be a number, not {value!r}")
+    return dict(section.raw)
+
+
+def _grades(raw: Any) -> dict[str, float]:
+    section = _Section(raw, "grades", "A B C")
+    grades = {**DEFAULT_GRADES, **section.raw}
+    floors = list(grades.values())
+    numbers = all(isinstance(floor, int | float) and not isinstance(floor, bool) for floor in floors)
+    if not numbers or not 100 > floors[0] > floors[1] > floors[2] > 0:
+        raise section.fail(f"must be percentiles that fall from A to C between 100 and 0; found {grades}")
+    return grades
+
+
+def _check_whole(project: Project) -> None:
+    """What only the whole file can contradict."""
+    if not project.timed and project.events:
+        raise ProjectError(f"{FILE}: [events] need [outcome] time: without it nobody can say which events came before")
+    if project.timed and project.leads.id is None:
+        raise ProjectError(f"{FILE}: [leads] needs id = the column that names a lead")
+    if project.timed and project.outcome.lead is None and project.leads.id is None:
+        raise ProjectError(f"{FILE}: [outcome] needs lead = the column that holds the lead's id")
+    if project.timed and project.leads.created is None and project.task.cutoffs.source is None:
+        raise ProjectError(f"{FILE}: [leads] needs created = the column that says when a lead came in")
+    if not (project.leads.categorical or project.leads.numeric or project.events):
+        raise ProjectError(
+            f"{FILE}: nothing to learn from: list categorical or numeric columns, or add an [events.…] table"
+        )
