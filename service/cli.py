@@ -15,14 +15,10 @@ from leadscore.errors import LeadScoreError, MissingExtraError
 
 @click.command()
 @click.argument("project", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--port", default=3000, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one."
-)
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 answers the whole network.")
 @click.option("--model", default=None, metavar="URI_OR_DIR", help="Default: the champion of the project.")
-@click.option(
-    "--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer."
-)
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object once the service is ready.")
 def serve(project: Path, port: int, host: str, model: str | None, workers: int, as_json: bool) -> None:
     """Answer scores over HTTP with the champion of PROJECT, until Ctrl-C."""
@@ -32,9 +28,7 @@ def serve(project: Path, port: int, host: str, model: str | None, workers: int, 
         folder, version = _resolve(project, model)
         server = Server(folder, version, host=host, port=port, n_workers=workers)
     except ImportError as error:
-        raise click.ClickException(
-            str(MissingExtraError(f"Serving (it lacks {error.name})", "service"))
-        ) from error
+        raise click.ClickException(str(MissingExtraError(f"Serving (it lacks {error.name})", "service"))) from error
     except LeadScoreError as error:
         raise click.ClickException(str(error)) from error
     with server:

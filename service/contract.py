@@ -177,26 +177,21 @@ def example_document(project: Any) -> dict[str, Any]:
     if leads.id is not None:
         lead[leads.id] = "L42"
     if leads.created is not None:
-        lead[leads.created] = _instant(11 * 24, leads.time_format)
+        lead[leads.created] = _instant(11 * 24)
     lead |= _profile(leads.categorical, leads.numeric, taken=lead)
     events = {
-        table.name: [
-            {table.time: _instant(70, table.time_format)}
-            | _profile(table.categorical, table.numeric, taken={})
-        ]
+        table.name: [{table.time: _instant(70)} | _profile(table.categorical, table.numeric, taken={})]
         for table in project.events
     }
     document: dict[str, Any] = {"lead": lead, "events": events} if events else {"lead": lead}
-    return document | ({"as_of": _instant(0, None)} if project.timed else {})
+    return document | ({"as_of": _instant(0)} if project.timed else {})
 
 
-def _profile(
-    categorical: tuple[str, ...], numeric: tuple[str, ...], taken: Mapping[str, Any]
-) -> dict[str, Any]:
+def _profile(categorical: tuple[str, ...], numeric: tuple[str, ...], taken: Mapping[str, Any]) -> dict[str, Any]:
     columns: dict[str, Any] = dict.fromkeys(categorical) | dict.fromkeys(numeric, 1)
     return {name: value for name, value in columns.items() if name not in taken}
 
 
-def _instant(hours_before: int, time_format: str | None) -> str:
+def _instant(hours_before: int) -> str:
     instant = EXAMPLE_AS_OF - dt.timedelta(hours=hours_before)
-    return instant.strftime(time_format or "%Y-%m-%dT%H:%M:%SZ")
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -38,12 +38,8 @@ NOT_FOUND = Kind("not-found", 404, "Not found", "no such route")
 WRONG_METHOD = Kind("wrong-method", 405, "Wrong method", "the route exists, for the methods named in `Allow`")
 SLOW_BODY = Kind("slow-body", 408, "Body too slow", "the body did not arrive in time")
 TOO_LARGE = Kind("too-large", 413, "Body too large", "the body is larger than the stated limit")
-UNSUPPORTED = Kind(
-    "unsupported-media-type", 415, "Unsupported media type", "the body isn't plain application/json"
-)
-INVALID = Kind(
-    "invalid-document", 422, "Invalid document", "JSON of another shape or content; `errors` says where"
-)
+UNSUPPORTED = Kind("unsupported-media-type", 415, "Unsupported media type", "the body isn't plain application/json")
+INVALID = Kind("invalid-document", 422, "Invalid document", "JSON of another shape or content; `errors` says where")
 INTERNAL = Kind("internal-error", 500, "Internal error", "our fault; the log has a line with the request id")
 NOT_READY = Kind("model-not-ready", 503, "Model not ready", "no model is in use; try again later")
 BUSY = Kind("busy", 503, "Busy", "too many requests at once; try again after `Retry-After` seconds")

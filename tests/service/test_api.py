@@ -46,9 +46,7 @@ def test_a_batch_is_the_same_records_in_order(
     assert response.json() == {"scores": scorer.score_documents(documents[:20], now=NOW)}
 
 
-def test_a_bad_document_is_an_error_entry_at_its_place(
-    service: Service, documents: list[dict[str, Any]]
-) -> None:
+def test_a_bad_document_is_an_error_entry_at_its_place(service: Service, documents: list[dict[str, Any]]) -> None:
     response = service.post("/v1/score/batch", json={"documents": [documents[0], {}, 3, documents[0]]})
     assert response.status_code == 200
     first, empty, number, last = response.json()["scores"]

@@ -111,9 +111,7 @@ def test_the_announced_curl_works(serving: Serving) -> None:
     assert response.json()["lead_id"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/healthz", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/model"]
-)
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/model"])
 def test_every_route_answers_with_a_request_id(http: httpx.Client, path: str) -> None:
     response = http.get(path, headers={"x-request-id": "mine"})
     assert (response.status_code, response.headers["x-request-id"]) == (200, "mine")
@@ -125,9 +123,7 @@ def test_bentomls_own_pages_are_out_of_reach(http: httpx.Client) -> None:
         assert http.get(path).headers["content-type"] == "application/problem+json"
 
 
-def test_bentomls_own_client_scores(
-    serving: Serving, documents: list[dict[str, Any]], tmp_path: Path
-) -> None:
+def test_bentomls_own_client_scores(serving: Serving, documents: list[dict[str, Any]], tmp_path: Path) -> None:
     code = (
         "import bentoml, json, sys; client = bentoml.SyncHTTPClient(sys.argv[1], server_ready_timeout=30);"
         "print('RESULT', json.dumps(client.score(json.loads(sys.argv[2])))); client.close()"
@@ -150,14 +146,12 @@ def test_bentomls_own_client_scores(
 
 
 @pytest.mark.parametrize("path", ["/v1/score", "/v1/score/batch", "/score"])
-def test_bad_bodies_are_problems_and_leave_nothing_in_the_log(
-    http: httpx.Client, serving: Serving, path: str
-) -> None:
+def test_bad_bodies_are_problems_and_leave_nothing_in_the_log(http: httpx.Client, serving: Serving, path: str) -> None:
     headers = {"content-type": "application/json"}
     bodies = [
         b'{"lead": zq7-secret',
         b'[{"lead": {"x": NaN, "y": "zq7-secret"}}',
-        b'{"zq7-secret": 1}',
+        b'{"lead": "zq7-secret"}',
         b'"zq7-secret"',
     ]
     for body in bodies:
@@ -221,9 +215,7 @@ def test_a_termination_stops_two_workers_whole(sample_scorer_folder: Path, tmp_p
     assert running.stop(signal.SIGTERM) == 0
 
 
-def test_a_damaged_scorer_ends_the_command_with_the_reason(
-    sample_scorer_folder: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_scorer_ends_the_command_with_the_reason(sample_scorer_folder: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "scorer"
     damaged.mkdir()
     command = [*SERVE, str(tmp_path), "--model", str(damaged), "--port", "0"]

@@ -67,9 +67,7 @@ def test_a_swap_moves_the_one_to_the_new_model(observer: Observer, registry: Col
     assert registry.get_sample_value("leadscore_model_info", new) == 1
 
 
-def test_a_log_line_is_json_with_exactly_these_fields(
-    observer: Observer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_log_line_is_json_with_exactly_these_fields(observer: Observer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "tests.observing"):
         observer.request(exchange())
     [line] = caplog.messages

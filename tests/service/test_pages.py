@@ -58,9 +58,7 @@ def test_only_the_pages_own_style_is_allowed(service: Service) -> None:
     assert "script-src" not in response.headers["content-security-policy"]
 
 
-def test_the_page_describes_every_route_with_or_without_a_model(
-    service: Service, bare_service: Service
-) -> None:
+def test_the_page_describes_every_route_with_or_without_a_model(service: Service, bare_service: Service) -> None:
     for text in (service.get("/docs").text, bare_service.get("/docs").text):
         for path in ("/v1/score", "/v1/score/batch", "/v1/model"):
             assert f"<code>{path}</code>" in text

@@ -25,9 +25,7 @@ def test_without_a_model_nothing_is_scored(bare_service: Service) -> None:
     assert caught.value.status == 503
 
 
-def test_scores_are_the_scorers_own(
-    service: Service, scorer: LeadScorer, documents: list[dict[str, Any]]
-) -> None:
+def test_scores_are_the_scorers_own(service: Service, scorer: LeadScorer, documents: list[dict[str, Any]]) -> None:
     assert service.model.score(documents, now=NOW) == scorer.score_documents(documents, now=NOW)
 
 
@@ -35,15 +33,12 @@ def test_what_is_no_object_is_refused_at_its_place(service: Service, documents: 
     results = service.model.score([None, documents[0], [], "text", 1, True], now=NOW)
     messages = [result.message for result in results if isinstance(result, DocumentError)]
     assert messages == [
-        f"expected an object, found {found}"
-        for found in ("null", "a list", "text", "a number", "true or false")
+        f"expected an object, found {found}" for found in ("null", "a list", "text", "a number", "true or false")
     ]
     assert not isinstance(results[1], DocumentError)
 
 
-def test_a_loaded_folder_is_in_use_under_its_version(
-    bare_service: Service, sample_scorer_folder: Path
-) -> None:
+def test_a_loaded_folder_is_in_use_under_its_version(bare_service: Service, sample_scorer_folder: Path) -> None:
     bare_service.model.load(sample_scorer_folder, "12")
     current = bare_service.model.current
     assert (current.version, current.scorer.version) == ("12", "12")
@@ -61,9 +56,7 @@ def test_a_swap_is_seen_by_the_next_request_and_not_by_one_under_way(
     assert under_way.version == "7"
 
 
-def test_a_damaged_folder_leaves_the_model_in_use(
-    service: Service, sample_scorer_folder: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_folder_leaves_the_model_in_use(service: Service, sample_scorer_folder: Path, tmp_path: Path) -> None:
     damaged = shutil.copytree(sample_scorer_folder, tmp_path / "scorer")
     (damaged / "manifest.json").unlink()
     with pytest.raises(ArtifactError):
