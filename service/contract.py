@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
+
+if TYPE_CHECKING:
+    from leadscore.project import Project
 
 REF_TEMPLATE = "#/components/schemas/{model}"
 EXAMPLE_AS_OF = dt.datetime(2026, 5, 1, 9, 0, tzinfo=dt.UTC)
@@ -166,7 +169,7 @@ def component_schemas() -> dict[str, Any]:
     return definitions
 
 
-def example_document(project: Any) -> dict[str, Any]:
+def example_document(project: Project) -> dict[str, Any]:
     """Return a lead document in a project's own column names that its scorer accepts.
 
     Built from ``leadscore.toml`` alone: golden leads are real people. Categories are null: their values
