@@ -333,10 +333,11 @@ def _finish(
 
 
 def _shrunk_embargo(embargo: int, horizon: int) -> str:
+    kept, due = embargo / time.DAY, horizon / time.DAY
     return (
-        f"The embargo before the test is {embargo / time.DAY:.3g} days instead of the horizon's "
-        f"{horizon / time.DAY:.3g}: otherwise a block would hold fewer than {FEWEST_WINS} won leads. Labels that end in the gap were not settled "
-        "when the test began, so expect the test to flatter the model a little"
+        f"The embargo before the test is {kept:.3g} days instead of the horizon's {due:.3g}, so that each block holds "
+        f"{FEWEST_WINS} won leads. Labels that end in the gap were not settled when the test began: expect the test to "
+        "flatter the model a little"
     )
 
 

@@ -218,9 +218,7 @@ def _codes(cluster: npt.ArrayLike) -> Codes:
 
 def _require_rows(label: Array, probability: Array, weight: Array, rank: Array, codes: Codes) -> None:
     """Refuse rows no metric could be right about."""
-    require_one_length(
-        {"label": label, "probability": probability, "weight": weight, "margin": rank, "cluster": codes}
-    )
+    require_one_length({"label": label, "probability": probability, "weight": weight, "margin": rank, "cluster": codes})
     for name, wanted, good in (
         ("label", "0 or 1", (label == 0) | (label == 1)),
         ("probability", "in [0, 1]", (probability >= 0) & (probability <= 1)),

@@ -109,9 +109,7 @@ def capacity_curve(
     all_wins = float(np.sum(rows.weight * rows.label))
     undefined = np.full_like(share, np.nan)
     recall = wins / all_wins if all_wins > 0 else undefined
-    return CapacityCurve(
-        share, wins, _on_list(rows, rows.probability, listed), recall, wins / listed, recall / share
-    )
+    return CapacityCurve(share, wins, _on_list(rows, rows.probability, listed), recall, wins / listed, recall / share)
 
 
 def at_capacity(

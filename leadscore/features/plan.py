@@ -119,7 +119,11 @@ class FeaturePlan:
 
     def category(self, name: FeatureName, code: float) -> str | None:
         """Return the category behind a code, None for NaN."""
-        return None if code != code else self.learnt[_key(name.table, str(name.column))].codes[int(code)]
+        return None if code != code else self.learnt_of(name).codes[int(code)]
+
+    def learnt_of(self, name: FeatureName) -> Learnt:
+        """Return what `fit` learnt of a feature's column; raises KeyError if it learnt nothing."""
+        return self.learnt[_key(name.table, str(name.column))]
 
     def side(self, name: FeatureName) -> Side:
         """Return whose story a feature tells: fit (who they are), intent (what happened), context (when, how busy)."""
@@ -261,7 +265,7 @@ class FeaturePlan:
         for target, name in wanted:
             if name.table == "lead" and name.column in spec.categorical:
                 position = spec.categorical.index(str(name.column))
-                codes = _codes_of(self.learnt[_key("lead", str(name.column))], leads.vocabularies[position])
+                codes = _codes_of(self.learnt_of(name), leads.vocabularies[position])
                 out[:, target] = codes[np.where(unknown, -1, leads.codes[position, version]) + 1]
             elif name.table == "lead":
                 values = leads.values[spec.numeric.index(str(name.column)), version]

@@ -138,9 +138,7 @@ def from_json(document: Mapping[str, Any]) -> Calibrator:
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in found.values())
     if set(found) != set(names) or not numeric:
         wanted = ", ".join(names) or "no parameters"
-        raise ArtifactError(
-            f"calibration.json: kind '{kind}' takes numbers for {wanted}; found {sorted(found)}."
-        )
+        raise ArtifactError(f"calibration.json: kind '{kind}' takes numbers for {wanted}; found {sorted(found)}.")
     try:
         return build(**{name: float(found[name]) for name in names})
     except ValueError as error:

@@ -1,0 +1,79 @@
+"""What a reader of a score should know beside it: values never seen in training, leads without history."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore import time
+from leadscore.features import kernels
+from leadscore.features.names import encode
+from leadscore.features.plan import FeaturePlan
+from leadscore.tables import Cutoffs, Data
+
+COLD = "no event is known yet: the score rests on the profile alone"
+
+
+def caveats(plan: FeaturePlan, data: Data, asked: Cutoffs) -> list[list[str]]:
+    """Return the warnings of every (lead, cutoff), in a fixed order; they see only what is visible at the cutoff."""
+    warnings: list[list[str]] = [[] for _ in range(len(asked))]
+    _unseen_profile_values(plan, data, asked, warnings)
+    for table in data.logs:
+        _unseen_event_values(plan, data, table, asked, warnings)
+    if data.logs:
+        for row in np.flatnonzero(_cold(data, asked)):
+            warnings[row].append(COLD)
+    return warnings
+
+
+def _unseen(plan: FeaturePlan, table: str, column: str, vocabulary: tuple[str, ...]) -> dict[int, str]:
+    """Codes of a column's vocabulary that training never saw; none where the plan doesn't use the column."""
+    learnt = plan.learnt.get(f"{encode(table)}.{encode(column)}")
+    if learnt is None:
+        return {}
+    seen = frozenset(learnt.seen)
+    return {code: word for code, word in enumerate(vocabulary) if word not in seen}
+
+
+def _text(table: str, column: str, word: str) -> str:
+    shown = word if len(word) <= 40 else word[:40] + "…"
+    return f"{table}.{column}: '{shown}' was not seen in training"
+
+
+def _unseen_profile_values(plan: FeaturePlan, data: Data, asked: Cutoffs, warnings: list[list[str]]) -> None:
+    leads = data.leads
+    version = np.empty(len(asked), dtype=np.int64)
+    kernels.version_at(asked.lead, asked.at, leads.offsets, leads.known, version)
+    for position, column in enumerate(data.project.leads.categorical):
+        unseen = _unseen(plan, "lead", column, leads.vocabularies[position])
+        if not unseen:
+            continue
+        codes = np.where(version < 0, -1, leads.codes[position, version])
+        for row in np.flatnonzero(np.isin(codes, list(unseen))):
+            warnings[row].append(_text("lead", column, unseen[int(codes[row])]))
+
+
+def _unseen_event_values(plan: FeaturePlan, data: Data, table: str, asked: Cutoffs, warnings: list[list[str]]) -> None:
+    """One warning per column, for the alphabetically first unseen value."""
+    log = data.logs[table]
+    for position, column in enumerate(data.project.events_named(table).categorical):
+        unseen = _unseen(plan, table, column, log.vocabularies[position])
+        if not unseen:
+            continue
+        rows = np.flatnonzero(np.isin(log.codes[position], list(unseen)))
+        owners = np.searchsorted(log.offsets, rows, side="right") - 1
+        for asked_row in np.flatnonzero(np.isin(asked.lead, owners)):
+            mine = rows[owners == asked.lead[asked_row]]
+            mine = mine[time.visible(log.time[mine], log.known[mine], asked.at[asked_row])]
+            if len(mine):
+                warnings[asked_row].append(_text(table, column, unseen[int(log.codes[position, mine].min())]))
+
+
+def _cold(data: Data, asked: Cutoffs) -> NDArray[np.bool_]:
+    """Whether no event of any table is visible at the cutoff."""
+    cold = np.ones(len(asked), dtype=bool)
+    for log in data.logs.values():
+        first_seen = np.full(len(log.offsets) - 1, time.FOREVER, dtype=np.int64)
+        np.minimum.at(first_seen, log.lead_of_rows(), np.maximum(log.time, log.known))
+        cold &= first_seen[asked.lead] >= asked.at
+    return cold

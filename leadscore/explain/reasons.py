@@ -1,0 +1,119 @@
+"""Effects of features → a few reasons that a person can read.
+
+Features that say one thing (the same events through several windows, how often and how long ago) are one reason: their
+effects are added before anything is ranked. All groups together, and the base, sum to the margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore.features.names import FeatureName
+from leadscore.features.plan import FeaturePlan
+from leadscore.features.words import phrase
+
+NOISE = 0.01
+"""Effects smaller than this, in log-odds, are no reason: they move the odds by less than 1 %."""
+
+
+def group_of(name: FeatureName) -> tuple[str, ...]:
+    """Return what a feature is about: events of a kind, a column of them, or one profile field."""
+    if name.table == "lead":
+        return ("lead", str(name.column))
+    if name.table in ("profile", "calendar"):
+        return (name.table, name.op)
+    return tuple(part for part in (name.table, name.column, name.category) if part is not None)
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Groups of a plan's features, and how their effects become reasons."""
+
+    plan: FeaturePlan
+
+    @cached_property
+    def _groups(self) -> list[NDArray[np.int64]]:
+        members: dict[tuple[str, ...], list[int]] = {}
+        for column, name in enumerate(self.plan.features):
+            members.setdefault(group_of(name), []).append(column)
+        return [np.array(columns) for columns in members.values()]
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        return np.concatenate(self._groups) if self._groups else np.empty(0, dtype=np.int64)
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *(len(columns) for columns in self._groups[:-1])])
+
+    @cached_property
+    def _sides(self) -> NDArray[np.str_]:
+        return np.array([self.plan.side(self.plan.features[columns[0]]) for columns in self._groups])
+
+    def group_effects(self, contributions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Add up effects by group: (n, n_features + 1) → (n, n_groups), without the base."""
+        if not self._groups:
+            return np.empty((len(contributions), 0))
+        return np.asarray(np.add.reduceat(contributions[:, self._order], self._starts, axis=1))
+
+    def side_effects(self, group_effects: NDArray[np.float64], side: str) -> NDArray[np.float64]:
+        """Return the part of each margin, (n,), that one side tells: fit, intent or context."""
+        total = np.zeros(len(group_effects))
+        for group in np.flatnonzero(self._sides == side):
+            total += group_effects[:, group]
+        return total
+
+    def of_row(
+        self,
+        values: NDArray[Any],
+        contributions: NDArray[np.float64],
+        group_effects: NDArray[np.float64],
+        n_reasons: int,
+    ) -> list[dict[str, Any]]:
+        """Return the strongest reasons of one lead, strongest first.
+
+        If all of them point one way, the strongest of the other way, where there is one, takes the last place, so that
+        both sides are heard.
+        """
+        strong = [int(group) for group in np.argsort(-np.abs(group_effects), kind="stable")]
+        strong = [group for group in strong if abs(group_effects[group]) >= NOISE]
+        chosen = strong[:n_reasons]
+        if n_reasons > 1 and chosen:
+            against = [group for group in strong if (group_effects[group] > 0) != (group_effects[chosen[0]] > 0)]
+            if against and against[0] not in chosen:
+                chosen[-1] = against[0]
+        return [self._reason(group, values, contributions, float(group_effects[group])) for group in chosen]
+
+    def _reason(
+        self, group: int, values: NDArray[Any], contributions: NDArray[np.float64], effect: float
+    ) -> dict[str, Any]:
+        """Let the group's strongest feature speak; of those that tie, the first."""
+        columns = self._groups[group]
+        column = int(columns[np.argmax(np.sign(effect) * contributions[columns])])
+        name = self.plan.features[column]
+        value = float(values[column])
+        category = self.plan.category(name, value) if self.plan.is_categorical(name) else None
+        return {
+            "feature": str(name),
+            "value": category if category is not None else json_number(value),
+            "text": phrase(name, value, category),
+            "effect": effect,
+        }
+
+
+def json_number(value: float) -> float | int | None:
+    """Return a number as JSON can hold it: NaN is null, whole numbers have no point."""
+    if value != value:
+        return None
+    return int(value) if value.is_integer() else value
+
+
+def describe(reasons: Sequence[dict[str, Any]]) -> str:
+    """Return reasons as one line for people: ``+ 2 webinar touchpoints in the last 30 days; − …``."""
+    return "; ".join(f"{'+' if reason['effect'] > 0 else '−'} {reason['text']}" for reason in reasons)

@@ -1,0 +1,118 @@
+"""How a seller reads a feature: one phrase per primitive, with numbers, units, zero, one and never.
+
+No phrase ever shows a feature name. Phrases are plain data, so that they can be overridden and translated.
+"""
+
+from __future__ import annotations
+
+import math
+
+from leadscore.features.names import MISSING, OTHER, FeatureName
+
+PHRASES: dict[str, tuple[str, str]] = {
+    # op → (with a value, of nothing); {what} is the subject, {n} the value, {when} the window
+    "count": ("{n} {what}{when}", "no {what}{when}"),
+    "sum": ("{n} {column} in total over {what}{when}", "no {column} over {what}{when}"),
+    "mean": ("{n} {column} on average over {what}{when}", "no {column} known over {what}{when}"),
+    "min": ("at least {n} {column} at every one of the {what}{when}", "no {column} known over {what}{when}"),
+    "max": ("up to {n} {column} at one of the {what}{when}", "no {column} known over {what}{when}"),
+    "std": ("{column} varies by {n} over {what}{when}", "no {column} known over {what}{when}"),
+    "since_last": ("last {what_one} {n} ago", "never any {what}"),
+    "since_first": ("first {what_one} {n} ago", "never any {what}"),
+    "last": ("last {what_one}: {n}", "no {what} yet"),
+    "previous": ("last {what_one} but one: {n}", "fewer than two {what} yet"),
+    "first": ("first {what_one}: {n}", "no {what} yet"),
+    "mode": ("mostly {n} among {what}", "no {what} yet"),
+    "value": ("{column}: {n}", "{column} is not filled in"),
+    "profile.age": ("came in {n} ago", "it is unknown when the lead came in"),
+    "profile.missing": ("{n} of its profile fields not filled in", "its profile is complete"),
+    "calendar.weekday": ("today is {n}", "{n}"),
+    "calendar.hour": ("it is {n} o'clock", "it is midnight"),
+    "calendar.days_to_month_end": ("{n} to the end of the month", "last day of the month"),
+}
+
+_DURATION_OPS = {"since_last", "since_first", "profile.age", "calendar.days_to_month_end"}
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_UNITS = {"m": "minute", "h": "hour", "d": "day", "w": "week"}
+_SPECIAL = {MISSING: "not filled in", OTHER: "other"}
+
+
+def phrase(name: FeatureName, value: float, category: str | None = None) -> str:
+    """Say a feature's value in words.
+
+    Parameters
+    ----------
+    value : the number in the matrix; NaN says never, unknown or not filled in
+    category : the category behind the code, where the feature is categorical
+    """
+    key = str(name) if f"{name.table}.{name.op}" in PHRASES else name.op
+    with_value, of_nothing = PHRASES[key]
+    nothing = math.isnan(value) or (value == 0 and key in {"count", "sum", "profile.missing", "calendar.hour"})
+    nothing |= value == 0 and key == "calendar.days_to_month_end"
+    nothing |= name.table == "lead" and category == MISSING
+    plural = key != "count" or value != 1
+    template = of_nothing if nothing else with_value
+    return template.format(
+        n=_amount(key, value, category),
+        what=_subject(name, plural=plural),
+        what_one=_subject(name, plural=False),
+        column=readable(name.column or ""),
+        when=_when(name.window),
+    )
+
+
+def readable(text: str) -> str:
+    """Return a column or table name as words: ``poutcome``, ``landing page id``."""
+    return text.replace("_", " ").replace(".", " ").strip()
+
+
+def _subject(name: FeatureName, *, plural: bool) -> str:
+    noun = readable(name.table)
+    singular = noun[:-1] if noun.endswith("s") and not noun.endswith("ss") else noun
+    noun = noun if plural else singular
+    if name.category is None:
+        return noun
+    word = f"{readable(str(name.column))} {_SPECIAL[name.category]}" if name.category in _SPECIAL else name.category
+    return f"{readable(word)} {noun}"
+
+
+def _when(window: str | None) -> str:
+    if window is None:
+        return ""
+    if window == "all":
+        return " so far"
+    number, unit = int(window[:-1]), _UNITS[window[-1]]
+    return f" in the last {unit}" if number == 1 else f" in the last {number} {unit}s"
+
+
+def _amount(key: str, value: float, category: str | None) -> str:
+    if math.isnan(value):
+        return "nothing"
+    if category is not None:
+        return _SPECIAL.get(category, category)
+    if key in _DURATION_OPS:
+        return duration(value)
+    if key == "calendar.weekday":
+        return _WEEKDAYS[int(value)]
+    return number(value)
+
+
+def number(value: float) -> str:
+    """Return a number as a person writes it: no needless digits, thousands apart."""
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
+
+
+def duration(days: float) -> str:
+    """Return days as the unit a person would choose: minutes, hours or days."""
+    minutes = days * 1_440
+    if abs(minutes) < 90:
+        return _counted(round(minutes), "minute")
+    if abs(minutes) < 2_880:
+        return _counted(round(minutes / 60), "hour")
+    return _counted(round(days), "day")
+
+
+def _counted(n: int, unit: str) -> str:
+    return f"{n:,} {unit}" if n == 1 else f"{n:,} {unit}s"

@@ -1,0 +1,153 @@
+"""LightGBM: plain log-loss, early stopping on a later block, the same bytes for the same data and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore.errors import ArtifactError
+from leadscore.explain.treeshap import TreeShap
+
+if TYPE_CHECKING:
+    import lightgbm
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps at most)."""
+
+PARAMETERS: dict[str, Any] = {
+    "learning_rate": 0.03,
+    "num_leaves": 15,
+    "max_depth": 6,
+    "min_data_in_leaf": 40,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 5.0,
+    "path_smooth": 5.0,
+    "cat_smooth": 20.0,
+    "cat_l2": 20.0,
+    "min_data_per_group": 50,
+    "num_iterations": 2_000,
+    "early_stopping_rounds": 100,
+}
+"""Small trees, slow steps: funnels are small and noisy. ``[model]`` overrides them one by one."""
+
+_FIXED = {"objective": "binary", "deterministic": True, "force_row_wise": True, "verbosity": -1}
+_FEW_ROWS = 64
+
+
+class Predictor(Protocol):
+    """Anything that ranks leads."""
+
+    def margin(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
+        """Return log-odds (n,) of a feature matrix (n, n_features)."""
+        ...
+
+
+class Model(Predictor, Protocol):
+    """What a scorer ships: it also says what each feature adds, and can be written down."""
+
+    @property
+    def kind(self) -> str:
+        """The word by which the artifact names its reader."""
+        ...
+
+    def contributions(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
+        """Return effects in log-odds (n, n_features + 1), the base last; rows sum to the margin."""
+        ...
+
+    def to_text(self) -> str:
+        """Return the model as text; the reader of its kind is the inverse."""
+        ...
+
+
+@dataclass(frozen=True)
+class Block:
+    """A matrix with its labels and weights."""
+
+    matrix: NDArray[np.float32]
+    label: NDArray[np.int8]
+    weight: NDArray[np.float64]
+
+    def columns(self, columns: Sequence[int]) -> Block:
+        """Return the block with some of its columns."""
+        return Block(self.matrix[:, columns], self.label, self.weight)
+
+
+@dataclass(frozen=True)
+class TreeModel:
+    """A LightGBM booster; its text is LightGBM's own format."""
+
+    booster: lightgbm.Booster
+    kind: str = "lightgbm"
+
+    def margin(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
+        """Return log-odds (n,); the result for a row doesn't depend on the others."""
+        n_threads = 1 if len(matrix) < _FEW_ROWS else 0
+        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=n_threads), dtype=np.float64)
+
+    def contributions(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
+        """Return exact TreeSHAP effects, see `TreeShap.contributions`."""
+        return self._shap.contributions(matrix)
+
+    def to_text(self) -> str:
+        """Return LightGBM's model text."""
+        return str(self.booster.model_to_string())
+
+    @cached_property
+    def _shap(self) -> TreeShap:
+        return TreeShap(self.booster)
+
+    @classmethod
+    def from_text(cls, text: str) -> TreeModel:
+        """Read LightGBM's model text; raises ArtifactError if it isn't one."""
+        import lightgbm
+
+        try:
+            return cls(lightgbm.Booster(model_str=text))
+        except lightgbm.basic.LightGBMError as error:
+            raise ArtifactError(f"model.txt is not a LightGBM model: {error}") from None
+
+
+def train(
+    train: Block,
+    tune: Block,
+    *,
+    categorical: Sequence[int],
+    parameters: Mapping[str, Any],
+    seed: int,
+    progress: Progress | None = None,
+) -> TreeModel:
+    """Fit trees on one block and stop where a later one no longer gains.
+
+    Parameters
+    ----------
+    categorical : columns that hold codes of categories
+    parameters : LightGBM parameters over `PARAMETERS`
+
+    Returns
+    -------
+    TreeModel
+        Cut at its best iteration. The same input, parameters and seed give the same text.
+    """
+    import lightgbm
+
+    chosen = {**PARAMETERS, **parameters}
+    n_rounds = int(chosen.pop("num_iterations"))
+    patience = int(chosen.pop("early_stopping_rounds"))
+    settings = {**chosen, **_FIXED, "seed": seed}
+    # the dataset remembers binning parameters, so it must be given all of them
+    fitting = lightgbm.Dataset(
+        train.matrix, train.label, weight=train.weight, categorical_feature=list(categorical), params=settings
+    )
+    stopping = lightgbm.Dataset(tune.matrix, tune.label, weight=tune.weight, reference=fitting, params=settings)
+    callbacks: list[Callable[..., Any]] = [lightgbm.early_stopping(patience, verbose=False)]
+    if progress is not None:
+        callbacks.append(lambda env: progress(env.iteration + 1, n_rounds))
+    booster = lightgbm.train(settings, fitting, n_rounds, valid_sets=[stopping], callbacks=callbacks)
+    return TreeModel.from_text(booster.model_to_string(num_iteration=booster.best_iteration))

@@ -1,0 +1,193 @@
+"""From snapshots to the parts of a scorer, and what a report needs to judge them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore.errors import TrainingError
+from leadscore.explain.reasons import Reasons
+from leadscore.features.plan import FeaturePlan
+from leadscore.model import baselines, booster, calibration
+from leadscore.model.booster import Block, Model, Predictor, Progress
+from leadscore.model.population import Population, Reference
+from leadscore.snapshots import Blocks, Snapshots, split
+from leadscore.tables import Data
+
+MOST_EXPLAINED = 2_000
+"""Rows of the reference population whose fit and intent are taken."""
+N_GOLDEN = 5
+_LIGHTGBM_ONLY = ("seed", "trials")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted scorer's parts, with the snapshots, blocks and margins they came from.
+
+    Attributes
+    ----------
+    matrix : float32 (n_snapshots, n_features), after pruning
+    margin : float64 (n_snapshots,), of the model
+    baselines : by name, fitted on train
+    pruned : names of features left out because they never vary on train
+    fallback : the baseline that stands in for the trees, where there are too few wins
+    """
+
+    snapshots: Snapshots
+    blocks: Blocks
+    plan: FeaturePlan
+    matrix: NDArray[np.float32]
+    model: Model
+    margin: NDArray[np.float64]
+    calibration: calibration.Choice
+    population: Population
+    baselines: Mapping[str, Predictor]
+    pruned: tuple[str, ...]
+    fallback: str | None
+
+    def golden_rows(self) -> list[int]:
+        """Return test snapshots spread over the ranking, lowest first."""
+        rows = self.blocks.rows["test"]
+        ranked = rows[np.argsort(self.margin[rows], kind="stable")]
+        places = np.linspace(0, len(ranked) - 1, min(N_GOLDEN, len(ranked))).astype(np.int64)
+        return [int(row) for row in ranked[places]]
+
+
+def fit(
+    data: Data, snapshots: Snapshots, *, seed: int, parameters: Mapping[str, Any], progress: Progress | None = None
+) -> Fitted:
+    """Fit plan, model, calibration, population and baselines, each on its own block.
+
+    Raises
+    ------
+    TrainingError
+        If there are no snapshots, or none or all of them are wins.
+    """
+    _check_labels(snapshots)
+    blocks = split(snapshots, seed=seed)
+    plan = FeaturePlan.default(data.project).fit(data, snapshots.take(blocks.rows["train"]).cutoffs)
+    matrix = plan.transform(data, snapshots.cutoffs)
+    plan, matrix, pruned = _prune(plan, matrix, blocks)
+    parts = {name: _block(snapshots, matrix, rows) for name, rows in blocks.rows.items()}
+    rivals = baselines.fit_all(data.project, plan, parts["train"], parts["tune"], seed=seed)
+    settings = {key: value for key, value in data.project.model.items() if key not in _LIGHTGBM_ONLY}
+    model: Model
+    fallback = None
+    if blocks.complete:
+        model = booster.train(
+            parts["train"], parts["tune"], categorical=plan.categorical, parameters={**settings, **parameters},
+            seed=seed, progress=progress,
+        )  # fmt: skip
+    else:
+        fallback, model = _best_baseline(rivals, parts)
+    margin = model.margin(matrix)
+    return Fitted(
+        snapshots=snapshots,
+        blocks=blocks,
+        plan=plan,
+        matrix=matrix,
+        model=model,
+        margin=margin,
+        calibration=_calibrate(snapshots, blocks, margin, seed),
+        population=_population(snapshots, blocks, plan, model, matrix, margin),
+        baselines=rivals,
+        pruned=pruned,
+        fallback=fallback,
+    )
+
+
+def _check_labels(snapshots: Snapshots) -> None:
+    n_wins = int(snapshots.label.sum())
+    counts = ", ".join(f"{name} {n:,}" for name, n in snapshots.counts.items())
+    if len(snapshots) == 0:
+        raise TrainingError(
+            f"no mature snapshot to learn from ({counts}). Shorten [task] horizon, widen observed_from and "
+            "observed_until, or wait until labels are settled"
+        )
+    if n_wins == 0:
+        raise TrainingError(
+            f"none of {len(snapshots):,} snapshots is a win ({counts}). Check [outcome] won, time and [task] horizon"
+        )
+    if n_wins == len(snapshots):
+        raise TrainingError(
+            f"all {len(snapshots):,} snapshots are wins ({counts}). Leads that didn't convert must be in [leads] too"
+        )
+
+
+def _prune(
+    plan: FeaturePlan, matrix: NDArray[np.float32], blocks: Blocks
+) -> tuple[FeaturePlan, NDArray[np.float32], tuple[str, ...]]:
+    """Leave out columns that never vary on train; NaN is a value of its own."""
+    train = matrix[blocks.rows["train"]]
+    varies = np.zeros(train.shape[1], dtype=bool)
+    for column in range(train.shape[1]):
+        values = train[:, column]
+        varies[column] = (
+            len(values) > 0 and not ((values == values[0]) | (np.isnan(values) & np.isnan(values[0]))).all()
+        )
+    if not varies.any():
+        varies[:1] = True  # a constant model still needs a column to stand on
+    names = plan.names
+    pruned = tuple(names[column] for column in np.flatnonzero(~varies))
+    kept = np.flatnonzero(varies)
+    return plan.select([int(column) for column in kept]), np.ascontiguousarray(matrix[:, kept]), pruned
+
+
+def _block(snapshots: Snapshots, matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> Block:
+    return Block(matrix[rows], snapshots.label[rows], snapshots.weight[rows])
+
+
+def _best_baseline(rivals: Mapping[str, Predictor], parts: Mapping[str, Block]) -> tuple[str, Model]:
+    """The lowest log-loss on tune and calibrate together, of the baselines that can be shipped."""
+    candidates: dict[str, Model] = {
+        name: rival for name, rival in rivals.items()
+        if isinstance(rival, baselines.RateByCategory | baselines.Logistic)
+    }  # fmt: skip
+
+    def loss(model: Model) -> float:
+        total = 0.0
+        for block in (parts["tune"], parts["calibrate"]):
+            sign = np.where(block.label == 1, -1.0, 1.0)
+            total += float(np.sum(block.weight * np.logaddexp(0.0, sign * model.margin(block.matrix))))
+        return total
+
+    name = min(candidates, key=lambda candidate: loss(candidates[candidate]))
+    return name, candidates[name]
+
+
+def _calibrate(snapshots: Snapshots, blocks: Blocks, margin: NDArray[np.float64], seed: int) -> calibration.Choice:
+    rows = blocks.rows["calibrate"]
+    if not blocks.complete or len(rows) == 0:
+        return calibration.Choice(calibration.Identity(), ())
+    return calibration.choose(
+        margin[rows],
+        snapshots.label[rows],
+        groups=snapshots.data.leads.ids[snapshots.lead[rows]].astype(str),
+        seed=seed,
+        weight=snapshots.weight[rows],
+    )
+
+
+def _population(
+    snapshots: Snapshots,
+    blocks: Blocks,
+    plan: FeaturePlan,
+    model: Model,
+    matrix: NDArray[np.float32],
+    margin: NDArray[np.float64],
+) -> Population:
+    """References from calibrate and test; fit and intent from an even sample of them."""
+    rows = np.concatenate([blocks.rows["calibrate"], blocks.rows["test"]])
+    sample = rows[:: max(1, -(-len(rows) // MOST_EXPLAINED))]
+    reasons = Reasons(plan)
+    groups = reasons.group_effects(model.contributions(matrix[sample]))
+    sides = {side: reasons.side_effects(groups, side) for side in ("fit", "intent")}
+    return Population(
+        margin=Reference.of(margin[rows], snapshots.weight[rows]),
+        fit=Reference.of(sides["fit"], snapshots.weight[sample]),
+        intent=Reference.of(sides["intent"], snapshots.weight[sample]),
+    )

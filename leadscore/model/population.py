@@ -1,0 +1,69 @@
+"""The reference population: where a lead stands among those that the model was calibrated and tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A weighted sample of one quantity: distinct values ascending, and the weight at each."""
+
+    values: Floats
+    weights: Floats
+
+    @classmethod
+    def of(cls, values: Floats, weights: Floats) -> Reference:
+        """Collect the distinct values."""
+        distinct, position = np.unique(values, return_inverse=True)
+        return cls(distinct, np.bincount(position, weights, minlength=len(distinct)).astype(np.float64))
+
+    def percentile(self, values: Floats) -> Floats:
+        """Return the mid-rank percentile, 0 to 100, of each value: weight below plus half the weight that ties.
+
+        Of an empty reference everything is 50.
+        """
+        if len(self.values) == 0:
+            return np.full(len(values), 50.0)
+        upto = np.concatenate([[0.0], np.cumsum(self.weights)])
+        below = upto[np.searchsorted(self.values, values, side="left")]
+        with_ties = upto[np.searchsorted(self.values, values, side="right")]
+        return np.asarray(100.0 * (below + with_ties) / 2.0 / upto[-1])
+
+
+@dataclass(frozen=True)
+class Population:
+    """References of the margin, and of the parts of it that fit and intent tell."""
+
+    margin: Reference
+    fit: Reference
+    intent: Reference
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values; `from_dict` is its inverse."""
+        parts = {"margin": self.margin, "fit": self.fit, "intent": self.intent}
+        return {
+            name: {"values": part.values.tolist(), "weights": part.weights.tolist()} for name, part in parts.items()
+        }
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Population:
+        """Rebuild from `to_dict`."""
+        return cls(
+            **{
+                name: Reference(np.array(raw[name]["values"], float), np.array(raw[name]["weights"], float))
+                for name in ("margin", "fit", "intent")
+            }
+        )
+
+
+def grade(score: int, floors: Mapping[str, float]) -> str:
+    """Return the best grade whose percentile floor the score reaches, D below all."""
+    return next((name for name, floor in floors.items() if score >= floor), "D")

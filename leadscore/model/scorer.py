@@ -1,0 +1,349 @@
+"""The scorer: plan + model + calibration + reference population, from raw tables to scores with reasons."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from leadscore import documents, time
+from leadscore.errors import ArtifactError, DocumentError, LeadScoreError, PlanError
+from leadscore.explain.caveats import caveats
+from leadscore.explain.reasons import Reasons
+from leadscore.features.plan import FeaturePlan
+from leadscore.model import artifact, baselines, calibration
+from leadscore.model.booster import Model, Progress
+from leadscore.model.fitting import Fitted, fit
+from leadscore.model.population import Population, grade
+from leadscore.project import Project
+from leadscore.snapshots import Snapshots, open_leads
+from leadscore.tables import Cutoffs, Data
+
+GOLDEN_TOLERANCE = 1e-9
+COLUMNS = (
+    *("lead_id", "as_of", "probability", "score", "grade", "fit", "intent"),
+    *("reasons", "warnings", "model_version"),
+)
+"""Columns of a scored list, in order."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of n leads as arrays; `fit`, `intent` and `reasons` are None where no reasons were asked for."""
+
+    lead_ids: NDArray[np.object_]
+    at: time.Instants
+    margin: NDArray[np.float64]
+    probability: NDArray[np.float64]
+    score: NDArray[np.int64]
+    grade: list[str]
+    fit: list[int] | None
+    intent: list[int] | None
+    reasons: list[list[dict[str, Any]]] | None
+    warnings: list[list[str]]
+
+
+class LeadScorer:
+    """Trains on snapshots, scores leads, and ships as a folder.
+
+    Parameters
+    ----------
+    seed : int, decides every random choice; same data and seed, same bytes
+    parameters : LightGBM parameters over the project's ``[model]``
+    """
+
+    project: Project
+    plan: FeaturePlan
+    model: Model
+    calibrator: calibration.Calibrator
+    population: Population
+
+    def __init__(self, *, seed: int = 0, parameters: Mapping[str, Any] | None = None) -> None:
+        self.seed = seed
+        self.parameters = dict(parameters or {})
+        self.version: str | None = None
+        self.manifest: dict[str, Any] = {}
+        self.golden: list[dict[str, Any]] = []
+        self.fitted: Fitted | None = None
+
+    def fit(self, data: Data, snapshots: Snapshots, *, progress: Progress | None = None) -> LeadScorer:
+        """Learn everything from snapshots: categories and trees on train, rounds on tune, calibration on calibrate.
+
+        What was measured is what ships: there is no refit on all data.
+
+        Raises
+        ------
+        TrainingError
+            If there are no snapshots, or none or all of them are wins.
+        """
+        fitted = fit(data, snapshots, seed=self.seed, parameters=self.parameters, progress=progress)
+        self.project, self.plan, self.model = data.project, fitted.plan, fitted.model
+        self.calibrator, self.population = fitted.calibration.calibrator, fitted.population
+        self.fitted = fitted
+        self._reasons = Reasons(self.plan)
+        self.manifest = {
+            "name": self.project.name,
+            "horizon": self.horizon,
+            "observed_until": time.format_instant(data.observed_until) if self.project.timed else None,
+            "data": data.fingerprint,
+            "warnings": list(fitted.blocks.warnings),
+        }
+        self.golden = self._golden_leads(data, fitted)
+        return self
+
+    @property
+    def name(self) -> str:
+        """The project's name, under which the model is registered."""
+        return self.project.name
+
+    @property
+    def horizon(self) -> str | None:
+        """The horizon of the probability as in ``[task]``, None for a list without times."""
+        return self.project.task.horizon_text
+
+    def score(
+        self,
+        data: Data,
+        *,
+        as_of: str | dt.datetime | int | None = None,
+        cutoffs: pd.DataFrame | Cutoffs | None = None,
+        n_reasons: int = 3,
+    ) -> pd.DataFrame:
+        """Score every open lead as of an instant, best first; or given leads at given cutoffs, as given.
+
+        Parameters
+        ----------
+        as_of : instant (text without time zone is local to the project; an int is UTC microseconds). A list without
+            times has none
+        cutoffs : DataFrame with lead_id and cutoff instead: scored in order, without the risk set
+        n_reasons : how many reasons each; 0 leaves out fit and intent as well, and is far faster
+
+        Returns
+        -------
+        DataFrame
+            lead_id, as_of (UTC), probability, score (0–100), grade, fit, intent, reasons (list of dict), warnings
+            (list of str), model_version.
+
+        Raises
+        ------
+        PlanError
+            If the data have another schema than the scorer.
+        ValueError
+            If neither or both of `as_of` and `cutoffs` are given, or `as_of` can't be read.
+        """
+        if cutoffs is None and as_of is None and self.project.timed:
+            raise ValueError('say as of when: as_of="2026-05-01", or cutoffs= a DataFrame with lead_id and cutoff')
+        if cutoffs is not None and as_of is not None:
+            raise ValueError("give as_of or cutoffs, not both")
+        if cutoffs is None:
+            instant = as_of if isinstance(as_of, int) else time.FOREVER
+            if self.project.timed and not isinstance(as_of, int):
+                instant = time.parse_instant(as_of, self.project.timezone)
+            scores = self.score_rows(data, open_leads(data, instant), n_reasons=n_reasons)
+            best_first = np.lexsort((np.arange(len(scores.margin)), -scores.margin))
+            return self.frame(scores).iloc[best_first].reset_index(drop=True)
+        asked = cutoffs if isinstance(cutoffs, Cutoffs) else Cutoffs.of(data, cutoffs)
+        return self.frame(self.score_rows(data, asked, n_reasons=n_reasons))
+
+    def score_documents(
+        self, raw: Sequence[Any], *, now: int, n_reasons: int = 3
+    ) -> list[dict[str, Any] | DocumentError]:
+        """Score lead documents; a bad one yields its error at its place, the others are scored.
+
+        Parameters
+        ----------
+        now : UTC microseconds, the cutoff of documents without ``as_of``
+
+        Returns
+        -------
+        list
+            One score record per document: lead_id, as_of, probability, score, grade, fit, intent, horizon, reasons,
+            warnings, model.
+        """
+        results: list[Any] = []
+        good: list[documents.LeadDocument] = []
+        for document in raw:
+            try:
+                good.append(documents.parse(self.project, document, now=now))
+                results.append(None)
+            except DocumentError as error:
+                results.append(error)
+        if good:
+            data, at = documents.to_data(self.project, good)
+            scores = self.score_rows(data, Cutoffs(np.arange(len(good)), at), n_reasons=n_reasons)
+            for document, warnings in zip(good, scores.warnings, strict=True):
+                warnings[:0] = document.warnings
+            records = iter(self.records(scores))
+            results = [next(records) if result is None else result for result in results]
+        return results
+
+    def score_rows(self, data: Data, asked: Cutoffs, *, n_reasons: int) -> Scores:
+        """Score leads at cutoffs: the one path that lists, documents, requests and reports take."""
+        matrix = self.plan.transform(data, asked)
+        margin = self.model.margin(matrix)
+        score = np.floor(self.population.margin.percentile(margin) + 0.5).astype(np.int64)
+        grades = {step: grade(step, self.project.grades) for step in range(101)}
+        fit_score = intent_score = reasons = None
+        if n_reasons:
+            effects = self.model.contributions(matrix)
+            groups = self._reasons.group_effects(effects)
+            fit_score = self._percentiles("fit", groups)
+            intent_score = self._percentiles("intent", groups) if data.project.events else None
+            reasons = [
+                self._reasons.of_row(matrix[row], effects[row], groups[row], n_reasons) for row in range(len(asked))
+            ]
+        return Scores(
+            lead_ids=data.leads.ids[asked.lead],
+            at=asked.at,
+            margin=margin,
+            probability=self.calibrator.apply(margin),
+            score=score,
+            grade=[grades[int(step)] for step in score],
+            fit=fit_score,
+            intent=intent_score,
+            reasons=reasons,
+            warnings=caveats(self.plan, data, asked),
+        )
+
+    def explain(self, data: Data, asked: Cutoffs) -> list[dict[str, Any]]:
+        """Return score records with every reason above noise, and the base that effects start from."""
+        matrix = self.plan.transform(data, asked)
+        effects = self.model.contributions(matrix)
+        groups = self._reasons.group_effects(effects)
+        records = self.records(self.score_rows(data, asked, n_reasons=groups.shape[1]))
+        for row, record in enumerate(records):
+            record["base"] = float(effects[row, -1])
+            record["margin"] = float(effects[row].sum())
+            for side in ("fit", "intent", "context"):
+                record[f"{side}_effect"] = float(self._reasons.side_effects(groups[row : row + 1], side)[0])
+        return records
+
+    def frame(self, scores: Scores) -> pd.DataFrame:
+        """Return scores as a table, see `score`."""
+        n = len(scores.margin)
+        at = scores.at if self.project.timed else np.full(n, time.NEVER)
+        nothing = [None] * n
+        columns: dict[str, Any] = {
+            "lead_id": scores.lead_ids,
+            "as_of": pd.to_datetime(at.view("M8[us]"), utc=True),
+            "probability": scores.probability,
+            "score": scores.score,
+            "grade": scores.grade,
+            "fit": pd.array(scores.fit or nothing, dtype="Int64"),
+            "intent": pd.array(scores.intent or nothing, dtype="Int64"),
+            "reasons": scores.reasons or [[] for _ in range(n)],
+            "warnings": scores.warnings,
+            "model_version": [self.version] * n,
+        }
+        return pd.DataFrame({name: columns[name] for name in COLUMNS})
+
+    def records(self, scores: Scores) -> list[dict[str, Any]]:
+        """Return scores as the records that go over the wire."""
+        model = {"name": self.name, "version": self.version, "plan": self.plan.hash}
+        return [
+            {
+                "lead_id": scores.lead_ids[row],
+                "as_of": time.format_instant(int(scores.at[row])) if self.project.timed else None,
+                "probability": float(scores.probability[row]),
+                "score": int(scores.score[row]),
+                "grade": scores.grade[row],
+                "fit": None if scores.fit is None else scores.fit[row],
+                "intent": None if scores.intent is None else scores.intent[row],
+                "horizon": self.horizon,
+                "reasons": [] if scores.reasons is None else scores.reasons[row],
+                "warnings": scores.warnings[row],
+                "model": model,
+            }
+            for row in range(len(scores.margin))
+        ]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the scorer as a folder; it appears whole or not at all. Returns the folder."""
+        manifest = {
+            **self.manifest,
+            "project": self.project.raw,
+            "plan": self.plan.hash,
+            "model": self.model.kind,
+            "calibration": self.calibrator.kind,
+            "seed": self.seed,
+            "parameters": {**self.project.model, **self.parameters},
+        }
+        files = {
+            "plan.json": artifact.to_json(self.plan.to_dict()),
+            "model.txt": self.model.to_text(),
+            "calibration.json": artifact.to_json(self.calibrator.to_json()),
+            "population.json": artifact.to_json(self.population.to_dict()),
+            "golden.json": artifact.to_json(self.golden),
+        }
+        return artifact.write(folder, files, manifest)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, version: str | None = None) -> LeadScorer:
+        """Read a scorer and check that it still scores its golden leads as it did when it was saved.
+
+        Raises
+        ------
+        ArtifactError
+            If the folder is damaged, of another format, or a golden lead scores differently here.
+        """
+        manifest, files = artifact.read(folder)
+        scorer = cls(seed=manifest["seed"], parameters=manifest["parameters"])
+        try:
+            scorer.project = Project.from_dict(manifest["project"])
+            scorer.plan = FeaturePlan.from_dict(json.loads(files["plan.json"]))
+            scorer.model = baselines.read(manifest["model"], files["model.txt"])
+            scorer.calibrator = calibration.from_json(json.loads(files["calibration.json"]))
+            scorer.population = Population.from_dict(json.loads(files["population.json"]))
+            scorer.golden = json.loads(files["golden.json"])
+        except (KeyError, TypeError, json.JSONDecodeError, PlanError) as error:
+            raise ArtifactError(f"{folder} holds a scorer that can't be read: {error}") from error
+        if scorer.plan.hash != manifest["plan"]:
+            raise ArtifactError(f"{folder}: plan.json is not the plan of manifest.json")
+        scorer.manifest = {key: value for key, value in manifest.items() if key != "files"}
+        scorer._reasons = Reasons(scorer.plan)
+        scorer.check_golden(str(folder))
+        scorer.version = version
+        return scorer
+
+    def check_golden(self, where: str = "the scorer") -> None:
+        """Score the golden leads again; raises ArtifactError if any differs from what was recorded."""
+        found = self.score_documents([golden["document"] for golden in self.golden], now=0)
+        for position, (golden, record) in enumerate(zip(self.golden, found, strict=True)):
+            expected = golden["score"]
+            if isinstance(record, LeadScoreError):
+                raise ArtifactError(f"{where}: golden lead {position} is refused: {record}")
+            drift = abs(record["probability"] - expected["probability"])
+            if not drift <= GOLDEN_TOLERANCE or record["grade"] != expected["grade"]:
+                raise ArtifactError(
+                    f"{where}: golden lead {position} scores {record['probability']:.12g} here, "
+                    f"{expected['probability']:.12g} when it was saved. Use the versions of leadscore and LightGBM "
+                    "that it was trained with, or train anew"
+                )
+
+    def _percentiles(self, side: str, groups: NDArray[np.float64]) -> list[int]:
+        reference = self.population.fit if side == "fit" else self.population.intent
+        percentiles = reference.percentile(self._reasons.side_effects(groups, side))
+        return [int(step) for step in np.floor(percentiles + 0.5)]
+
+    def _golden_leads(self, data: Data, fitted: Fitted) -> list[dict[str, Any]]:
+        """A few test leads from the lowest to the highest margin, in raw form, with their scores."""
+        rows = fitted.golden_rows()
+        raw = [
+            documents.from_data(data, int(fitted.snapshots.lead[row]), int(fitted.snapshots.at[row])) for row in rows
+        ]
+        scored = self.score_documents(raw, now=0)
+        golden = []
+        for row, document, score in zip(rows, raw, scored, strict=True):
+            if isinstance(score, DocumentError):
+                raise score
+            margin = fitted.margin[row]
+            assert score["probability"] == self.calibrator.apply(margin), "a document must score as its table does"
+            golden.append({"document": document, "score": score})
+        return golden
