@@ -104,7 +104,7 @@ def _add_model_card(api: Api, answers: Answers) -> None:
             "plan": current.scorer.plan.hash,
             "horizon": current.scorer.horizon,
             "metrics": manifest.get("metrics", {}),
-            "trained_until": manifest.get("trained_until"),
+            "trained_until": manifest.get("trained_until", manifest.get("observed_until")),
             "since": current.since,
             "limits": {"body_bytes": limits.body_bytes, "documents": limits.documents},
         }

@@ -24,7 +24,7 @@ from service.api import create_api
 from service.observing import Observer, json_lines_logger
 from service.problems import INTERNAL, Problem
 from service.security import Gate, Limits, fault_of
-from service.serving import ModelInUse, settle_garbage_collector
+from service.serving import UNREGISTERED, ModelInUse, settle_garbage_collector
 
 REQUEST_SECONDS = 30
 RAW_PATH_METRICS = "RunnerTrafficMetricsMiddleware"
@@ -100,7 +100,7 @@ class LeadScore:
             observer.log("model", {"fault": "LEADSCORE_SCORER is not set. Start with: leadscore serve"})
             return
         try:
-            model.load(folder, os.environ.get("LEADSCORE_VERSION", "local"))
+            model.load(folder, os.environ.get("LEADSCORE_VERSION", UNREGISTERED))
         except Exception as error:
             # A worker that dies is started again for ever; one that isn't ready fails its health checks.
             message = str(error) if isinstance(error, LeadScoreError) else ""

@@ -94,7 +94,7 @@ class Score(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_SCORE]})
 
-    lead_id: str
+    lead_id: str | None = Field(description="Null where the project's leads have no id and none was given")
     as_of: str | None = Field(description="ISO 8601, UTC; null where the project's outcome has no time")
     probability: float = Field(ge=0, le=1, description="Calibrated, of a win within `horizon` from `as_of`")
     score: float = Field(ge=0, le=100, description="Percentile in the reference population")

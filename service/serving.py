@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 N_WARM_ROUNDS = 3
 """The first compiles or loads the kernels, the others fill caches and pools."""
 
+UNREGISTERED = "local"
+"""The version of a scorer that came from a folder and no registry."""
+
 
 class InUse(NamedTuple):
     """A version, its scorer, and the instant (ISO 8601, UTC) from which this process answers with it."""
@@ -70,9 +73,10 @@ class ModelInUse:
     def use(self, scorer: LeadScorer) -> None:
         """Warm a loaded scorer and swap it in: one assignment, seen whole or not at all."""
         self._warm(scorer)
+        version = scorer.version or UNREGISTERED
         since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        self._current = InUse(scorer.version, scorer, since)
-        self._observer.model(scorer.name, scorer.version, scorer.plan.hash, scorer.horizon)
+        self._current = InUse(version, scorer, since)
+        self._observer.model(scorer.name, version, scorer.plan.hash, scorer.horizon)
 
     def score(self, documents: Sequence[Any], *, now: int) -> list[dict[str, Any] | DocumentError]:
         """Score parsed documents in order; one that can't be scored is its `DocumentError`.
