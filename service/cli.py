@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -32,10 +31,12 @@ def serve(project: Path, port: int, host: str, model: str | None, workers: int, 
     except LeadScoreError as error:
         raise click.ClickException(str(error)) from error
     with server:
-        if not server.wait_until_ready():
-            raise click.ClickException(server.failure)
-        _announce(server.url, server.example(), version, as_json)
-        sys.exit(server.wait())
+        ready = server.wait_until_ready()
+        if ready:
+            _announce(server.url, server.example(), version, as_json)
+        stopped = server.wait() if ready else server.asked_to_stop
+    if not stopped:
+        raise click.ClickException(server.failure)
 
 
 def _resolve(project: Path, model: str | None) -> tuple[Path, str]:

@@ -16,7 +16,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from leadscore.errors import DocumentError
-from service.security import Exchange
+from service.security import SYSTEM_ROUTES, Exchange
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 GRADES = frozenset({*"ABCDEF", "refused"})
@@ -66,11 +66,13 @@ class Observer:
         self._in_use: tuple[str, str, str, str] | None = None
 
     def request(self, exchange: Exchange) -> None:
-        """Count one request and write its log line."""
+        """Count one request and write its log line; health checks that are well write none."""
         method = exchange.method if exchange.method in METHODS else "OTHER"
         seconds = exchange.seconds
         self._requests.labels(method, exchange.route, str(exchange.status)).inc()
         self._seconds.labels(exchange.route).observe(seconds)
+        if exchange.route in SYSTEM_ROUTES and exchange.status < 400:
+            return
         fields: dict[str, Any] = {
             "method": method,
             "route": exchange.route,

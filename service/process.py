@@ -19,6 +19,7 @@ import psutil  # type: ignore[import-untyped]
 
 import service
 from leadscore.errors import LeadScoreError
+from service.security import Limits
 
 READY_SECONDS = 120.0
 """A cold start takes about 12 s; a first one also compiles the kernels."""
@@ -47,10 +48,11 @@ class Server:
     Raises
     ------
     LeadScoreError
-        If the address can't be listened on.
+        If the address can't be listened on, or a limit in the environment is no number.
     """
 
     def __init__(self, folder: Path, version: str, *, host: str, port: int, n_workers: int) -> None:
+        Limits.of(os.environ)
         self._address, self._port = _free_address(host, port)
         self._home = tempfile.TemporaryDirectory(prefix="leadscore-serve-", ignore_cleanup_errors=True)
         self._environment = os.environ | {
@@ -63,7 +65,7 @@ class Server:
             "PROMETHEUS_MULTIPROC_DIR": str(Path(self._home.name) / "metrics"),
         }
         self._child: subprocess.Popen[bytes] | None = None
-        self._asked_to_stop = False
+        self.asked_to_stop = False
         self.failure = ""
 
     @property
@@ -112,7 +114,7 @@ class Server:
         assert self._child is not None
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if self._asked_to_stop or self._child.poll() is not None:
+            if self.asked_to_stop or self._child.poll() is not None:
                 self.failure = "The service ended before it was ready; its last lines are above"
                 return False
             status, _ = self._get("/readyz")
@@ -130,15 +132,16 @@ class Server:
         _, body = self._get("/openapi.json")
         return json.loads(body)["components"]["schemas"]["LeadDocument"]["examples"][0]
 
-    def wait(self) -> int:
-        """Wait for a signal (0) or the end of the server by itself (1)."""
+    def wait(self) -> bool:
+        """Wait until asked to stop (True), or until the server ends by itself (False, the reason in `failure`)."""
         assert self._child is not None
-        while not self._asked_to_stop and self._child.poll() is None:
+        while not self.asked_to_stop and self._child.poll() is None:
             time.sleep(0.2)
-        return 0 if self._asked_to_stop else 1
+        self.failure = "The service ended by itself; its last lines are above"
+        return self.asked_to_stop
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._asked_to_stop = True
+        self.asked_to_stop = True
 
     def _get(self, path: str) -> tuple[int | None, bytes]:
         host = self.url.removeprefix("http://").rpartition(":")[0].strip("[]")

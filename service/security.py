@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from leadscore.errors import LeadScoreError
 from service.problems import BUSY, INTERNAL, MEDIA_TYPE, SLOW_BODY, TOO_LARGE, Problem
 
 SYSTEM_ROUTES = dict.fromkeys(("/healthz", "/livez", "/readyz", "/metrics", "/schema.json"), "GET")
@@ -44,7 +45,13 @@ class Limits:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Limits:
-        """Read ``LEADSCORE_MAX_BODY_BYTES``, ``LEADSCORE_MAX_DOCUMENTS`` and ``LEADSCORE_MAX_IN_FLIGHT``."""
+        """Read ``LEADSCORE_MAX_BODY_BYTES``, ``LEADSCORE_MAX_DOCUMENTS`` and ``LEADSCORE_MAX_IN_FLIGHT``.
+
+        Raises
+        ------
+        LeadScoreError
+            If one of them is no whole number above 0.
+        """
         return cls(
             body_bytes=_positive(environment, "LEADSCORE_MAX_BODY_BYTES", cls.body_bytes),
             documents=_positive(environment, "LEADSCORE_MAX_DOCUMENTS", cls.documents),
@@ -229,5 +236,5 @@ def _request_id(headers: Headers) -> str:
 def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
     text = environment.get(name, str(default))
     if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"{name} must be a whole number above 0")
+        raise LeadScoreError(f"{name} must be a whole number above 0; unset it for {default}")
     return int(text)

@@ -74,3 +74,14 @@ def test_a_log_line_is_json_with_exactly_these_fields(observer: Observer, caplog
     fields = json.loads(line)
     assert fields.keys() == {"at", "event", "method", "route", "status", "ms", "request_id"}
     assert (fields["event"], fields["route"], fields["request_id"]) == ("request", "/v1/score", "r1")
+
+
+def test_health_checks_are_logged_only_when_they_fail(
+    observer: Observer, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "tests.observing"):
+        for status in (200, 503):
+            observer.request(exchange("GET", "/readyz", status))
+    [line] = caplog.messages
+    assert json.loads(line)["status"] == 503
+    assert registry.get_sample_value("leadscore_request_seconds_count", {"route": "/readyz"}) == 2

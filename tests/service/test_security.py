@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from leadscore.errors import LeadScoreError
 from service.security import Exchange, Gate, Limits
 
 LIMITS = Limits(body_bytes=10, in_flight=1, body_seconds=0.01)
@@ -224,7 +225,7 @@ def test_limits_come_from_the_environment() -> None:
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", ""])
 def test_a_limit_that_is_no_number_is_refused_by_name(value: str) -> None:
-    with pytest.raises(ValueError, match="LEADSCORE_MAX_DOCUMENTS"):
+    with pytest.raises(LeadScoreError, match="LEADSCORE_MAX_DOCUMENTS"):
         Limits.of({"LEADSCORE_MAX_DOCUMENTS": value})
 
 
