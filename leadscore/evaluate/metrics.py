@@ -126,7 +126,7 @@ def bootstrap(
     start = rows.slope_at(rows.weight)
     resamples = [
         measure(rows, resampled, tuple(MEASURES), start=start)
-        for resampled in _resample(rows.weight, rows.cluster, n_resamples, seed)
+        for resampled in resample(rows.weight, rows.cluster, n_resamples, seed)
     ]
     return {
         name: None if point[name] is None else _interval([measured[name] for measured in resamples], level)
@@ -181,7 +181,7 @@ def paired_bootstrap(
             measure(first, resampled[first.order], names, start=starts[0]),
             measure(second, resampled[second.order], names, start=starts[1]),
         )
-        for resampled in _resample(weights, clusters, n_resamples, seed)
+        for resampled in resample(weights, clusters, n_resamples, seed)
     ]
     return {name: _difference(point[name], [row[name] for row in resamples], level) for name in names}
 
@@ -218,7 +218,7 @@ def by_group(
     return measured
 
 
-def _resample(weight: Array, cluster: Codes, n_resamples: int, seed: int) -> Iterator[Array]:
+def resample(weight: Array, cluster: Codes, n_resamples: int, seed: int) -> Iterator[Array]:
     """Weights of `n_resamples` draws of all clusters, with replacement; nothing for one cluster."""
     rng = np.random.default_rng(seed)
     n_clusters = int(cluster.max()) + 1 if len(cluster) else 0
