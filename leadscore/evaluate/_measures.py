@@ -57,18 +57,17 @@ class Rows:
         chance = np.clip(probability, CLIP, 1 - CLIP)
         loss = -np.log(np.where(label > 0.5, chance, 1 - chance))
         logit = np.log(chance) - np.log1p(-chance)
-        starts = _starts(rank), _starts(probability[by_probability])
         return cls(
-            order,
-            label,
-            probability,
-            weight[order],
-            codes[order],
-            starts[0],
-            loss,
-            logit,
-            by_probability,
-            starts[1],
+            order=order,
+            label=label,
+            probability=probability,
+            weight=weight[order],
+            cluster=codes[order],
+            thresholds=_starts(rank),
+            loss=loss,
+            logit=logit,
+            by_probability=by_probability,
+            probabilities=_starts(probability[by_probability]),
         )
 
     def slope_at(self, weight: Array, start: Array | None = None) -> Array | None:

@@ -117,9 +117,15 @@ def bootstrap(
         (low, high) per metric; None where the metric is undefined on the rows or in more than ``1 - level``
         of the resamples, or where there is a single cluster.
 
+    Raises
+    ------
+    DataError
+        As `evaluate`.
+
     Notes
     -----
-    Sorts once, then O(n) per resample.
+    Sorts once, then O(n) per resample. A resample repeats rows, which widens the gaps within a bin: the
+    interval of ``expected_calibration_error`` lies somewhat high.
     """
     rows = Rows.of(label, probability, weight=weight, margin=margin, cluster=cluster)
     point = measure(rows, rows.weight, tuple(MEASURES))
@@ -167,6 +173,11 @@ def paired_bootstrap(
     -------
     dict
         A `Difference` per metric, or None by the rules of `bootstrap`.
+
+    Raises
+    ------
+    DataError
+        As `evaluate`, or if a metric is unknown.
     """
     names = tuple(metrics)
     # Both are sorted by the cluster too, but each in its own order; the weights are drawn in the caller's.

@@ -212,17 +212,20 @@ def _bands(rows: Rows, seed: int, n_resamples: int, level: float) -> _Bands:
             _per_bin(bins, weight * values), listed, out=np.full_like(listed, np.nan), where=listed > 0
         )
 
+    filled = _per_bin(bins, rows.weight) > 0
     predicted, observed = rates(rows.weight, rows.probability), rates(rows.weight, rows.label)
     drawn = [rates(weight, rows.label) for weight in resample(rows.weight, rows.cluster, n_resamples, seed)]
     resampled = np.array(drawn) if drawn else observed[None, :]
-    low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = np.full((2, len(filled)), np.nan)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    low[filled], high[filled] = np.nanquantile(resampled[:, filled], tails, axis=0)
     # Resampling a band without a win (or a loss) never finds one; there the exact binomial end is honest.
     squares = np.maximum(_per_bin(bins, rows.weight**2), np.finfo(float).tiny)
     effective = _per_bin(bins, rows.weight) ** 2 / squares
     extreme = ((1 - level) / 2) ** (1 / np.maximum(effective, 1))
     high = np.where(observed == 0, 1 - extreme, high)
     low = np.where(observed == 1, extreme, low)
-    return _Bands(predicted, observed, low, high)
+    return _Bands(predicted[filled], observed[filled], low[filled], high[filled])
 
 
 def _per_bin(bins: Codes, values: Array) -> Array:

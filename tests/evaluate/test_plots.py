@@ -87,6 +87,17 @@ def test_tied_probabilities_draw_fewer_bands():
     assert any("1 band of equal size" in text for text in texts(constant))
 
 
+def test_rows_without_weight_leave_no_trace():
+    label, margin, _ = market(400)
+    ghosts = np.append(label, [1, 1]), expit(np.append(margin, [9.0, -9.0]))
+    with_ghosts = plots.reliability(*ghosts, weight=np.append(np.ones(400), [0, 0]), seed=0, n_resamples=5)
+    alone = plots.reliability(label, expit(margin), seed=0, n_resamples=5)
+    for one, other in zip(with_ghosts.axes[0].lines, alone.axes[0].lines, strict=True):
+        assert len(one.get_xdata()) == len(other.get_xdata())
+        assert np.isfinite(one.get_ydata()).all()
+    assert np.allclose(with_ghosts.axes[0].lines[1].get_ydata(), alone.axes[0].lines[1].get_ydata())
+
+
 def test_the_capacity_curve_states_what_a_tenth_of_the_list_finds():
     label, margin, _ = market()
     figure = plots.capacity(label, expit(margin), margin=margin)
