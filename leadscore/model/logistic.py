@@ -41,12 +41,14 @@ def fit_logistic(
     The result depends on the order of columns in the last bits only. O(n k^2) a step.
     """
     fixed = np.zeros(len(label)) if offset is None else offset
-    begin = np.zeros(len(terms)) if start is None else start.astype(np.float64)
+    zeros = np.zeros(len(terms))
+    begin = zeros if start is None else start.astype(np.float64)
     # The problem is convex: where plain steps settle they are right. They nearly always do, at half the cost.
-    for steps, damped in ((PLAIN_STEPS, False), (MAX_STEPS, True)):
+    # Where they don't, the second attempt starts at zero, where the curvature is largest and can't mislead.
+    for attempt, steps, damped in ((begin, PLAIN_STEPS, False), (zeros, MAX_STEPS, True)):
         # Plain steps may run off to infinity; that ends them, and is no news.
         with np.errstate(over="ignore", invalid="ignore"):
-            settled = _climb(terms, label, weight, fixed, begin, steps=steps, damped=damped)
+            settled = _climb(terms, label, weight, fixed, attempt, steps=steps, damped=damped)
         if settled is not None:
             return settled
     return None

@@ -173,6 +173,12 @@ def test_one_class_leaves_ranking_and_calibration_undefined():
     assert measured["log_loss"] == pytest.approx(-np.log([0.9, 0.8, 0.7]).mean())
 
 
+def test_a_confident_mistake_still_has_a_slope():
+    label, probability = [0, 0, 0, 0, 0, 1], [0.3, 0.3, 0.9, 0.9, 1.0, 0.9]
+    measured = evaluate(label, probability, weight=[1, 3, 1, 1, 4, 1])
+    assert measured["calibration_slope"] == pytest.approx(-0.0708359483, rel=1e-8)
+
+
 def test_a_constant_has_half_an_auc_no_slope_and_a_lift_of_one():
     measured = evaluate([0, 1, 0, 0], [0.25] * 4)
     assert measured["auc"] == 0.5

@@ -27,7 +27,7 @@ def test_at_the_maximum_the_gradient_is_zero_wherever_it_began():
     fitted = fit_logistic(terms, label, weight)
     gradient = terms @ (weight * (label - expit(fitted @ terms)))
     assert np.abs(gradient).max() < 1e-9
-    # From far off, plain steps overshoot and the damped ones take over.
+    # From far off, plain steps overshoot and damped ones take over.
     for start in ([8.0, 8.0, 8.0], [-15.0, 3.0, 20.0]):
         assert fit_logistic(terms, label, weight, start=np.array(start)) == pytest.approx(fitted, rel=1e-9)
 
