@@ -156,8 +156,8 @@ class Market:
     # who the leads are
     arrival_growth: float = 0.4  # more leads a day at the end than at the start, as a share
     joins_company: float = 0.40  # share of leads whose company already has a lead
-    company_spread: float = 0.38  # standard deviation of a company's hidden quality (log hazard)
-    lead_spread: float = 0.20  # standard deviation of a person's own hidden quality (log hazard)
+    company_spread: float = 0.30  # standard deviation of a company's hidden quality (log hazard)
+    lead_spread: float = 0.15  # standard deviation of a person's own hidden quality (log hazard)
     size_sweet_spot: float = 180.0  # employees of the company that fits best
     size_by_distance: float = 0.16  # lost fit per squared unit of log distance from the sweet spot
     scanners: float = 0.07  # share of companies whose mail scanner opens and clicks every email at once
@@ -191,7 +191,7 @@ class Market:
 
     # how leads close
     win_rate: float = 0.00135  # of an average, ripe, cold, untouched lead on an average day
-    win_by_heat: float = 1.0  # per log(1 + heat)
+    win_by_heat: float = 1.1  # per log(1 + heat)
     win_by_contact: float = 0.8  # per log(1 + contact)
     win_by_fatigue: float = -0.12  # per outbound touch felt beyond `patience`
     patience: float = 4.0  # outbound touches that do no harm
