@@ -54,9 +54,7 @@ def tables_of(folder: Path) -> dict[str, pd.DataFrame]:
             if column.endswith("_at") or column == "cutoff":
                 table[column] = pd.to_datetime(table[column], format="%Y-%m-%dT%H:%M:%SZ", utc=True)
     leads, outcomes = tables["leads"], tables["outcomes"]
-    life = leads[["lead_id", "created_at"]].merge(
-        outcomes.drop(columns="recorded_at"), on="lead_id", how="left"
-    )
+    life = leads[["lead_id", "created_at"]].merge(outcomes.drop(columns="recorded_at"), on="lead_id", how="left")
     return {**tables, "life": life.set_index("lead_id")}
 
 
@@ -155,9 +153,7 @@ def test_a_single_lead_is_a_market(tmp_path: Path) -> None:
 
 def test_a_folder_of_someone_elses_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "leadscore.toml").write_text('name = "acme"\n')
-    with pytest.raises(
-        ProjectError, match=r"must be empty or hold an earlier simulation; found leadscore\.toml"
-    ):
+    with pytest.raises(ProjectError, match=r"must be empty or hold an earlier simulation; found leadscore\.toml"):
         simulate(tmp_path, n_leads=5, seed=0)
     assert (tmp_path / "leadscore.toml").read_text() == 'name = "acme"\n'
     assert len(list(tmp_path.iterdir())) == 1
@@ -280,9 +276,7 @@ def test_some_rows_are_late_and_some_channels_come_by_night(tables: dict[str, pd
 
 
 def test_leads_have_a_handful_of_touchpoints_and_end_in_every_way(tables: dict[str, pd.DataFrame]) -> None:
-    n_touchpoints = (
-        tables["touchpoints"].groupby("lead_id").size().reindex(tables["leads"]["lead_id"], fill_value=0)
-    )
+    n_touchpoints = tables["touchpoints"].groupby("lead_id").size().reindex(tables["leads"]["lead_id"], fill_value=0)
     assert 6 <= n_touchpoints.median() <= 12
     ends = tables["life"]["status"].fillna("open").value_counts(normalize=True)
     assert set(ends.index) == {*STATUSES, "open"}
@@ -301,9 +295,7 @@ def test_an_open_makes_a_click_likelier_and_a_click_a_visit(tables: dict[str, pd
         columns = ["lead_id", "occurred_at"]
         effects = touchpoints.loc[kind == effect, columns].assign(effect_at=lambda t: t["occurred_at"])
         followed = pd.merge_asof(
-            touchpoints.loc[kind == cause, columns].assign(
-                occurred_at=lambda t: t["occurred_at"] + scanner_wait
-            ),
+            touchpoints.loc[kind == cause, columns].assign(occurred_at=lambda t: t["occurred_at"] + scanner_wait),
             effects,
             on="occurred_at",
             by="lead_id",
@@ -314,18 +306,14 @@ def test_an_open_makes_a_click_likelier_and_a_click_a_visit(tables: dict[str, pd
 
     assert share_followed("email.open", "email.click") > 5 * share_followed("web.visit", "email.click")
     assert share_followed("email.click", "web.visit") > 3 * share_followed("email.sent", "web.visit")
-    assert share_followed("webinar.attend", "web.demo_request") > 3 * share_followed(
-        "web.visit", "web.demo_request"
-    )
+    assert share_followed("webinar.attend", "web.demo_request") > 3 * share_followed("web.visit", "web.demo_request")
 
 
 def test_people_rest_on_weekends_and_holidays(tables: dict[str, pd.DataFrame]) -> None:
     day = tables["interactions"]["occurred_at"]
     assert (day.dt.day_of_week >= 5).mean() < 0.03
     season = Season.of(Market())
-    labour_day, day_before = (
-        (d - Market().first_day).days for d in (dt.date(2025, 5, 1), dt.date(2025, 4, 30))
-    )
+    labour_day, day_before = ((d - Market().first_day).days for d in (dt.date(2025, 5, 1), dt.date(2025, 4, 30)))
     assert season.buying[labour_day] < 0.2 * season.buying[day_before]
 
 
@@ -393,11 +381,7 @@ def test_the_sample_can_be_trained_on() -> None:
     test_begins = cutoffs[block == 3][0]
     for number in range(4):
         mine = cutoffs[(block == number) & ((number == 3) | (cutoffs + HORIZON <= test_begins))]
-        winners = {
-            lead
-            for c in mine
-            for lead in won.index[(won["closed_at"] >= c) & (won["closed_at"] < c + HORIZON)]
-        }
+        winners = {lead for c in mine for lead in won.index[(won["closed_at"] >= c) & (won["closed_at"] < c + HORIZON)]}
         assert len(winners) >= 30, number
 
 
@@ -487,9 +471,7 @@ def test_moments_are_left_as_they_were() -> None:
 def test_a_quiet_world_stays_quiet() -> None:
     """Without interest, excitement or sellers nothing happens, and nothing is felt."""
     world = world_of(50, mailing_half_life=1e-3)
-    still = replace(
-        world.people, interest=np.zeros(50), answer_rate=np.zeros(6), created=np.zeros(50, dtype=np.int64)
-    )
+    still = replace(world.people, interest=np.zeros(50), answer_rate=np.zeros(6), created=np.zeros(50, dtype=np.int64))
     state, log = State.new(np.arange(50), np.full(50, 3)), Log()
     quiet_season = replace(world.season, mailing=np.zeros(world.market.n_days))
     live(World(world.market, quiet_season, still), state, generator(1), log)

@@ -58,16 +58,12 @@ def reliability(
     MissingExtraError
         If matplotlib isn't installed.
     """
-    rows = Rows.of(
-        label, probability, weight=weight, cluster=np.arange(np.size(label)) if cluster is None else cluster
-    )
+    rows = Rows.of(label, probability, weight=weight, cluster=np.arange(np.size(label)) if cluster is None else cluster)
     if not rows.weight.sum() > 0:
         raise DataError("A reliability curve needs at least one row with weight; found none.")
     bands = _bands(rows, seed, n_resamples, level)
     figure = _blank()
-    upper, lower = figure.subplots(
-        2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1], "hspace": 0.08, **_frame()}
-    )
+    upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1], "hspace": 0.08, **_frame()})
     limit = _reach(rows, bands)
     upper.plot([0, limit], [0, limit], color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=2.5)
     upper.fill_between(bands.predicted, bands.low, bands.high, color=BLUE_BAND, linewidth=0, zorder=2)
@@ -76,9 +72,7 @@ def reliability(
     upper.set(xlim=(0, limit), ylim=(0, limit), ylabel="Converted, % of leads")
     _label_reliability(upper, limit, level, len(bands.predicted))
     beyond = _histogram(lower, rows, limit)
-    lower.set_xlabel(
-        "Predicted probability, %" + (f"  ({_percent(beyond, 1)} of leads lie beyond)" if beyond else "")
-    )
+    lower.set_xlabel("Predicted probability, %" + (f"  ({_percent(beyond, 1)} of leads lie beyond)" if beyond else ""))
     _percent_ticks(upper, "y")
     _percent_ticks(lower, "xy")
     counts = f"{len(rows.label):,} snapshots, {int(rows.label.sum()):,} won"
@@ -120,16 +114,12 @@ def capacity(
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     axes.plot(np.append(0, curve.share), np.append(0, curve.recall), color=BLUE, linewidth=2.2)
     axes.fill_between(curve.share, curve.share, curve.recall, color=BLUE_BAND, alpha=0.35, linewidth=0)
-    axes.set(
-        xlim=(0, 1), ylim=(0, 1.02), xlabel="Leads called, % of the list", ylabel="Wins found, % of all wins"
-    )
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Leads called, % of the list", ylabel="Wins found, % of all wins")
     _label_capacity(axes, curve, at, base_rate)
     _percent_ticks(axes, "xy")
     found, lift = float(at.recall[0]), float(at.lift[0])
     title = f"Calling the best {_percent(share)} of the list finds {_percent(found)} of the wins"
-    return _finish(
-        figure, title, f"{lift:.1f} times as many as a random order; base rate {_percent(base_rate, 1)}"
-    )
+    return _finish(figure, title, f"{lift:.1f} times as many as a random order; base rate {_percent(base_rate, 1)}")
 
 
 def importance(
@@ -160,12 +150,7 @@ def importance(
         If matplotlib isn't installed.
     """
     moved = np.asarray(values, dtype=np.float64)
-    if (
-        moved.shape != (len(names),)
-        or not np.isfinite(moved).all()
-        or (moved < 0).any()
-        or not moved.sum() > 0
-    ):
+    if moved.shape != (len(names),) or not np.isfinite(moved).all() or (moved < 0).any() or not moved.sum() > 0:
         raise DataError("Importance needs one finite value >= 0 per name, and one above 0.")
     ranked = sorted(zip(moved.tolist(), names, strict=True), key=lambda pair: (-pair[0], pair[1]))
     shown, rest = ranked[:top], ranked[top:]
@@ -208,9 +193,7 @@ def _bands(rows: Rows, seed: int, n_resamples: int, level: float) -> _Bands:
 
     def rates(weight: Array, values: Array) -> Array:
         listed = _per_bin(bins, weight)
-        return np.divide(
-            _per_bin(bins, weight * values), listed, out=np.full_like(listed, np.nan), where=listed > 0
-        )
+        return np.divide(_per_bin(bins, weight * values), listed, out=np.full_like(listed, np.nan), where=listed > 0)
 
     filled = _per_bin(bins, rows.weight) > 0
     predicted, observed = rates(rows.weight, rows.probability), rates(rows.weight, rows.label)
@@ -263,9 +246,7 @@ def _histogram(axes: Axes, rows: Rows, limit: float) -> float:
     """Share of weight by score, in forty bars; returns the share beyond `limit`."""
     edges = np.linspace(0, limit, 41)
     share, _ = np.histogram(rows.probability, edges, weights=rows.weight / rows.weight.sum())
-    axes.bar(
-        edges[:-1], share, width=np.diff(edges) * 0.86, align="edge", color=GREY, linewidth=0, alpha=0.75
-    )
+    axes.bar(edges[:-1], share, width=np.diff(edges) * 0.86, align="edge", color=GREY, linewidth=0, alpha=0.75)
     axes.set_ylabel("Leads, %")
     axes.locator_params(axis="y", nbins=3)
     return float(np.sum(rows.weight[rows.probability > limit]) / rows.weight.sum())

@@ -50,9 +50,7 @@ class Day:
         self.world, self.market, self.people, self.season = world, world.market, world.people, world.season
         self.state, self.rng, self.log = state, rng, log
         midnight, created = state.day * SECONDS_A_DAY, world.people.created[state.lead]
-        self.left = np.where(
-            created > midnight, 1.0 - (created - midnight) / SECONDS_A_DAY, 1.0
-        )  # of the day
+        self.left = np.where(created > midnight, 1.0 - (created - midnight) / SECONDS_A_DAY, 1.0)  # of the day
         self.clock = midnight  # second of the last event, by lead
         if log is not None:
             morning = midnight + time_of_day(rng, len(created)) * 3 // 4
@@ -87,9 +85,7 @@ class Day:
                 rate += n_follow * fading * state.excitement[cause]
             if code == FAIR:
                 rate *= self.season.running["event"][1][state.day] > 0
-            hit = self._happens(
-                rate * (mailing if code == SENT else response if code in (OPEN, CLICK) else will)
-            )
+            hit = self._happens(rate * (mailing if code == SENT else response if code in (OPEN, CLICK) else will))
             self._touch(code, hit, self._tick(hit, 1_500.0))
 
     def sell(self) -> None:
@@ -141,9 +137,7 @@ class Day:
             return
         for code in (OPEN, CLICK):
             seen = self.people.scanner[self.state.lead[sent]] & (self.rng.random(len(sent)) < 0.9)
-            self._write_touch(
-                sent[seen], np.minimum(time + code, self._last_second(sent))[seen], code, campaign[seen]
-            )
+            self._write_touch(sent[seen], np.minimum(time + code, self._last_second(sent))[seen], code, campaign[seen])
 
     def _attempt_rate(self, warmth: Floats) -> Floats:
         """How often sellers try: the first time at their own pace, then the warm ones, until they give up."""
@@ -179,9 +173,7 @@ class Day:
     def _tick(self, hit: Ints, mean_seconds: float) -> Ints:
         """Move the clocks of these leads on and read them; without a log they stand still."""
         if self.log is not None:
-            self.clock[hit] = later_today(
-                self.clock[hit], mean_seconds * self.rng.standard_exponential(len(hit))
-            )
+            self.clock[hit] = later_today(self.clock[hit], mean_seconds * self.rng.standard_exponential(len(hit)))
         return self.clock[hit]
 
     def _last_second(self, hit: Ints) -> Ints:

@@ -103,9 +103,7 @@ def _companies(market: Market, n_leads: int, rng: np.random.Generator) -> Ints:
     return np.asarray(np.unique(root, return_inverse=True)[1], dtype=np.int64)
 
 
-def _profiles(
-    market: Market, company: Ints, rng: np.random.Generator
-) -> tuple[dict[str, Ints], Floats, Flags]:
+def _profiles(market: Market, company: Ints, rng: np.random.Generator) -> tuple[dict[str, Ints], Floats, Flags]:
     """Draw companies; return by lead their columns, the fit these show, and who has a mail scanner."""
     n = int(company.max()) + 1
     industry, industry_fit = _drawn(INDUSTRIES, n, rng)

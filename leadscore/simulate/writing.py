@@ -119,9 +119,7 @@ def simulate(
     PosixPath('market')
     """
     if n_leads < 1 or seed < 0:
-        raise ProjectError(
-            f"simulate needs at least 1 lead and a seed of at least 0; got {n_leads} and {seed}."
-        )
+        raise ProjectError(f"simulate needs at least 1 lead and a seed of at least 0; got {n_leads} and {seed}.")
     folder = Path(folder)
     _refuse_what_is_not_ours(folder)
     tables = _simulated(n_leads, seed, n_truths if truth else 0, progress or (lambda done, total: None))
@@ -148,8 +146,7 @@ def _refuse_what_is_not_ours(folder: Path) -> None:
         return
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:3])
     raise ProjectError(
-        f"{folder} must be empty or hold an earlier simulation; found {found}. "
-        "Name another folder, or empty this one."
+        f"{folder} must be empty or hold an earlier simulation; found {found}. Name another folder, or empty this one."
     )
 
 
@@ -164,9 +161,7 @@ def _put_in_place(beside: Path, folder: Path) -> None:
         os.replace(beside / name, folder / name)
 
 
-def _simulated(
-    n_leads: int, seed: int, n_truths: int, progress: Callable[[int, int], None]
-) -> dict[str, pa.Table]:
+def _simulated(n_leads: int, seed: int, n_truths: int, progress: Callable[[int, int], None]) -> dict[str, pa.Table]:
     """Live the market and lay out its tables, by file name."""
     market = Market()
     n_steps = market.n_days + market.horizon_days

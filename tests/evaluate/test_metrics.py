@@ -71,9 +71,7 @@ def test_a_weight_of_k_equals_k_copies_of_the_row(rows):
 def test_the_order_of_rows_changes_nothing_not_even_the_last_bit(rows, random):
     shuffled = random.sample(rows, len(rows))
     (label, probability, weight), (label2, probability2, weight2) = columns(rows), columns(shuffled)
-    assert evaluate(label, probability, weight=weight / 3) == evaluate(
-        label2, probability2, weight=weight2 / 3
-    )
+    assert evaluate(label, probability, weight=weight / 3) == evaluate(label2, probability2, weight=weight2 / 3)
 
 
 @given(ROWS)
@@ -242,9 +240,7 @@ def test_clustered_intervals_cover_where_rowwise_ones_are_too_narrow():
     for seed in range(100):
         label, probability, account = clustered_market(seed)
         for kind, cluster in (("clustered", account), ("rowwise", np.arange(len(label)))):
-            low, high = bootstrap(label, probability, cluster, seed=seed, n_resamples=60, level=0.8)[
-                "base_rate"
-            ]
+            low, high = bootstrap(label, probability, cluster, seed=seed, n_resamples=60, level=0.8)["base_rate"]
             covered[kind] += low <= true_rate <= high
     assert 0.70 <= covered["clustered"] / 100 <= 0.88
     assert covered["rowwise"] < covered["clustered"]
@@ -269,9 +265,7 @@ def test_intervals_depend_on_the_seed_and_not_on_the_order_of_rows():
     label, truth, rng = market(8, 400)
     cluster, weight, order = rng.integers(0, 90, 400), rng.uniform(0.5, 3, 400), rng.permutation(400)
     first = bootstrap(label, truth, cluster, weight=weight, seed=1, n_resamples=20)
-    again = bootstrap(
-        label[order], truth[order], cluster[order], weight=weight[order], seed=1, n_resamples=20
-    )
+    again = bootstrap(label[order], truth[order], cluster[order], weight=weight[order], seed=1, n_resamples=20)
     assert first == again
     assert first != bootstrap(label, truth, cluster, weight=weight, seed=2, n_resamples=20)
     named = np.array([f"account {c:03}" for c in cluster])
