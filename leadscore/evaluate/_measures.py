@@ -57,18 +57,17 @@ class Rows:
         chance = np.clip(probability, CLIP, 1 - CLIP)
         loss = -np.log(np.where(label > 0.5, chance, 1 - chance))
         logit = np.log(chance) - np.log1p(-chance)
-        starts = _starts(rank), _starts(probability[by_probability])
         return cls(
-            order,
-            label,
-            probability,
-            weight[order],
-            codes[order],
-            starts[0],
-            loss,
-            logit,
-            by_probability,
-            starts[1],
+            order=order,
+            label=label,
+            probability=probability,
+            weight=weight[order],
+            cluster=codes[order],
+            thresholds=_starts(rank),
+            loss=loss,
+            logit=logit,
+            by_probability=by_probability,
+            probabilities=_starts(probability[by_probability]),
         )
 
     def slope_at(self, weight: Array, start: Array | None = None) -> Array | None:
@@ -149,13 +148,20 @@ def _calibration_intercept(w: Weighed) -> float | None:
 
 
 def _expected_calibration_error(w: Weighed) -> float:
-    weight = w.weight[w.rows.by_probability]
-    gap = (w.rows.label - w.rows.probability)[w.rows.by_probability] * weight
-    tied = np.add.reduceat(weight, w.rows.probabilities)
+    rows = w.rows
+    gap = w.weight * (rows.label - rows.probability)
+    return float(np.abs(np.bincount(bins_of(rows, w.weight), gap)).sum() / np.sum(w.weight))
+
+
+def bins_of(rows: Rows, weight: Array) -> Codes:
+    """Which bin of equal weight each row is in, from the lowest probability up; ties stay together."""
+    tied = np.add.reduceat(weight[rows.by_probability], rows.probabilities)
     listed = np.cumsum(tied)
     middle = (listed - tied / 2) / listed[-1]
-    bins = np.minimum(np.floor(N_BINS * middle), N_BINS - 1).astype(np.int64)
-    return float(np.abs(np.bincount(bins, np.add.reduceat(gap, w.rows.probabilities))).sum() / listed[-1])
+    of_tie = np.minimum(np.floor(N_BINS * middle), N_BINS - 1).astype(np.int64)
+    bins = np.empty(len(weight), np.int64)
+    bins[rows.by_probability] = np.repeat(of_tie, np.diff(np.append(rows.probabilities, len(weight))))
+    return bins
 
 
 def _recall_at_10pct(w: Weighed) -> float | None:

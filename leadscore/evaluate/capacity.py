@@ -40,7 +40,7 @@ class CapacityCurve:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedWins:
-    """How many of `n` listed leads will win: the expected number, and a range that holds it in `level` of cases."""
+    """How many of `n` listed leads will win: the expected number, and a range right in `level` of cases."""
 
     n: int
     expected: float
@@ -207,10 +207,10 @@ def _weighted_rows(
 
 
 def _on_list(rows: Rows, values: Array, listed: Array) -> Array:
-    """Weighted sum of `values` over the best `listed` weight; straight between thresholds, so that ties share."""
+    """Weighted sum of `values` over the best `listed` weight, straight between thresholds: ties share."""
     weight = np.append(0.0, np.cumsum(np.add.reduceat(rows.weight, rows.thresholds)))
     total = np.append(0.0, np.cumsum(np.add.reduceat(rows.weight * values, rows.thresholds)))
-    return np.interp(listed, weight, total)
+    return np.asarray(np.interp(listed, weight, total), dtype=np.float64)
 
 
 def _tied_mean(rows: Rows) -> Array:
@@ -222,7 +222,7 @@ def _tied_mean(rows: Rows) -> Array:
 
 
 def _range_of_wins(chance: Array, level: float) -> tuple[int, int]:
-    """The central range of the number of wins: no more than ``(1 - level) / 2`` lies outside at either end."""
+    """The central range of the number of wins: at most ``(1 - level) / 2`` lies outside at either end."""
     tail = (1 - level) / 2
     if len(chance) > EXACT_UP_TO:
         reach = _normal_quantile(1 - tail) * math.sqrt(float(np.sum(chance * (1 - chance))))

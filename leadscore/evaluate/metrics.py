@@ -117,16 +117,22 @@ def bootstrap(
         (low, high) per metric; None where the metric is undefined on the rows or in more than ``1 - level``
         of the resamples, or where there is a single cluster.
 
+    Raises
+    ------
+    DataError
+        As `evaluate`.
+
     Notes
     -----
-    Sorts once, then O(n) per resample.
+    Sorts once, then O(n) per resample. A resample repeats rows, which widens the gaps within a bin: the
+    interval of ``expected_calibration_error`` lies somewhat high.
     """
     rows = Rows.of(label, probability, weight=weight, margin=margin, cluster=cluster)
     point = measure(rows, rows.weight, tuple(MEASURES))
     start = rows.slope_at(rows.weight)
     resamples = [
         measure(rows, resampled, tuple(MEASURES), start=start)
-        for resampled in _resample(rows.weight, rows.cluster, n_resamples, seed)
+        for resampled in resample(rows.weight, rows.cluster, n_resamples, seed)
     ]
     return {
         name: None if point[name] is None else _interval([measured[name] for measured in resamples], level)
@@ -167,6 +173,11 @@ def paired_bootstrap(
     -------
     dict
         A `Difference` per metric, or None by the rules of `bootstrap`.
+
+    Raises
+    ------
+    DataError
+        As `evaluate`, or if a metric is unknown.
     """
     names = tuple(metrics)
     # Both are sorted by the cluster too, but each in its own order; the weights are drawn in the caller's.
@@ -181,7 +192,7 @@ def paired_bootstrap(
             measure(first, resampled[first.order], names, start=starts[0]),
             measure(second, resampled[second.order], names, start=starts[1]),
         )
-        for resampled in _resample(weights, clusters, n_resamples, seed)
+        for resampled in resample(weights, clusters, n_resamples, seed)
     ]
     return {name: _difference(point[name], [row[name] for row in resamples], level) for name in names}
 
@@ -218,7 +229,7 @@ def by_group(
     return measured
 
 
-def _resample(weight: Array, cluster: Codes, n_resamples: int, seed: int) -> Iterator[Array]:
+def resample(weight: Array, cluster: Codes, n_resamples: int, seed: int) -> Iterator[Array]:
     """Weights of `n_resamples` draws of all clusters, with replacement; nothing for one cluster."""
     rng = np.random.default_rng(seed)
     n_clusters = int(cluster.max()) + 1 if len(cluster) else 0

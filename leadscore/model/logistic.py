@@ -12,6 +12,7 @@ Array = npt.NDArray[np.float64]
 PLAIN_STEPS = 10
 MAX_STEPS = 25
 SETTLED = 1e-14
+FLAT = 1e-12
 
 
 def fit_logistic(
@@ -33,17 +34,21 @@ def fit_logistic(
     Returns
     -------
     ndarray of float64, shape (k,), or None
-        None if no finite maximum was found: separable data, collinear terms, no weight.
+        None if no finite maximum was found: separable data, collinear terms, certainties, no weight.
 
     Notes
     -----
     The result depends on the order of columns in the last bits only. O(n k^2) a step.
     """
     fixed = np.zeros(len(label)) if offset is None else offset
-    begin = np.zeros(len(terms)) if start is None else start.astype(np.float64)
+    zeros = np.zeros(len(terms))
+    begin = zeros if start is None else start.astype(np.float64)
     # The problem is convex: where plain steps settle they are right. They nearly always do, at half the cost.
-    for steps, damped in ((PLAIN_STEPS, False), (MAX_STEPS, True)):
-        settled = _climb(terms, label, weight, fixed, begin, steps=steps, damped=damped)
+    # Where they don't, the second attempt starts at zero, where the curvature is largest and can't mislead.
+    for attempt, steps, damped in ((begin, PLAIN_STEPS, False), (zeros, MAX_STEPS, True)):
+        # Plain steps may run off to infinity; that ends them, and is no news.
+        with np.errstate(over="ignore", invalid="ignore"):
+            settled = _climb(terms, label, weight, fixed, attempt, steps=steps, damped=damped)
         if settled is not None:
             return settled
     return None
@@ -65,7 +70,10 @@ def _climb(
         step = _solve(np.array([np.sum(bent * term, axis=1) for term in terms]), gradient)
         if step is None:
             return None
-        if float(gradient @ step) <= SETTLED * total:
+        if float(np.sum(gradient * step)) <= SETTLED * total:
+            # Where every chance is 0 or 1 to the last bit, the likelihood is flat: anything looks settled.
+            if np.sum(weight * chance * (1 - chance)) <= FLAT * total:
+                return None
             # One full step past the tolerance is free accuracy: convergence is quadratic here.
             return coefficients + step
         if damped:

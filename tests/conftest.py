@@ -1,0 +1,35 @@
+"""What many tests share: the sample project, and a scorer trained on it once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import leadscore as ls
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def sample() -> ls.Data:
+    """The tables of data/sample."""
+    return ls.Project.load(ROOT / "data" / "sample").read()
+
+
+@pytest.fixture(scope="session")
+def sample_snapshots(sample: ls.Data) -> ls.Snapshots:
+    """Its snapshots."""
+    return ls.snapshots(sample)
+
+
+@pytest.fixture(scope="session")
+def sample_scorer(sample: ls.Data, sample_snapshots: ls.Snapshots) -> ls.LeadScorer:
+    """A small scorer of it: few trees, so that it trains in seconds."""
+    return ls.LeadScorer(seed=7, parameters={"num_iterations": 60}).fit(sample, sample_snapshots)
+
+
+@pytest.fixture(scope="session")
+def sample_scorer_folder(sample_scorer: ls.LeadScorer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same scorer, saved."""
+    return sample_scorer.save(tmp_path_factory.mktemp("scorer") / "scorer")
