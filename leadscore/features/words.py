@@ -6,6 +6,7 @@ No phrase ever shows a feature name. Phrases are plain data, so that they can be
 from __future__ import annotations
 
 import math
+import re
 
 from leadscore.features.names import MISSING, OTHER, FeatureName
 
@@ -34,6 +35,7 @@ PHRASES: dict[str, tuple[str, str]] = {
 _DURATION_OPS = {"since_last", "since_first", "profile.age", "calendar.days_to_month_end"}
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _UNITS = {"m": "minute", "h": "hour", "d": "day", "w": "week"}
+_ADJECTIVE = re.compile(r"[a-z][a-z -]*")  # reads well before a noun: "webinar touchpoints"
 _SPECIAL = {MISSING: "not filled in", OTHER: "other"}
 
 
@@ -72,8 +74,10 @@ def _subject(name: FeatureName, *, plural: bool) -> str:
     noun = noun if plural else singular
     if name.category is None:
         return noun
-    word = f"{readable(str(name.column))} {_SPECIAL[name.category]}" if name.category in _SPECIAL else name.category
-    return f"{readable(word)} {noun}"
+    word = readable(_SPECIAL.get(name.category, name.category))
+    if name.category not in _SPECIAL and _ADJECTIVE.fullmatch(word):
+        return f"{word} {noun}"
+    return f"{noun} with {readable(str(name.column))} {word}"
 
 
 def _when(window: str | None) -> str:

@@ -93,6 +93,7 @@ class LeadScorer:
             "horizon": self.horizon,
             "observed_until": time.format_instant(data.observed_until) if self.project.timed else None,
             "data": data.fingerprint,
+            "train_rate": fitted.train_rate(),
             "warnings": list(fitted.blocks.warnings),
         }
         self.golden = self._golden_leads(data, fitted)
@@ -213,7 +214,11 @@ class LeadScorer:
         )
 
     def explain(self, data: Data, asked: Cutoffs) -> list[dict[str, Any]]:
-        """Return score records with every reason above noise, and the base that effects start from."""
+        """Return score records with every reason above noise, and all that the margin is made of.
+
+        Beside the record: ``base``, ``margin``, the effects of ``fit``, ``intent`` and ``context`` (base and the three
+        sum to the margin), and under ``groups`` every group of features as a reason, whatever its effect.
+        """
         matrix = self.plan.transform(data, asked)
         effects = self.model.contributions(matrix)
         groups = self._reasons.group_effects(effects)
@@ -223,7 +228,14 @@ class LeadScorer:
             record["margin"] = float(effects[row].sum())
             for side in ("fit", "intent", "context"):
                 record[f"{side}_effect"] = float(self._reasons.side_effects(groups[row : row + 1], side)[0])
+            record["groups"] = self._reasons.all_of_row(matrix[row], effects[row], groups[row])
         return records
+
+    def group_importance(self, matrix: NDArray[Any]) -> dict[str, float]:
+        """Return the mean absolute effect of every group of features over the rows of a matrix, largest first."""
+        groups = np.abs(self._reasons.group_effects(self.model.contributions(matrix))).mean(axis=0)
+        named = zip(self._reasons.group_names(), groups, strict=True)
+        return dict(sorted(((name, float(effect)) for name, effect in named), key=lambda pair: (-pair[1], pair[0])))
 
     def frame(self, scores: Scores) -> pd.DataFrame:
         """Return scores as a table, see `score`."""
