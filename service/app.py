@@ -18,13 +18,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from leadscore.errors import LeadScoreError
-from service import contract
+from service import UNREGISTERED, contract
 from service.answers import Answers
 from service.api import create_api
 from service.observing import Observer, json_lines_logger
 from service.problems import INTERNAL, Problem
 from service.security import Gate, Limits, fault_of
-from service.serving import UNREGISTERED, ModelInUse, settle_garbage_collector
+from service.serving import ModelInUse, settle_garbage_collector
 
 REQUEST_SECONDS = 30
 RAW_PATH_METRICS = "RunnerTrafficMetricsMiddleware"

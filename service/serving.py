@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leadscore.errors import DocumentError
+from service import UNREGISTERED
 from service.observing import Observer
 from service.problems import NOT_READY, Problem
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 N_WARM_ROUNDS = 3
 """The first compiles or loads the kernels, the others fill caches and pools."""
-
-UNREGISTERED = "local"
-"""The version of a scorer that came from a folder and no registry."""
 
 
 class InUse(NamedTuple):

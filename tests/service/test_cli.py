@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ import pytest
 from leadscore import LeadScorer
 
 AS_OF = "2026-05-01T09:00:00Z"
-SERVE = [sys.executable, "-c", "from service.cli import serve; serve()"]
+SERVE = [sys.executable, "-c", "from leadscore.cli import main; main()", "serve"]
 
 
 @dataclass
@@ -196,8 +197,8 @@ def test_a_taken_port_is_a_clear_error(serving: Serving, sample_scorer_folder: P
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_option_is_wrong_usage(tmp_path: Path) -> None:
-    done = subprocess.run([*SERVE, str(tmp_path / "nowhere")], capture_output=True, text=True, timeout=120)
+def test_a_wrong_option_is_wrong_usage() -> None:
+    done = subprocess.run([*SERVE, "--port", "many"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
 
 
@@ -216,11 +217,13 @@ def test_a_termination_stops_two_workers_whole(sample_scorer_folder: Path, tmp_p
 
 
 def test_a_damaged_scorer_ends_the_command_with_the_reason(sample_scorer_folder: Path, tmp_path: Path) -> None:
-    damaged = tmp_path / "scorer"
-    damaged.mkdir()
+    damaged = shutil.copytree(sample_scorer_folder, tmp_path / "scorer")
+    with (damaged / "model.txt").open("a") as model:
+        model.write("\n")
     command = [*SERVE, str(tmp_path), "--model", str(damaged), "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert done.returncode == 1
+    assert "model.txt was changed after the scorer was saved" in done.stderr
     assert "Traceback" not in done.stderr
 
 
