@@ -78,7 +78,7 @@ def write_list(scores: pd.DataFrame, out: str | Path) -> Path:
         else:
             instants = table["as_of"].dt.tz_localize(None).to_numpy().astype("M8[us]")
             texts = [None if np.isnat(at) else time.format_instant(int(at.astype(np.int64))) for at in instants]
-            table.assign(as_of=texts).to_csv(beside, index=False)
+            table.assign(as_of=pd.Series(texts, dtype="object")).to_csv(beside, index=False)
     return path
 
 

@@ -10,13 +10,14 @@ import functools
 import json
 import sys
 import time as clock
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from leadscore.errors import LeadScoreError
+from leadscore.errors import LeadScoreError, LeadScoreWarning
 
 Progress = Callable[[int, int], None]
 _BETWEEN_LINES = 0.5  # seconds
@@ -78,6 +79,7 @@ def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
         @functools.wraps(function)
         def run(as_json: bool, **options: Any) -> None:
             console = Console(as_json=as_json)
+            warnings.simplefilter("ignore", LeadScoreWarning)  # verbs say what reading counted in their own words
             try:
                 function(console, **options)
             except LeadScoreError as error:

@@ -125,7 +125,7 @@ def report(scorer: LeadScorer) -> Report:
     rows = fitted.snapshots.take(test)
     judged = Judged(rows, fitted.margin[test], scorer.calibrator.apply(fitted.margin[test]))
     baselines, against = _compare(judged, fitted, test, scorer.seed)
-    warnings = [*fitted.blocks.warnings]
+    warnings = [*fitted.blocks.warnings, *_notes(fitted.snapshots.data)]
     if fitted.fallback is not None:
         warnings.insert(0, f"The {fitted.fallback.replace('_', ' ')} stands in for the model")
     return Report(
@@ -175,7 +175,7 @@ def judge(scorer: LeadScorer, data: Data, *, seed: int = 0) -> Report:
         blocks={},
         groups=_groups(judged),
         calibration=_calibration(scorer.calibrator.kind, (), judged),
-        warnings=tuple(_outcome_warnings(rows)),
+        warnings=(*_outcome_warnings(rows), *_notes(data)),
         judged=judged,
     )
 
@@ -313,6 +313,10 @@ def _outcome_warnings(rows: Snapshots) -> list[str]:
     if rows.data.project.timed:
         return []
     return ["This list has no times: whether a column was known before the outcome can't be checked, nor can drift"]
+
+
+def _notes(data: Data) -> list[str]:
+    return [f"{note.table}: {note.text}" for note in data.notes]
 
 
 def _cell(value: float | None) -> str:

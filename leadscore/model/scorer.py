@@ -87,7 +87,7 @@ class LeadScorer:
         self.project, self.plan, self.model = data.project, fitted.plan, fitted.model
         self.calibrator, self.population = fitted.calibration.calibrator, fitted.population
         self.fitted = fitted
-        self._reasons = Reasons(self.plan)
+        self._prepare()
         self.manifest = {
             "name": self.project.name,
             "horizon": self.horizon,
@@ -190,7 +190,6 @@ class LeadScorer:
         matrix = self.plan.transform(data, asked)
         margin = self.model.margin(matrix)
         score = np.floor(self.population.margin.percentile(margin) + 0.5).astype(np.int64)
-        grades = {step: grade(step, self.project.grades) for step in range(101)}
         fit_score = intent_score = reasons = None
         if n_reasons:
             effects = self.model.contributions(matrix)
@@ -206,7 +205,7 @@ class LeadScorer:
             margin=margin,
             probability=self.calibrator.apply(margin),
             score=score,
-            grade=[grades[int(step)] for step in score],
+            grade=[self._grades[int(step)] for step in score],
             fit=fit_score,
             intent=intent_score,
             reasons=reasons,
@@ -319,7 +318,7 @@ class LeadScorer:
         if scorer.plan.hash != manifest["plan"]:
             raise ArtifactError(f"{folder}: plan.json is not the plan of manifest.json")
         scorer.manifest = {key: value for key, value in manifest.items() if key != "files"}
-        scorer._reasons = Reasons(scorer.plan)
+        scorer._prepare()
         scorer.check_golden(str(folder))
         scorer.version = version
         return scorer
@@ -338,6 +337,11 @@ class LeadScorer:
                     f"{expected['probability']:.12g} when it was saved. Use the versions of leadscore and LightGBM "
                     "that it was trained with, or train anew"
                 )
+
+    def _prepare(self) -> None:
+        """Build once what every request needs."""
+        self._reasons = Reasons(self.plan)
+        self._grades = [grade(step, self.project.grades) for step in range(101)]
 
     def _percentiles(self, side: str, groups: NDArray[np.float64]) -> list[int]:
         reference = self.population.fit if side == "fit" else self.population.intent
