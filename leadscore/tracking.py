@@ -18,7 +18,6 @@ import logging
 import math
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -280,13 +279,11 @@ def _log_values(
     metrics: Mapping[str, float | None],
 ) -> None:
     """Parameters of the run, and metrics of the run and of its model at once."""
-    import time
-
     from mlflow.entities import Metric, Param
 
-    now = time.time_ns() // 1_000_000
+    started = client.get_run(run_id).info.start_time
     measured = [
-        Metric(name, float(value), now, 0, model_id=model_id, run_id=run_id)
+        Metric(name, float(value), started, 0, model_id=model_id, run_id=run_id)
         for name, value in metrics.items()
         if value is not None and math.isfinite(value)
     ]
@@ -315,6 +312,7 @@ def _log_model(client: MlflowClient, run_id: str, model_id: str, scorer: LeadSco
     """
     import pandas as pd
     from mlflow import pyfunc
+    from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
     logged = client.get_logged_model(model_id)
@@ -336,8 +334,6 @@ def _log_model(client: MlflowClient, run_id: str, model_id: str, scorer: LeadSco
         )
         client.log_model_artifacts(model_id, str(beside / _MODEL))
     client.finalize_logged_model(model_id, "READY")
-    from mlflow.entities import LoggedModelOutput
-
     client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
 
 
@@ -485,5 +481,9 @@ def _fetched(location: str, folder: str | Path) -> Path:
         with tempfile.TemporaryDirectory(dir=target.parent) as beside:
             source = f"{location}/{_SCORER.as_posix()}"
             found = download_artifacts(source, dst_path=beside, tracking_uri=tracking_uri(folder))
-            shutil.move(found, target)
+            try:
+                Path(found).rename(target)
+            except OSError:  # another process was first
+                if not target.exists():
+                    raise
     return target

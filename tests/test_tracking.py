@@ -119,9 +119,6 @@ def test_a_logged_model_pins_its_requirements_and_holds_no_pickle(project, sampl
     requirements = (model / "requirements.txt").read_text().split()
     assert {line.partition("==")[0] for line in requirements} >= {"leadscore", "mlflow", "lightgbm", "numpy"}
     assert f"lightgbm=={metadata.version('lightgbm')}" in requirements
-        next(line for line in requirements if line.startswith("lightgbm"))
-        == f"lightgbm=={metadata.version('lightgbm')}"
-    )
 
 
 def test_everything_stays_in_the_project_and_nothing_is_said(tmp_path, sample_scorer, capfd):
