@@ -14,6 +14,7 @@ import leadscore as ls
 from leadscore import tracking
 from leadscore.errors import MissingExtraError, TrackingError
 from leadscore.model.artifact import MANIFEST
+from leadscore.tracking import registry
 
 TOML = Path(__file__).parents[1] / "data" / "sample" / "leadscore.toml"
 
@@ -327,11 +328,11 @@ def test_names_that_the_registry_refuses_are_rewritten(name, kept):
 def test_a_remote_model_is_fetched_once(project, sample_scorer):
     log(sample_scorer, project)
     model = tracking.find_scorer(project)[0].parents[1]
-    fetched = tracking._fetched(model.as_uri(), project)
+    fetched = registry._fetched(model.as_uri(), project)
     assert sorted(path.name for path in fetched.parent.iterdir()) == [fetched.name]
     assert (fetched / MANIFEST).read_bytes() == (model / "artifacts" / "scorer" / MANIFEST).read_bytes()
     shutil.rmtree(model)
-    assert tracking._fetched(model.as_uri(), project) == fetched
+    assert registry._fetched(model.as_uri(), project) == fetched
 
 
 def test_without_mlflow_the_extra_is_named(project, sample_scorer, monkeypatch):

@@ -31,7 +31,7 @@ def train(console: Console, project: str, seed: int | None, out: Path | None, tr
     console.say(trained.report.text())
     console.say()
     if trained.version is not None:
-        console.say(f"Registered as {trained.uri}, run {trained.run_id}")
+        console.say(f"Registered as models:/{trained.scorer.name}/{trained.version}, run {trained.run_id}")
     if out is not None:
         console.say(f"Saved in {out}")
     console.result(trained.to_dict())

@@ -15,7 +15,10 @@ from leadscore.model.booster import Progress
 
 @dataclass(frozen=True)
 class Trained:
-    """A scorer, what the test says of it, and under which version it is registered (None untracked)."""
+    """A scorer, what the test says of it, and under which version it is registered (None untracked).
+
+    `uri` is where the model is kept: it loads from anywhere, whatever the current folder and tracking server.
+    """
 
     scorer: ls.LeadScorer
     report: Report
@@ -63,7 +66,7 @@ def train(
     if not track:
         return Trained(scorer, judged, None, None if out is None else str(out), None)
     registered = _track(scorer, project, judged, data)
-    return Trained(scorer, judged, registered.version, registered.uri, registered.run_id)
+    return Trained(scorer, judged, registered.version, registered.location, registered.run_id)
 
 
 def _track(scorer: ls.LeadScorer, project: ls.Project, judged: Report, data: ls.Data) -> Any:

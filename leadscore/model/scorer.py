@@ -279,7 +279,7 @@ class LeadScorer:
         """Write the scorer as a folder; it appears whole or not at all. Returns the folder."""
         manifest = {
             **self.manifest,
-            "project": self.project.raw,
+            "project": {**self.project.raw, "name": self.project.name},
             "plan": self.plan.hash,
             "model": self.model.kind,
             "calibration": self.calibrator.kind,

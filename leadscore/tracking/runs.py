@@ -12,64 +12,56 @@ among them. Where leadscore comes from no index, serve in an environment that ha
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
 import math
-import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from leadscore.errors import MissingExtraError, TrackingError
-from leadscore.model.artifact import MANIFEST
+from leadscore.errors import TrackingError
 from leadscore.model.booster import PARAMETERS
 from leadscore.model.scorer import LeadScorer
-from leadscore.project import Project
+from leadscore.tracking.connection import (
+    ARTIFACTS,
+    CHALLENGER,
+    CHAMPION,
+    check_database,
+    connect,
+    local_path,
+    own_uri,
+    registered_name,
+    tracking_uri,
+)
+from leadscore.tracking.registry import MODEL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
-DATABASE = "mlflow.db"
-ARTIFACTS = "mlruns"
-CHAMPION = "champion"
-CHALLENGER = "challenger"
-_MODEL = "model"
-_SCORER = Path("artifacts", "scorer")  # where mlflow puts an artifact named scorer, inside a model
 _MOST_PARAMETERS = 100  # of one batch, by mlflow's own limit
 _LONGEST_DIGEST = 36
-_LONGEST_NAME = 250
-_SQLITE_STARTS_WITH = b"SQLite format 3\0"
 _SERVERS = re.compile(r"(https?|databricks(-uc)?|uc)\b")
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered scorer; `uri` is its address, as in ``models:/acme/7``."""
+    """A registered scorer.
+
+    `uri` is its address in the registry, as in ``models:/acme/7``. `location` is where MLflow keeps the model: a path
+    where the store is local, so that other projects and tools can load it without this registry.
+    """
 
     name: str
     version: str
     run_id: str
     uri: str
-
-
-def tracking_uri(folder: str | Path) -> str:
-    """Return where a project's runs are: ``MLFLOW_TRACKING_URI`` if set, else the SQLite file in its folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or _own_uri(folder)
-
-
-def registered_name(name: str) -> str:
-    """Return a project's name as the registry can hold it: letters, digits, ``_``, ``.``, ``-`` and inner spaces."""
-    return re.sub(r"[^\w .-]+", "-", name).strip(" .-")[:_LONGEST_NAME] or "leadscore"
+    location: str
 
 
 def log(
@@ -105,15 +97,16 @@ def log(
         If mlflow isn't installed.
     """
     name = registered_name(str(scorer.manifest.get("name", scorer.name)))
-    _check_database(folder, must_exist=False)
-    with _mlflow(folder) as client:
+    check_database(folder, must_exist=False)
+    with connect(folder) as client:
         requirements = _requirements()
         experiment = _experiment(client, folder, name)
         run_id = client.create_run(experiment, tags=_tags(scorer, tags or {})).info.run_id
         model_id = None
         try:
             known = {**_parameters(scorer), **{key: _text(value) for key, value in parameters.items()}}
-            model_id = client.create_logged_model(experiment, _MODEL, run_id, params=known).model_id
+            logged = client.create_logged_model(experiment, MODEL, run_id, params=known)
+            model_id, location = logged.model_id, str(logged.artifact_location)
             _log_values(client, run_id, model_id, known, {**metrics, **_ends(intervals or {})})
             _log_data(client, run_id, scorer)
             for title, figure in (figures or {}).items():
@@ -125,93 +118,7 @@ def log(
         except BaseException as error:
             _abandon(client, run_id, model_id, "FAILED" if isinstance(error, Exception) else "KILLED")
             raise
-    return Registered(name, version, run_id, f"models:/{name}/{version}")
-
-
-def find_scorer(folder: str | Path, model: str | None = None) -> tuple[Path, str | None]:
-    """Return the folder of a scorer, and its version in the registry if it has one.
-
-    A local artifact store isn't copied, and may have been moved with the project's folder; from a remote one the scorer
-    is fetched once, into ``mlruns/fetched``.
-
-    Parameters
-    ----------
-    model : the project's champion if None; else an alias or version of the project's (``challenger``, ``7``), an
-        address (``models:/name/7``, ``models:/name@alias``, ``models:/m-…``, ``runs:/…/model``), or a scorer's folder,
-        for which mlflow isn't imported
-
-    Raises
-    ------
-    TrackingError
-        If nothing was trained yet, or there is no such model, version or alias; the message names those there are.
-    ProjectError
-        If a project's name is needed and `folder` holds no project.
-    """
-    if model is not None and (Path(model) / MANIFEST).is_file():
-        return Path(model), None
-    if model is not None and "/" in model and not model.startswith(("models:/", "runs:/")):
-        raise TrackingError(f"{model} holds no scorer: it has no {MANIFEST}. Name a scorer's folder, or models:/name/7")
-    project = None if model is not None and "/" in model else Project.load(folder)
-    _check_database(folder, must_exist=True)
-    with _mlflow(folder) as client:
-        if model is not None and model.startswith("runs:/"):
-            location, version = _of_run(client, model)
-        elif model is not None and re.fullmatch(r"models:/m-\w+", model):
-            location, version = client.get_logged_model(model.removeprefix("models:/")).artifact_location, None
-        else:
-            name, selector = _asked(client, project, model)
-            version = _version(client, name, selector, folder)
-            location = client.get_model_version_download_uri(name, version)
-        return _scorer_at(str(location), folder), version
-
-
-@contextmanager
-def _mlflow(folder: str | Path) -> Iterator[MlflowClient]:
-    """A client of the project's store; mlflow neither reports usage nor chats, and its errors are ours."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    try:
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "mlflow":
-            raise
-        raise MissingExtraError("Tracking", "tracking") from None
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield MlflowClient(tracking_uri=tracking_uri(folder))
-    except MlflowException as error:
-        raise TrackingError(f"MLflow at {_shown(tracking_uri(folder))} refused: {error}") from error
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _own_uri(folder: str | Path) -> str:
-    return f"sqlite:///{(Path(folder).resolve() / DATABASE).as_posix()}"
-
-
-def _shown(uri: str) -> str:
-    """An address without the password it may hold."""
-    return re.sub(r"//[^/@]*@", "//", uri)
-
-
-def _check_database(folder: str | Path, *, must_exist: bool) -> None:
-    """Refuse a file that isn't there, because opening would create it, or is damaged, which mlflow retries for long."""
-    uri = tracking_uri(folder)
-    path = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///"):
-        return
-    if path.is_file():
-        with path.open("rb") as file:
-            start = file.read(len(_SQLITE_STARTS_WITH))
-        if start not in (b"", _SQLITE_STARTS_WITH):
-            raise TrackingError(f"{path} is not an SQLite database. Move it away, or restore it from a backup")
-    elif must_exist:
-        raise TrackingError(f"{path} does not exist: nothing was trained here yet. Run: leadscore train {folder}")
+    return Registered(name, version, run_id, f"models:/{name}/{version}", str(local_path(location) or location))
 
 
 def _experiment(client: MlflowClient, folder: str | Path, name: str) -> str:
@@ -221,7 +128,7 @@ def _experiment(client: MlflowClient, folder: str | Path, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None and found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    if found is not None and uri == _own_uri(folder) and _moved(found.artifact_location, home):
+    if found is not None and uri == own_uri(folder) and _moved(found.artifact_location, home):
         # an experiment's place can't be changed, and new files must not go to where the project once was
         client.rename_experiment(found.experiment_id, f"{name} (before it moved, {found.experiment_id})")
         found = None
@@ -231,7 +138,7 @@ def _experiment(client: MlflowClient, folder: str | Path, name: str) -> str:
 
 
 def _moved(location: str, home: Path | None) -> bool:
-    path = _local_path(location)
+    path = local_path(location)
     return path is not None and path.name == ARTIFACTS and path != home
 
 
@@ -321,7 +228,7 @@ def _log_model(client: MlflowClient, run_id: str, model_id: str, scorer: LeadSco
         beside = Path(temporary)
         (beside / "no-uv-project").mkdir()  # else mlflow copies a uv.lock it finds in the current folder
         pyfunc.save_model(
-            str(beside / _MODEL),
+            str(beside / MODEL),
             python_model=str(Path(__file__).with_name("pyfunc.py")),
             artifacts={"scorer": str(scorer.save(beside / "scorer"))},
             signature=_signature(),
@@ -332,7 +239,7 @@ def _log_model(client: MlflowClient, run_id: str, model_id: str, scorer: LeadSco
                 artifact_path=logged.artifact_location, model_uuid=model_id, run_id=run_id, model_id=model_id
             ),
         )
-        client.log_model_artifacts(model_id, str(beside / _MODEL))
+        client.log_model_artifacts(model_id, str(beside / MODEL))
     client.finalize_logged_model(model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
 
@@ -400,90 +307,3 @@ def _abandon(client: MlflowClient, run_id: str, model_id: str | None, status: st
     if model_id is not None:
         with suppress(Exception):
             client.finalize_logged_model(model_id, "FAILED")
-
-
-def _asked(client: MlflowClient, project: Project | None, model: str | None) -> tuple[str, str]:
-    """The registered name, and the version or alias, that `model` means."""
-    if project is None:
-        address = str(model).removeprefix("models:/")
-        name, _, selector = address.partition("@") if "@" in address else address.partition("/")
-        return name, selector or CHAMPION
-    name = registered_name(project.name)
-    if "name" not in project.raw:  # it is named after its folder, which may have been renamed
-        names = [registered.name for registered in client.search_registered_models()]
-        name = names[0] if len(names) == 1 else name
-    return name, (model or CHAMPION).removeprefix("@")
-
-
-def _version(client: MlflowClient, name: str, selector: str, folder: str | Path) -> str:
-    """The version that a number or alias stands for."""
-    quoted = '"' if "'" in name else "'"
-    versions = {str(found.version) for found in client.search_model_versions(f"name = {quoted}{name}{quoted}")}
-    if not versions:
-        others = ", ".join(sorted(registered.name for registered in client.search_registered_models()))
-        raise TrackingError(
-            f"no model is registered as '{name}' (registered are: {others or 'none'}). Run: leadscore train {folder}"
-        )
-    aliases = client.get_registered_model(name).aliases
-    version = selector if selector in versions else aliases.get(selector)
-    if version is not None:
-        return str(version)
-    there_are = f"versions {', '.join(sorted(versions, key=int))}; aliases " + (", ".join(sorted(aliases)) or "none")
-    remedy = f"leadscore train {folder}" if selector == CHAMPION else f"leadscore promote {folder}"
-    what = f"version {selector}" if selector.isdigit() else f"alias '{selector}'"
-    raise TrackingError(
-        f"model '{name}' has no {what} ({there_are})" + ("" if selector.isdigit() else f". Set one: {remedy}")
-    )
-
-
-def _of_run(client: MlflowClient, address: str) -> tuple[str, str | None]:
-    """Where the model of ``runs:/<run>/<name>`` is, and its version if it was registered."""
-    run_id, _, name = address.removeprefix("runs:/").partition("/")
-    run = client.get_run(run_id)
-    outputs = [] if run.outputs is None else run.outputs.model_outputs
-    models = [client.get_logged_model(output.model_id) for output in outputs]
-    places = [found.artifact_location for found in models if found.name == name]
-    versions = [str(found.version) for found in client.search_model_versions(f"run_id = '{run_id}'")]
-    if not places:
-        named = ", ".join(sorted(found.name for found in models)) or "none"
-        raise TrackingError(f"run {run_id} holds no model '{name}' (it holds: {named}). Write runs:/{run_id}/{_MODEL}")
-    return places[0], versions[0] if versions else None
-
-
-def _scorer_at(location: str, folder: str | Path) -> Path:
-    """The scorer inside a model that mlflow keeps at `location`."""
-    path = _local_path(location)
-    if path is None:
-        return _fetched(location, folder)
-    tail = path.parts[::-1].index(ARTIFACTS) if ARTIFACTS in path.parts else 0
-    here = Path(folder).resolve().joinpath(ARTIFACTS, *path.parts[len(path.parts) - tail :])
-    # the project's own files first: its folder may be a copy, with the original still in the recorded place
-    for place in (here, path):
-        if (place / _SCORER / MANIFEST).is_file():
-            return place / _SCORER
-    raise TrackingError(f"the model's files are neither in {path} nor in {here}. Bring them back, or train anew")
-
-
-def _local_path(location: str) -> Path | None:
-    """The path of a local location, None of a remote one."""
-    if location.startswith("file:"):
-        return Path(url2pathname(urlsplit(location).path))
-    return Path(location) if "://" not in location and not location.startswith("mlflow-artifacts:") else None
-
-
-def _fetched(location: str, folder: str | Path) -> Path:
-    """Copy a scorer from a remote store, whole or not at all; a copy that is there already is used."""
-    from mlflow.artifacts import download_artifacts
-
-    target = Path(folder).resolve() / ARTIFACTS / "fetched" / hashlib.sha256(location.encode()).hexdigest()[:32]
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as beside:
-            source = f"{location}/{_SCORER.as_posix()}"
-            found = download_artifacts(source, dst_path=beside, tracking_uri=tracking_uri(folder))
-            try:
-                Path(found).rename(target)
-            except OSError:  # another process was first
-                if not target.exists():
-                    raise
-    return target
