@@ -9,7 +9,7 @@ from leadscore.evaluate.check.material import Material
 from leadscore.evaluate.check.periods import Periods, core, empty_periods, largest_jump
 from leadscore.eventlog import EventLog
 from leadscore.project import EventsSpec
-from leadscore.time import DAY, NEVER, format_instant
+from leadscore.time import DAY, NEVER, format_instant, local_days_and_microseconds
 
 STARTS_LATE = 0.10
 ENDS_EARLY = 50.0
@@ -30,7 +30,7 @@ def events(material: Material) -> list[Finding]:
             found.append(Finding("warning", "no_events", spec.name, None, "no row belongs to a lead", remedy))
             continue
         found += [*_span(spec, log, material), *_breaks(spec, log), *_arrival(spec, log), *_repeats(spec, log)]
-        found += _leads_without(spec, log, material)
+        found += [*_leads_without(spec, log, material), *_dates_only(spec, log, material)]
     return found
 
 
@@ -147,3 +147,17 @@ def _leads_without(spec: EventsSpec, log: EventLog, material: Material) -> list[
     evidence = f"{percent(without)} of the leads have no row in it"
     remedy = f"Check that lead in [events.{spec.name}] holds the ids of [leads], if that surprises you"
     return [Finding("note", "leads_without_events", spec.name, spec.lead, evidence, remedy)]
+
+
+def _dates_only(spec: EventsSpec, log: EventLog, material: Material) -> list[Finding]:
+    """Events dated at midnight stand before a win of the same day, whatever really came first."""
+    won_at = material.data.outcomes.won_at
+    won_at = won_at[won_at != NEVER]
+    timezone = material.project.timezone
+    _, event_clock = local_days_and_microseconds(log.time, timezone)
+    _, win_clock = local_days_and_microseconds(won_at, timezone)
+    if event_clock.any() or not win_clock.any():
+        return []
+    evidence = "its rows have dates without times, wins have times: a row of the day of a win counts as before it"
+    remedy = f"Export times, or declare when rows were loaded: [events.{spec.name}] known"
+    return [Finding("warning", "dates_without_times", spec.name, spec.time, evidence, remedy)]

@@ -3,7 +3,7 @@
 A table of leads without versions shows today's values, also those that someone filled in after the deal. Four rules,
 each with its thresholds; a lead counts once. "An AUC above .9 on CRM fields is a leak until proven otherwise."
 
-========================  =============================================================================================
+========================= ============================================================================================
 predicts_too_well         one column alone, out of fold, over judged leads or over those that have a value (at least
                           10 %): **severe** from AUC .90, **warning** from .80
 filled_by_outcome         the share of leads that have a value differs between won and lost, or between closed and open
@@ -11,22 +11,22 @@ filled_by_outcome         the share of leads that have a value differs between w
                           1 point of all or none; **warning** from 25, or from 10 so. Four standard errors at least
 tells_outcome             a category that at least 98 % of its leads won (30 or more) while at most half of all do:
                           **severe** where it holds 20 % of all wins, else **warning**
-profile_predicts_too_well  all columns together in a small LightGBM, out of fold, from AUC .90, once the severe ones are
-                          out: **warning**, naming the columns to take out until it falls below
-========================  =============================================================================================
+profile_predicts_too_well the other columns together in a small LightGBM, out of fold, from AUC .90: the strongest is
+                          named, taken out, and the rest judged again. **severe** where that costs .10, else **warning**
+========================= ============================================================================================
 
-Nothing is said below 30 leads of either kind. What each suspicious column adds to the others is in the evidence: the
-AUC of all columns with it, and without.
+Nothing is said below 30 leads of either kind. What a suspicious column adds is in the evidence: the AUC of the columns
+that are not severe without it, and with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from leadscore.evaluate.check.findings import Finding, Severity, percent, quoted, setting
+from leadscore.evaluate.check.findings import GRAVEST_FIRST, Finding, Severity, percent, quoted, setting
 from leadscore.evaluate.check.material import FEWEST, Column, Groups, Material, undeclared_columns
 from leadscore.evaluate.check.power import Ablation, column_auc
 from leadscore.time import Mask
@@ -38,6 +38,7 @@ SUSPICIOUS_GAP, SUSPICIOUS_GAP_AT_EDGE = 0.25, 0.10
 EDGE = 0.01
 STANDARD_ERRORS = 4.0
 PURE, PURE_SHARE_OF_WINS = 0.98, 0.20
+SEVERE_LOSS = 0.10
 MOST_ABLATED = 5
 
 
@@ -52,12 +53,18 @@ class Suspicion:
 
 
 def leaks(material: Material) -> list[Finding]:
-    """Return what the rules above find in the declared columns, and one note on the undeclared."""
+    """Return what the rules above find in the declared columns, one finding each, and one note on the undeclared."""
     found = [suspicion for column in material.columns for suspicion in suspicions(column, material)]
-    severe = {suspicion.column.name for suspicion in found if suspicion.severity == "severe"}
-    found = _with_ablation(found, material, severe)
-    findings = [_finding(suspicion, material, severe) for suspicion in found]
-    return findings + _undeclared(material)
+    found = _with_ablation(found, material)
+    severe = _severe(found)
+    by_column: dict[str, list[Suspicion]] = {}
+    for suspicion in found:
+        by_column.setdefault(suspicion.column.name, []).append(suspicion)
+    return [_finding(held, material, severe) for held in by_column.values()] + _undeclared(material)
+
+
+def _severe(found: Sequence[Suspicion]) -> set[str]:
+    return {suspicion.column.name for suspicion in found if suspicion.severity == "severe"}
 
 
 def suspicions(column: Column, material: Material) -> list[Suspicion]:
@@ -172,29 +179,27 @@ def _tells_outcome(column: Column, groups: Groups) -> Suspicion | None:
     return Suspicion("severe" if share >= PURE_SHARE_OF_WINS else "warning", "tells_outcome", column, evidence)
 
 
-def _with_ablation(found: list[Suspicion], material: Material, severe: set[str]) -> list[Suspicion]:
-    """Add to each suspicion what the column adds to all others, and suspect those that only tell together."""
+def _with_ablation(found: list[Suspicion], material: Material) -> list[Suspicion]:
+    """Say what each suspicious column adds to those that are not severe, and suspect what only tells together."""
     leads = np.flatnonzero(_judged(material.groups))
     columns = [column for column in material.columns if column.filled.any()]
     label = material.groups.won
     if len(columns) < 2 or min(label[leads].sum(), (~label[leads]).sum()) < 2 * FEWEST:
         return found
     ablation = Ablation(columns, label, leads, material.seed)
-    names = list(ablation.names)
-    whole = ablation.auc(names)
-    suspects = list(dict.fromkeys(suspicion.column.name for suspicion in found))
-    rest = {name: ablation.auc([other for other in names if other != name]) for name in suspects[:MOST_ABLATED]}
-    spoken = [
-        replace(suspicion, evidence=f"{suspicion.evidence}; {_adds(whole, rest[suspicion.column.name])}")
-        if suspicion.column.name in rest
-        else suspicion
-        for suspicion in found
+    severe = _severe(found)
+    sound = [name for name in ablation.names if name not in severe]
+    suspects = {suspicion.column.name: suspicion.column for suspicion in found}
+    added = [
+        Suspicion("note", "adds", column, _adds(ablation, [other for other in sound if other != name], name))
+        for name, column in list(suspects.items())[:MOST_ABLATED]
     ]
-    return spoken + _only_together(ablation, [name for name in names if name not in severe], columns)
+    return found + _only_together(ablation, sound, columns) + added
 
 
-def _adds(whole: float, rest: float) -> str:
-    return f"all profile columns together reach AUC {whole:.3f} with it, {rest:.3f} without"
+def _adds(ablation: Ablation, others: Sequence[str], name: str) -> str:
+    without, with_it = ablation.auc(others), ablation.auc([*others, name])
+    return f"the columns that are not severe reach AUC {without:.3f} without it, {with_it:.3f} with it"
 
 
 def _only_together(ablation: Ablation, names: Sequence[str], columns: Sequence[Column]) -> list[Suspicion]:
@@ -205,25 +210,36 @@ def _only_together(ablation: Ablation, names: Sequence[str], columns: Sequence[C
         name = ablation.strongest(left)
         left.remove(name)
         after = ablation.auc(left)
+        severity: Severity = "severe" if before - after >= SEVERE_LOSS else "warning"
         column = next(column for column in columns if column.name == name)
-        evidence = f"the profile columns not named severe reach AUC {before:.3f} together, {after:.3f} without this one"
-        found.append(Suspicion("warning", "profile_predicts_too_well", column, evidence))
+        evidence = (
+            f"{len(left) + 1} columns that are not severe alone reach AUC {before:.3f}, {after:.3f} without this one"
+        )
+        found.append(Suspicion(severity, "profile_predicts_too_well", column, evidence))
         before = after
     return found
 
 
-def _finding(suspicion: Suspicion, material: Material, severe: set[str]) -> Finding:
-    column = suspicion.column
-    out = severe | {column.name}
-    why = "If it is written when a lead is won or lost, or later, leave it out: "
-    if column.key in ("categorical", "numeric"):
-        kept = [name for name in getattr(material.project.leads, column.key) if name not in out]
-        remedy = why + setting("leads", column.key, kept)
-    else:
-        remedy = f"{why}remove {column.key} from [leads]"
-    if not material.versioned:
-        remedy += '. Or keep its history, with [leads] known = "the column that says when a version was known"'
-    return Finding(suspicion.severity, suspicion.kind, "leads", column.name, suspicion.evidence, remedy)
+def _finding(held: Sequence[Suspicion], material: Material, severe: set[str]) -> Finding:
+    """Return one finding on one column: the gravest suspicion names it, all give evidence."""
+    gravest = min(held, key=lambda suspicion: GRAVEST_FIRST.index(suspicion.severity))
+    column = gravest.column
+    evidence = "; ".join(suspicion.evidence for suspicion in held)
+    remedy = (
+        f"If it is written when a lead is won or lost, or later, leave it out: {_without(column, material, severe)}"
+    )
+    if material.project.timed and not material.versioned:
+        remedy += '. Or date its versions: [leads] known = "…"'
+    return Finding(gravest.severity, gravest.kind, "leads", column.name, evidence, remedy)
+
+
+def _without(column: Column, material: Material, severe: set[str]) -> str:
+    """Return the line of leadscore.toml without the column, nor the severe ones."""
+    if column.key not in ("categorical", "numeric"):
+        return f"remove {column.key} from [leads]"
+    names = getattr(material.project.leads, column.key)
+    kept = [name for name in names if name != column.name and name not in severe]
+    return setting("leads", column.key, kept)
 
 
 def _undeclared(material: Material) -> list[Finding]:

@@ -70,7 +70,7 @@ def empty_periods(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     if len(filled) < 3 or np.median(counts[filled]) < FEWEST_PER_PERIOD:
         return np.empty(0, dtype=np.int64)
     inside = np.arange(filled[0], filled[-1] + 1)
-    return inside[counts[inside] == 0]
+    return np.asarray(inside[counts[inside] == 0], dtype=np.int64)
 
 
 def largest_jump(counts: NDArray[np.int64]) -> tuple[int, float, float] | None:

@@ -56,15 +56,15 @@ def _of_note(note: Note, material: Material) -> Finding:
 
 def profile_columns(material: Material) -> list[Finding]:
     """Judge every declared profile column by its values alone."""
-    rules: tuple[Callable[[Column, Material], Finding | None], ...] = (_bare, _ids, _placeholders, _sentinel)
-    return [finding for column in material.columns for rule in rules if (finding := rule(column, material)) is not None]
+    rules: tuple[Callable[[Column, Material], Finding | None], ...] = (_bare, _ids, _sentinel)
+    found = [
+        finding for column in material.columns for rule in rules if (finding := rule(column, material)) is not None
+    ]
+    return found + placeholders(material)
 
 
-def _without(column: Column, material: Material) -> str:
-    if column.key not in ("categorical", "numeric"):
-        return f"Remove {column.key} from [leads]"
-    kept = [name for name in getattr(material.project.leads, column.key) if name != column.name]
-    return "Leave it out: " + setting("leads", column.key, kept)
+def _without(column: Column) -> str:
+    return f"Leave it out: remove {quoted(column.name)} from {column.key} of [leads]"
 
 
 def _bare(column: Column, material: Material) -> Finding | None:
@@ -72,10 +72,10 @@ def _bare(column: Column, material: Material) -> Finding | None:
     n_leads, n_filled = len(column.codes), int(column.filled.sum())
     if n_filled == 0:
         evidence = f"none of {n_leads:,} leads has a value"
-        return Finding("warning", "empty_column", "leads", column.name, evidence, _without(column, material))
+        return Finding("warning", "empty_column", "leads", column.name, evidence, _without(column))
     if column.n_distinct == 1 and n_filled == n_leads:
         evidence = "every lead has the same value"
-        return Finding("note", "constant_column", "leads", column.name, evidence, _without(column, material))
+        return Finding("note", "constant_column", "leads", column.name, evidence, _without(column))
     if n_filled < (1 - MOSTLY_MISSING) * n_leads:
         evidence = f"{percent(n_filled / n_leads)} of the leads have a value"
         remedy = "Nothing to mend if that is so in the source; else fill it in"
@@ -86,7 +86,7 @@ def _bare(column: Column, material: Material) -> Finding | None:
 def _ids(column: Column, material: Material) -> Finding | None:
     if column.key != "categorical":
         return None
-    return _id_like(column.n_distinct, int(column.filled.sum()), "leads", column.name, _without(column, material))
+    return _id_like(column.n_distinct, int(column.filled.sum()), "leads", column.name, _without(column))
 
 
 def _id_like(n_distinct: int, n_filled: int, table: str, column: str, remedy: str) -> Finding | None:
@@ -98,16 +98,23 @@ def _id_like(n_distinct: int, n_filled: int, table: str, column: str, remedy: st
     return Finding("warning", "id_in_disguise", table, column, evidence, remedy)
 
 
-def _placeholders(column: Column, material: Material) -> Finding | None:
-    codes = [code for code, value in enumerate(column.vocabulary) if value.casefold() in PLACEHOLDERS]
-    n_found = int(np.isin(column.codes, codes).sum()) if codes else 0
-    if n_found < max(1, MANY * len(column.codes)):
-        return None
-    values = [column.vocabulary[code] for code in codes]
-    evidence = f"{percent(n_found / len(column.codes))} of the leads say {', '.join(map(quoted, values))}"
+def placeholders(material: Material) -> list[Finding]:
+    """Return one note on all categories that seem to mean "not filled in"."""
+    shares: list[str] = []
+    values: dict[str, None] = {}
+    for column in material.columns:
+        codes = [code for code, value in enumerate(column.vocabulary) if value.casefold() in PLACEHOLDERS]
+        n_found = int(np.isin(column.codes, codes).sum()) if codes else 0
+        if n_found >= max(1, MANY * len(column.codes)):
+            shares.append(f"{column.name} ({percent(n_found / len(column.codes))})")
+            values |= dict.fromkeys(column.vocabulary[code] for code in codes)
+    if not shares:
+        return []
+    evidence = f"leads that say {', '.join(map(quoted, values))}: {', '.join(shares)}"
     missing = list(dict.fromkeys([*material.project.leads.missing, *values]))
     remedy = f"If that means 'not filled in': {setting('leads', 'missing', missing)}"
-    return Finding("note", "placeholder", "leads", column.name, evidence, remedy)
+    only = shares[0].rpartition(" (")[0] if len(shares) == 1 else None
+    return [Finding("note", "placeholder", "leads", only, evidence, remedy)]
 
 
 def _sentinel(column: Column, material: Material) -> Finding | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from leadscore.evaluate.check import flow, labels, leakage, quality
+from leadscore.evaluate.check import flow, labels, leakage, quality, traces
 from leadscore.evaluate.check.findings import GRAVEST_FIRST, Finding, percent, ranked
 from leadscore.evaluate.check.material import Material
 from leadscore.evaluate.check.summary import Period, Summary, summarise
@@ -19,6 +19,7 @@ Progress = Callable[[int, int], None]
 
 _STEPS: tuple[Callable[[Material], list[Finding]], ...] = (
     leakage.leaks,
+    traces.traces,
     quality.notes,
     labels.statuses,
     labels.outcome_only_columns,
@@ -49,7 +50,8 @@ class Checked:
 def check(project: Project, *, seed: int = 0, progress: Progress | None = None) -> Checked:
     """Read a project's tables and say what is wrong with them, before anything is trained on them.
 
-    The rules that find leaks are in `leadscore.evaluate.check.leakage`, with their thresholds. The same data and seed
+    The rules that find leaks are in `leadscore.evaluate.check.leakage` (profiles) and `.traces` (events), with their
+    thresholds. The same data and seed
     give the same findings.
 
     Parameters
