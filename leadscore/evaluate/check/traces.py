@@ -1,9 +1,9 @@
 """Events that know the outcome: kinds that only won leads have, dated before the win.
 
-A contract that is filed as "won" and dated back, or a welcome mail that went out on the day of the deal, is visible at
-a cutoff and says what comes. Rule ``event_tells_outcome``, over the last mature snapshot of each lead: a category
-that the lead has among its visible events, 30 leads or more, of which at least 95 % win within the horizon while at most
-half of all do. **severe** where it holds 20 % of all wins, else **warning**.
+A welcome mail dated back to the day of the offer is visible at a cutoff and says what comes. The rule
+``event_tells_outcome`` looks at the last mature snapshot of each lead, and at the categories among its visible events:
+one that 30 leads or more show, of which at least 95 % win within the horizon while at most half of all do, is a
+**warning** (it may be the honest last step of a deal), and **severe** where half of all wins show it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from leadscore.project import EventsSpec
 from leadscore.snapshots import Snapshots
 from leadscore.time import visible
 
-PURE, PURE_SHARE_OF_WINS = 0.95, 0.20
+PURE, PURE_SHARE_OF_WINS = 0.95, 0.50
 
 
 def traces(material: Material) -> list[Finding]:
@@ -66,13 +66,11 @@ def _tells_outcome(
         return []
     largest = pure[np.argsort(-n_won[pure], kind="stable")]
     shown = ", ".join(f"{quoted(vocabulary[code])} ({n_won[code]:,} of {n_leads[code]:,})" for code in largest[:3])
-    evidence = (
-        f"leads that show {shown} at their last cutoff win within the horizon, against {percent(label.mean())} of all"
-    )
-    kept = [name for name in spec.categorical if name != column]
+    evidence = f"leads that show {shown} at their last cutoff win, against {percent(label.mean())} of all"
+    line = setting(f"events.{spec.name}", "categorical", [name for name in spec.categorical if name != column])
     remedy = (
         "If such rows are written because of a win, drop them from the source, or declare when they were entered: "
-        f'[events.{spec.name}] known = "…". Else leave the column out: {setting("events." + spec.name, "categorical", kept)}'
+        f'[events.{spec.name}] known = "…". Else leave the column out: {line}'
     )
     severe = n_won[pure].max() >= PURE_SHARE_OF_WINS * label.sum()
     return [Finding("severe" if severe else "warning", "event_tells_outcome", spec.name, column, evidence, remedy)]
