@@ -189,7 +189,8 @@ def _with_ablation(found: list[Suspicion], material: Material) -> list[Suspicion
     ablation = Ablation(columns, label, leads, material.seed)
     severe = _severe(found)
     sound = [name for name in ablation.names if name not in severe]
-    suspects = {suspicion.column.name: suspicion.column for suspicion in found}
+    gravest_first = sorted(found, key=lambda suspicion: GRAVEST_FIRST.index(suspicion.severity))
+    suspects = {suspicion.column.name: suspicion.column for suspicion in gravest_first}
     added = [
         Suspicion("note", "adds", column, _adds(ablation, [other for other in sound if other != name], name))
         for name, column in list(suspects.items())[:MOST_ABLATED]
