@@ -253,5 +253,5 @@ def _undeclared(material: Material) -> list[Finding]:
     if not known:
         return []
     shown = ", ".join(quoted(name) for name in sorted(known)[:8]) + (", …" if len(known) > 8 else "")
-    evidence = f"{len(known)} undeclared columns of the leads' source know the outcome: {shown}"
+    evidence = f"the leads' source has undeclared columns that know the outcome: {shown}"
     return [Finding("note", "rightly_left_out", "leads", None, evidence, "Leave them out, as now")]
