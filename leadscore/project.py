@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from leadscore.tables import Data
 
 FILE = "leadscore.toml"
-RESERVED_TABLES = ("lead", "profile", "calendar", "owner", "account", "origin")
-"""First words of feature names that we compute beside events; no event table may take them."""
+RESERVED_TABLES = ("lead", "profile", "calendar", "owner", "account", "origin", "leads", "outcome")
+"""First words of feature names that we compute beside events, and our other tables; no event table may take them."""
 
 DEFAULT_WINDOWS = ("1d", "7d", "30d", "90d", "all")
 DEFAULT_GRADES = {"A": 90.0, "B": 70.0, "C": 40.0}
@@ -211,6 +213,8 @@ class _Section:
 
     def text(self, key: str) -> str | None:
         value = self.raw.get(key)
+        if isinstance(value, dt.date | dt.time):
+            raise self.fail(f'{key} must be a string; put it in quotes: {key} = "{value.isoformat()}"')
         if value is not None and (not isinstance(value, str) or not value):
             raise self.fail(f"{key} must be a non-empty string, not {value!r}")
         return value
@@ -287,6 +291,8 @@ def _leads(raw: Any) -> LeadsSpec:
 
 
 def _events(name: str, raw: Any) -> EventsSpec:
+    if not name.strip():
+        raise ProjectError(f"{FILE}: an event table needs a name, as in [events.touchpoints]; found an empty one")
     if name in RESERVED_TABLES:
         raise ProjectError(
             f"{FILE}: [events.{name}] takes a reserved name; rename it (reserved: {', '.join(RESERVED_TABLES)})"
@@ -351,8 +357,14 @@ def _task(raw: Any, timezone: str, has_events: bool, timed: bool) -> Task:
         else _checked(lambda value: time.parse_instant(value, timezone), section.text(key), f"[task] {key}")
         for key in ("observed_from", "observed_until")
     }  # fmt: skip
+    since, until = instants["observed_from"], instants["observed_until"]
+    if since is not None and until is not None and since >= until:
+        raise section.fail(
+            f"observed_from {section.raw['observed_from']!r} is not before observed_until "
+            f"{section.raw['observed_until']!r}: nothing would be observed. Swap or mend them"
+        )
     return Task(
-        horizon=_checked(time.parse_window, horizon, "[task] horizon") if horizon else None,
+        horizon=_checked(time.parse_span, horizon, "[task] horizon") if horizon else None,
         horizon_text=horizon,
         cutoffs=_cutoffs(section.raw.get("cutoffs"), has_events),
         split=split,
@@ -369,7 +381,7 @@ def _cutoffs(raw: Any, has_events: bool) -> CutoffRule:
         raise section.fail(f"needs exactly one of every, after, at_age, source; found {', '.join(given) or 'none'}")
     at_most = section.whole("max_per_lead")
     if given == ["every"]:
-        step = _checked(time.parse_window, section.text("every"), "[task.cutoffs] every")
+        step = _checked(time.parse_span, section.text("every"), "[task.cutoffs] every")
         return CutoffRule(every=step, max_per_lead=at_most or 8)
     if given == ["after"]:
         if section.text("after") != "events":
@@ -396,7 +408,13 @@ def _windows(raw: Any) -> tuple[str, ...]:
 def _model(raw: Any) -> dict[str, Any]:
     section = _Section(raw, "model", " ".join(["seed", "trials", *sorted(LIGHTGBM_PARAMETERS)]))
     for key, value in section.raw.items():
-        if key != "boosting" and (isinstance(value, bool) or not isinstance(value, int | float)):
+        if key == "boosting":
+            if value not in ("gbdt", "dart", "rf"):
+                raise section.fail(f"boosting must be 'gbdt', 'dart' or 'rf', not {value!r}")
+        elif key in ("seed", "trials"):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise section.fail(f"{key} must be a whole number, 0 or above, not {value!r}")
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise section.fail(f"{key} must be a number, not {value!r}")
     return dict(section.raw)
 

@@ -132,8 +132,10 @@ class Data:
         digest = hashlib.sha256()
         lead_columns = (self.leads.created, self.leads.offsets, self.leads.known, self.leads.codes, self.leads.values)
         outcomes = (self.outcomes.won_at, self.outcomes.won_known, self.outcomes.lost_at, self.outcomes.lost_known)
-        digest.update(repr((list(self.leads.ids), self.leads.vocabularies)).encode())
-        arrays: list[NDArray[Any]] = [*lead_columns, *outcomes]
+        roles = dict(sorted(self.leads.roles.items()))
+        words = [(role, vocabulary) for role, (_, vocabulary) in roles.items()]
+        digest.update(repr((list(self.leads.ids), self.leads.vocabularies, words)).encode())
+        arrays: list[NDArray[Any]] = [*lead_columns, *outcomes, *(codes for codes, _ in roles.values())]
         if self.outcomes.label is not None:
             arrays.append(self.outcomes.label)
         for name, log in self.logs.items():
@@ -282,7 +284,7 @@ class _Reader:
         values = self._numbers(rows, spec.name, spec.numeric)
         keep &= lead >= 0
         if spec.id is not None:
-            keep = self._first_deliveries(spec, table, keep, happened, known, codes, values)
+            keep = self._first_deliveries(spec, table, keep, happened, known, codes, values, lead)
         kept = np.flatnonzero(keep)
         return EventLog.group(
             lead[kept],
@@ -303,11 +305,12 @@ class _Reader:
         known: Instants,
         codes: NDArray[np.int32],
         values: NDArray[np.float64],
+        lead: NDArray[np.int64],
     ) -> Mask:
         """Of rows that share an id keep the one known first (then the first by content); rows without id all stay."""
         ids, _ = columns.encode(columns.text_column(table[str(spec.id)]))
         rows = np.flatnonzero(keep & (ids >= 0))
-        content = [*values[::-1, rows], *codes[::-1, rows], happened[rows], known[rows], ids[rows]]
+        content = [lead[rows], *values[::-1, rows], *codes[::-1, rows], happened[rows], known[rows], ids[rows]]
         order = rows[np.lexsort(content)]
         again = np.zeros(len(keep), dtype=bool)
         again[order[1:][ids[order][1:] == ids[order][:-1]]] = True
@@ -475,7 +478,8 @@ def _assemble_leads(
     """Sort versions by lead and `known`, refuse repeated ids where there are no versions."""
     lead, names = columns.encode(pc.if_else(pa.array(usable), ids, pa.scalar(None, pa.string())))
     kept = np.flatnonzero(usable)
-    content = [*values[::-1, kept], *codes[::-1, kept], created[kept], known[kept], lead[kept]]
+    belonging = [coded[kept] for coded, _ in roles.values()]
+    content = [*belonging, *values[::-1, kept], *codes[::-1, kept], created[kept], known[kept], lead[kept]]
     order = kept[np.lexsort(content)]
     n_versions = np.bincount(lead[kept], minlength=len(names))
     if spec.known is None and (n_versions > 1).any():
