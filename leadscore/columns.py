@@ -123,8 +123,8 @@ def instants(column: pa.ChunkedArray, timezone: str, time_format: str | None) ->
 
 
 def shape_of(text: str | None) -> str:
-    """Return what a value looks like without saying what it is: ``99/99/9999`` for a date, ``aaa9`` for a code."""
+    """Say what a value looks like, not what it is: ``looks like '99/99/9999'`` for a date; ``is empty`` for null."""
     if text is None:
-        return "empty"
+        return "is empty"
     shape = "".join("9" if c.isdigit() else "a" if c.isalpha() else c for c in text[:24])
-    return f"'{shape}…'" if len(text) > 24 else f"'{shape}'"
+    return f"looks like '{shape}…'" if len(text) > 24 else f"looks like '{shape}'"

@@ -197,7 +197,7 @@ def _lead(project: Project, raw: Mapping[str, Any], as_of: int) -> LeadDocument:
 def _events(project: Project, spec: EventsSpec, raw: Any, lead: LeadDocument) -> list[Event]:
     path = f"events.{spec.name}"
     if not isinstance(raw, Sequence) or isinstance(raw, str | bytes):
-        raise DocumentError("must be a list of events", where=path)
+        raise DocumentError(f"must be a list of events, not {_kind(raw)}", where=path)
     if len(raw) > MOST_EVENTS:
         raise DocumentError(f"holds {len(raw)} events; at most {MOST_EVENTS} are allowed", where=path)
     declared = {spec.lead, spec.time, spec.known, spec.id, *spec.categorical, *spec.numeric}
@@ -252,8 +252,15 @@ def _context(raw: Any) -> dict[str, float]:
 
 def _require(value: Any, kind: type, what: str, where: str) -> None:
     if not isinstance(value, kind):
-        found = "nothing" if value is None else type(value).__name__
-        raise DocumentError(f"must be {what}, not {found}", where=where)
+        raise DocumentError(f"must be {what}, not {_kind(value)}", where=where)
+
+
+def _kind(value: Any) -> str:
+    """Return what JSON calls a value's type."""
+    if value is None:
+        return "nothing"
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list"}
+    return "an object" if isinstance(value, Mapping) else names.get(type(value), type(value).__name__)
 
 
 def _path(where: str, key: Any) -> str:
@@ -263,7 +270,7 @@ def _path(where: str, key: Any) -> str:
 
 def _text(value: Any, where: str) -> str | None:
     if isinstance(value, Mapping | list | tuple):
-        raise DocumentError("must be a single value", where=where)
+        raise DocumentError(f"must be a single value, not {_kind(value)}", where=where)
     if isinstance(value, int) and abs(value) >= 10**LONGEST_NUMBER:
         raise DocumentError(f"has more than {LONGEST_NUMBER} digits; write it as text", where=where)
     text = columns.text_value(value)

@@ -128,7 +128,7 @@ def _read_file(path: Path, columns: list[str], *, where: str) -> pa.Table:
 
 def _unreadable(path: Path, where: str, error: Exception) -> DataError:
     """Say that a file is damaged, without quoting what it holds."""
-    detail = (str(error).splitlines() or [type(error).__name__])[0].split(":")[0]
+    detail = (str(error).splitlines() or [type(error).__name__])[0].split(":")[0].rstrip(".")
     return DataError(
         f"{path.name} can't be read ({detail}). It is the source of [{where}]: "
         "export it again, as CSV or Parquet, with one header row"
@@ -259,7 +259,9 @@ def _check_columns(found: list[str], wanted: list[str], name: str, where: str) -
                 f"Mend the column name in [{where}] of leadscore.toml"
             )
         if found.count(column) > 1:
-            raise DataError(f"{name} has {found.count(column)} columns named '{column}'. Rename all but one")
+            raise DataError(
+                f"{name} has {found.count(column)} columns named '{column}', which [{where}] reads. Rename all but one"
+            )
 
 
 def _query(source: Source, where: str) -> pd.DataFrame:
@@ -270,7 +272,10 @@ def _query(source: Source, where: str) -> pd.DataFrame:
     variable = str(source.url).removeprefix("env:")
     url = os.environ.get(variable)
     if not url:
-        raise DataError(f"[{where}] reads SQL from the environment variable {variable}, which is not set")
+        raise DataError(
+            f"[{where}] reads SQL from the environment variable {variable}, which is not set. "
+            "Set it to a database URL, as in postgresql://user:password@host/name"
+        )
     try:
         with sqlalchemy.create_engine(url).connect() as connection:
             return pd.read_sql_query(sqlalchemy.text(str(source.sql)), connection)

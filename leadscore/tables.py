@@ -435,7 +435,7 @@ class _Reader:
             examples = np.flatnonzero(bad[column])[:3]
             texts = columns.text_column(rows.table[column].take(pa.array(examples)))
             shown = "; ".join(
-                f"{rows.place(int(row))} looks like {columns.shape_of(value)}"
+                f"{rows.place(int(row))} {columns.shape_of(value)}"
                 for row, value in zip(examples, texts.to_pylist(), strict=True)
             )
             raise DataError(
@@ -487,7 +487,7 @@ def _assemble_leads(
         raise DataError(
             f"{rows.name}: column '{spec.id}' repeats an id ({int((n_versions > 1).sum())} ids; first at "
             f"{', '.join(rows.place(int(row)) for row in where)}). "
-            f"Ids are unique unless [leads] known tells versions apart"
+            f"Remove the repeats, or say which column tells versions of a lead apart: [leads] known"
         )
     offsets = np.zeros(len(names) + 1, dtype=np.int64)
     np.cumsum(n_versions, out=offsets[1:])

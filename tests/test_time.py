@@ -163,7 +163,7 @@ def test_what_is_no_time_is_never(text):
 
 @pytest.mark.parametrize("text", ["03/04/2026", "03-04-2026", "03/04/2026 10:00"])
 def test_dates_that_read_both_ways_are_an_error_that_says_what_to_write(text):
-    with pytest.raises(ValueError, match='its dates read both as .* say which with time_format = "%d'):
+    with pytest.raises(ValueError, match=r'its dates read both as .* say which with time_format = "%d'):
         read(text, text)
 
 
