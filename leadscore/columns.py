@@ -1,7 +1,8 @@
 """One column at a time: raw values → text, category codes, numbers, instants; and the same for one value.
 
 Text is trimmed, and empty text is null. A whole number that arrives as a float (``173688.0``) reads ``173688``, a
-boolean reads ``true`` or ``false``. What is not a finite number is null, and counted.
+boolean reads ``true`` or ``false``. What is not a finite number is null, and counted;
+beyond `LARGEST` nothing is an amount, and sums would leave float32.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 
 from leadscore import time
 
+LARGEST = 1e30
+"""Numbers beyond this, either way, are taken as missing."""
+
 
 def text_column(column: pa.ChunkedArray) -> pa.Array:
     """Trimmed text, null where empty; Arrow string (n,)."""
@@ -33,6 +37,7 @@ def text_column(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _whole_numbers_without_point(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     whole = pc.and_kleene(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), 2.0**53))
     as_whole = pc.if_else(whole, column, 0.0).cast(pa.int64()).cast(pa.string())
     return pc.if_else(whole, as_whole, column.cast(pa.string()))
@@ -70,7 +75,7 @@ def numbers(column: pa.ChunkedArray, missing: Collection[str] = ()) -> tuple[NDA
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        values = column.cast(pa.float64()).to_numpy()
+        values = column.cast(pa.float64(), safe=False).to_numpy()
         n_null = column.null_count + int(np.isnan(values).sum() if column.null_count == 0 else 0)
     else:
         text = text_column(column)
@@ -79,7 +84,8 @@ def numbers(column: pa.ChunkedArray, missing: Collection[str] = ()) -> tuple[NDA
         n_null = text.null_count
         values = _parse_numbers(text)
     values = np.array(values, dtype=np.float64)
-    values[~np.isfinite(values)] = np.nan
+    values[~(np.abs(values) <= LARGEST)] = np.nan
+    values += 0.0  # a negative zero is a zero
     return values, int(np.isnan(values).sum()) - min(n_null, int(np.isnan(values).sum()))
 
 
@@ -91,14 +97,14 @@ def _parse_numbers(text: pa.Array) -> NDArray[np.float64]:
 
 
 def number_value(value: Any) -> float:
-    """Return one value as `numbers` reads it: a finite float, or NaN."""
+    """Return one value as `numbers` reads it: a float of at most `LARGEST`, or NaN."""
     if value is None or (isinstance(value, str) and "_" in value):
         return math.nan
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
-    return number if math.isfinite(number) else math.nan
+    return number + 0.0 if abs(number) <= LARGEST else math.nan
 
 
 def instants(column: pa.ChunkedArray, timezone: str, time_format: str | None) -> tuple[time.Instants, int]:
@@ -112,13 +118,13 @@ def instants(column: pa.ChunkedArray, timezone: str, time_format: str | None) ->
         unit = pa.timestamp("us", column.type.tz)
         return time.parse_instants(pd.Series(column.cast(unit, safe=False).to_pandas()), timezone)
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        return time.parse_instants(pd.Series(column.cast(pa.float64()).to_numpy()), timezone)
+        return time.parse_instants(pd.Series(column.cast(pa.float64(), safe=False).to_numpy()), timezone)
     return time.parse_instants(pd.Series(text_column(column).to_pandas()), timezone, time_format)
 
 
 def shape_of(text: str | None) -> str:
-    """Return what a value looks like without saying what it is: ``99/99/9999`` for a date, ``aaa9`` for a code."""
+    """Say what a value looks like, not what it is: ``looks like '99/99/9999'`` for a date; ``is empty`` for null."""
     if text is None:
-        return "empty"
+        return "is empty"
     shape = "".join("9" if c.isdigit() else "a" if c.isalpha() else c for c in text[:24])
-    return f"'{shape}…'" if len(text) > 24 else f"'{shape}'"
+    return f"looks like '{shape}…'" if len(text) > 24 else f"looks like '{shape}'"

@@ -23,6 +23,8 @@ MOST_EVENTS = 50_000
 """Events of one lead that a document may hold."""
 LONGEST_TEXT = 10_000
 """Characters that one value may have."""
+LONGEST_NUMBER = 300
+"""Digits that a whole number may have where text is wanted."""
 PARTS = ("lead", "events", "as_of", "context")
 
 Event = tuple[int, int, tuple[str | None, ...], tuple[float, ...]]
@@ -176,7 +178,7 @@ def _lead(project: Project, raw: Mapping[str, Any], as_of: int) -> LeadDocument:
         warnings.append(f"lead: {len(undeclared)} undeclared field(s) ignored")
     created = NEVER
     if spec.created is not None and raw.get(spec.created) not in (None, ""):
-        created = _instant(raw[spec.created], project, _path("lead", spec.created))
+        created = _instant(raw[spec.created], project, _path("lead", spec.created), spec.time_format)
     return LeadDocument(
         lead_id=lead_id,
         as_of=as_of,
@@ -195,7 +197,7 @@ def _lead(project: Project, raw: Mapping[str, Any], as_of: int) -> LeadDocument:
 def _events(project: Project, spec: EventsSpec, raw: Any, lead: LeadDocument) -> list[Event]:
     path = f"events.{spec.name}"
     if not isinstance(raw, Sequence) or isinstance(raw, str | bytes):
-        raise DocumentError("must be a list of events", where=path)
+        raise DocumentError(f"must be a list of events, not {_kind(raw)}", where=path)
     if len(raw) > MOST_EVENTS:
         raise DocumentError(f"holds {len(raw)} events; at most {MOST_EVENTS} are allowed", where=path)
     declared = {spec.lead, spec.time, spec.known, spec.id, *spec.categorical, *spec.numeric}
@@ -221,10 +223,10 @@ def _event(project: Project, spec: EventsSpec, row: Mapping[str, Any], lead: Lea
     owner = _text(row.get(spec.lead), _path(where, spec.lead))
     if owner is not None and lead.lead_id is not None and owner != lead.lead_id:
         raise DocumentError("names another lead than the document", where=_path(where, spec.lead))
-    happened = _instant(row.get(spec.time), project, _path(where, spec.time))
+    happened = _instant(row.get(spec.time), project, _path(where, spec.time), spec.time_format)
     known = happened
     if spec.known is not None and row.get(spec.known) not in (None, ""):
-        known = _instant(row[spec.known], project, _path(where, spec.known))
+        known = _instant(row[spec.known], project, _path(where, spec.known), spec.time_format)
     return (
         happened,
         known,
@@ -250,20 +252,32 @@ def _context(raw: Any) -> dict[str, float]:
 
 def _require(value: Any, kind: type, what: str, where: str) -> None:
     if not isinstance(value, kind):
-        found = "nothing" if value is None else type(value).__name__
-        raise DocumentError(f"must be {what}, not {found}", where=where)
+        raise DocumentError(f"must be {what}, not {_kind(value)}", where=where)
+
+
+def _kind(value: Any) -> str:
+    """Return what JSON calls a value's type."""
+    if value is None:
+        return "nothing"
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list"}
+    return "an object" if isinstance(value, Mapping) else names.get(type(value), type(value).__name__)
 
 
 def _path(where: str, key: Any) -> str:
-    return f"{where}.{str(key)[:60]}" if where else str(key)[:60]
+    shown = str(key)[:60].encode("utf-8", "replace").decode()
+    return f"{where}.{shown}" if where else shown
 
 
 def _text(value: Any, where: str) -> str | None:
     if isinstance(value, Mapping | list | tuple):
-        raise DocumentError("must be a single value", where=where)
+        raise DocumentError(f"must be a single value, not {_kind(value)}", where=where)
+    if isinstance(value, int) and abs(value) >= 10**LONGEST_NUMBER:
+        raise DocumentError(f"has more than {LONGEST_NUMBER} digits; write it as text", where=where)
     text = columns.text_value(value)
     if text is not None and len(text) > LONGEST_TEXT:
         raise DocumentError(f"has {len(text)} characters; at most {LONGEST_TEXT} are allowed", where=where)
+    if text is not None and not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise DocumentError("holds half a surrogate pair, which is no text; send UTF-8", where=where)
     return text
 
 
@@ -282,13 +296,15 @@ def _number(value: Any, where: str, warnings: list[str], missing: Sequence[str] 
     return number
 
 
-def _instant(value: Any, project: Project, where: str, *, default: int | None = None) -> int:
+def _instant(
+    value: Any, project: Project, where: str, time_format: str | None = None, *, default: int | None = None
+) -> int:
     if value is None or value == "":
         if default is not None:
             return default
         raise DocumentError("is missing; write a time such as '2026-05-01T09:00:00Z'", where=where)
     try:
-        instant = time.parse_instant(value, project.timezone)
+        instant = time.parse_instant(value, project.timezone, time_format)
     except (ValueError, TypeError):
         raise DocumentError(
             "is not a readable time; write ISO 8601, as in '2026-05-01T09:00:00Z'", where=where

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
     from leadscore.tables import Data
 
 FILE = "leadscore.toml"
-RESERVED_TABLES = ("lead", "profile", "calendar", "owner", "account", "origin")
-"""First words of feature names that we compute beside events; no event table may take them."""
+RESERVED_TABLES = ("lead", "profile", "calendar", "owner", "account", "origin", "leads", "outcome")
+"""First words of feature names that we compute beside events, and our other tables; no event table may take them."""
 
 DEFAULT_WINDOWS = ("1d", "7d", "30d", "90d", "all")
 DEFAULT_GRADES = {"A": 90.0, "B": 70.0, "C": 40.0}
@@ -146,7 +148,7 @@ class Project:
             raw = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ProjectError(
-                f"{path} does not exist. Name a folder that holds a {FILE}, or write one: leadscore simulate DIR"
+                f"{path} does not exist. Name a folder that holds a {FILE}, or write one from your tables: leadscore init FILES --out DIR"
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise ProjectError(f"{path} can't be read as TOML: {error}") from None
@@ -201,7 +203,9 @@ class _Section:
     def __init__(self, raw: Any, where: str, keys: str) -> None:
         self.where = where
         if not isinstance(raw, Mapping):
-            raise ProjectError(f"{FILE}: {self.title} must be a table, not {raw!r}")
+            raise ProjectError(
+                f"{FILE}: {self.title} must be a table, with its keys on the lines below it; found {raw!r}"
+            )
         self.raw = raw
         known = keys.split()
         for key in raw:
@@ -215,27 +219,29 @@ class _Section:
         return f"[{self.where}]" if self.where else "the top level"
 
     def fail(self, message: str) -> ProjectError:
-        return ProjectError(f"{FILE}: {self.title} {message}")
+        return ProjectError(f"{FILE}: {self.title} {message}" if self.where else f"{FILE}: {message}")
 
     def text(self, key: str) -> str | None:
         value = self.raw.get(key)
+        if isinstance(value, dt.date | dt.time):
+            raise self.fail(f'{key} must be a string; put it in quotes: {key} = "{value.isoformat()}"')
         if value is not None and (not isinstance(value, str) or not value):
-            raise self.fail(f"{key} must be a non-empty string, not {value!r}")
+            raise self.fail(f'{key} must be text in quotes, as in {key} = "…"; found {value!r}')
         return value
 
     def required(self, key: str) -> str:
         value = self.text(key)
         if value is None:
-            raise self.fail(f'needs {key} = "…"')
+            raise self.fail(f'needs {key} = "…"; found {", ".join(self.raw) or "nothing"}')
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
         value = self.raw.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.fail(f"{key} must be a list of strings, not {value!r}")
+            raise self.fail(f'{key} must be a list of texts, as in {key} = ["…", "…"]; found {value!r}')
         repeated = sorted({item for item in value if value.count(item) > 1})
         if repeated:
-            raise self.fail(f"{key} names {repeated[0]!r} twice")
+            raise self.fail(f"{key} names {repeated[0]!r} twice; remove one")
         return tuple(value)
 
     def every(self, keys: str, read: str = "text") -> dict[str, Any]:
@@ -262,7 +268,10 @@ class _Section:
 
     def section(self, key: str, *, required: bool = True) -> Any:
         if key not in self.raw and required:
-            raise ProjectError(f"{FILE} has no [{key}] section, and needs one")
+            raise ProjectError(
+                f"{FILE} has no [{key}] section, and needs one; found {', '.join(self.raw) or 'nothing'}. "
+                f'Add [{key}] with source = "{key}.csv" and the names of its columns'
+            )
         return self.raw.get(key, {})
 
     def sections(self, key: str) -> Iterable[tuple[str, Any]]:
@@ -299,6 +308,8 @@ def _leads(raw: Any) -> LeadsSpec:
 
 
 def _events(name: str, raw: Any) -> EventsSpec:
+    if not name.strip():
+        raise ProjectError(f"{FILE}: an event table needs a name, as in [events.touchpoints]; found an empty one")
     if name in RESERVED_TABLES:
         raise ProjectError(
             f"{FILE}: [events.{name}] takes a reserved name; rename it (reserved: {', '.join(RESERVED_TABLES)})"
@@ -332,11 +343,11 @@ def _outcome(raw: Any, leads: LeadsSpec) -> OutcomeSpec:
     if spec.column and not spec.won:
         raise section.fail(f'reads column {spec.column!r} but does not say which values are wins; add won = ["…"]')
     if spec.column is None and (spec.won or spec.lost):
-        raise section.fail("lists won or lost but no column to find them in; add column")
+        raise section.fail('lists won or lost but no column to find them in; add column = "…"')
     if spec.time is None and spec.column is None:
         raise section.fail("needs time (when a lead was won), or column and won for a labelled list without times")
     if set(spec.won) & set(spec.lost):
-        raise section.fail(f"counts {sorted(set(spec.won) & set(spec.lost))[0]!r} as won and as lost")
+        raise section.fail(f"counts {sorted(set(spec.won) & set(spec.lost))[0]!r} as won and as lost; keep it in one")
     if spec.lead is None and spec.source != leads.source:
         raise section.fail(
             "needs lead = the column that holds the lead's id, because it reads another source than [leads]"
@@ -360,11 +371,19 @@ def _task(raw: Any, timezone: str, has_events: bool, timed: bool) -> Task:
         raise section.fail('needs horizon = "30d": within what time must a lead convert to count as a win?')
     instants = {
         key: None if section.raw.get(key) is None
-        else _checked(lambda value: time.parse_instant(value, timezone), section.text(key), f"[task] {key}")
+        else _checked(
+            lambda value: time.parse_instant(value, timezone), section.text(key), f"[task] {key} = {section.raw[key]!r}"
+        )
         for key in ("observed_from", "observed_until")
     }  # fmt: skip
+    since, until = instants["observed_from"], instants["observed_until"]
+    if since is not None and until is not None and since >= until:
+        raise section.fail(
+            f"observed_from {section.raw['observed_from']!r} is not before observed_until "
+            f"{section.raw['observed_until']!r}: nothing would be observed. Swap or mend them"
+        )
     return Task(
-        horizon=_checked(time.parse_window, horizon, "[task] horizon") if horizon else None,
+        horizon=_checked(time.parse_span, horizon, "[task] horizon") if horizon else None,
         horizon_text=horizon,
         cutoffs=_cutoffs(section.raw.get("cutoffs"), has_events),
         split=split,
@@ -378,16 +397,21 @@ def _cutoffs(raw: Any, has_events: bool) -> CutoffRule:
     section = _Section(raw, "task.cutoffs", "every after at_age source max_per_lead")
     given = [key for key in ("every", "after", "at_age", "source") if key in section.raw]
     if len(given) != 1:
-        raise section.fail(f"needs exactly one of every, after, at_age, source; found {', '.join(given) or 'none'}")
+        raise section.fail(
+            f"needs exactly one of every, after, at_age, source; found {', '.join(given) or 'none'}. "
+            'The default is cutoffs = { every = "7d", max_per_lead = 8 }'
+        )
     at_most = section.whole("max_per_lead")
     if given == ["every"]:
-        step = _checked(time.parse_window, section.text("every"), "[task.cutoffs] every")
+        step = _checked(time.parse_span, section.text("every"), "[task.cutoffs] every")
         return CutoffRule(every=step, max_per_lead=at_most or 8)
     if given == ["after"]:
         if section.text("after") != "events":
             raise section.fail(f'after must be "events", not {section.raw["after"]!r}')
         if not has_events:
-            raise section.fail('says after = "events", but there is no [events.…] table')
+            raise section.fail(
+                'says after = "events", but there is no [events.…] table; add one, or say every or at_age'
+            )
         return CutoffRule(after_events=True, max_per_lead=at_most or 8)
     if given == ["at_age"]:
         ages = [_checked(time.parse_duration, age, "[task.cutoffs] at_age") for age in section.texts("at_age")]
@@ -408,7 +432,13 @@ def _windows(raw: Any) -> tuple[str, ...]:
 def _model(raw: Any) -> dict[str, Any]:
     section = _Section(raw, "model", " ".join(["seed", "trials", *sorted(LIGHTGBM_PARAMETERS)]))
     for key, value in section.raw.items():
-        if key != "boosting" and (isinstance(value, bool) or not isinstance(value, int | float)):
+        if key == "boosting":
+            if value not in ("gbdt", "dart", "rf"):
+                raise section.fail(f"boosting must be 'gbdt', 'dart' or 'rf', not {value!r}")
+        elif key in ("seed", "trials"):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise section.fail(f"{key} must be a whole number, 0 or above, not {value!r}")
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise section.fail(f"{key} must be a number, not {value!r}")
     return dict(section.raw)
 
@@ -419,7 +449,8 @@ def _grades(raw: Any) -> dict[str, float]:
     floors = list(grades.values())
     numbers = all(isinstance(floor, int | float) and not isinstance(floor, bool) for floor in floors)
     if not numbers or not 100 > floors[0] > floors[1] > floors[2] > 0:
-        raise section.fail(f"must be percentiles that fall from A to C between 100 and 0; found {grades}")
+        shown = ", ".join(f"{name} = {floor}" for name, floor in grades.items())
+        raise section.fail(f"must fall from A to C between 100 and 0, as A = 90, B = 70, C = 40 do; found {shown}")
     return grades
 
 

@@ -20,6 +20,7 @@ from leadscore.project import Source
 
 _DELIMITERS = ",;\t|"
 _SNIFFED_BYTES = 1 << 16
+_UNREADABLE = (pa.ArrowException, OSError, UnicodeError, csv.Error, EOFError)
 
 
 @dataclass(frozen=True)
@@ -85,16 +86,20 @@ def header(source: Source, folder: Path, *, where: str) -> list[str]:
     if source.sql is not None:
         return [str(column) for column in _query(source, where).columns]
     path = _paths(source, folder, where)[0]
-    if _is_parquet(path):
-        return list(pyarrow.parquet.read_schema(path).names)
-    _, text = _head(path)
-    return next(csv.reader(io.StringIO(text), delimiter=_delimiter(text)), [])
+    try:
+        if _is_parquet(path):
+            return list(pyarrow.parquet.read_schema(path).names)
+        _, text = _head(path)
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)), [])
+    except _UNREADABLE as error:
+        raise _unreadable(path, where, error) from None
 
 
 def _paths(source: Source, folder: Path, where: str) -> list[Path]:
-    pattern = str(folder / str(source.path))
-    paths = sorted(Path(match) for match in glob.glob(pattern, recursive=True))
-    files = [path for path in paths if path.is_file()]
+    exact = folder / str(source.path)
+    pattern = str(Path(glob.escape(str(folder))) / str(source.path))
+    matches = [exact] if exact.is_file() else [Path(match) for match in glob.glob(pattern, recursive=True)]
+    files = [path for path in sorted(matches) if path.is_file()]
     if not files:
         beside = sorted(path.name for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
         raise DataError(
@@ -115,17 +120,50 @@ def _read_file(path: Path, columns: list[str], *, where: str) -> pa.Table:
             raise DataError(f"{path.name} is empty; it needs a header row. It is the source of [{where}]")
         if _is_parquet(path):
             _check_columns(list(pyarrow.parquet.read_schema(path).names), columns, path.name, where)
-            return pyarrow.parquet.read_table(path, columns=columns, partitioning=None)
+            return _plain(pyarrow.parquet.read_table(path, columns=columns, partitioning=None), path.name, where)
         return _read_csv(path, columns, where)
-    except (pa.ArrowInvalid, OSError) as error:
-        detail = str(error).splitlines()[0].split(":")[0]
-        raise DataError(f"{path.name} can't be read ({detail}). It is the source of [{where}]") from None
+    except _UNREADABLE as error:
+        raise _unreadable(path, where, error) from None
+
+
+def _unreadable(path: Path, where: str, error: Exception) -> DataError:
+    """Say that a file is damaged, without quoting what it holds."""
+    detail = (str(error).splitlines() or [type(error).__name__])[0].split(":")[0].rstrip(".")
+    return DataError(
+        f"{path.name} can't be read ({detail}). It is the source of [{where}]: "
+        "export it again, as CSV or Parquet, with one header row"
+    )
+
+
+def _plain(table: pa.Table, name: str, where: str) -> pa.Table:
+    """Take bytes as text; refuse columns that hold lists or objects."""
+    for position, column in enumerate(table.schema):
+        kind = column.type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+            kind, target = pa.binary(), pa.string()
+        elif pa.types.is_float16(kind):
+            target = pa.float32()
+        elif pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+            target = None
+        else:
+            continue
+        try:
+            values = None if target is None else table.column(position).cast(kind).cast(target)
+        except pa.ArrowException:
+            values = None
+        if values is None:
+            raise DataError(
+                f"{name} column '{column.name}' holds {column.type}; it needs one text, number or time a row. "
+                f"Flatten it, or leave it out of [{where}] in leadscore.toml"
+            )
+        table = table.set_column(position, column.name, values)
+    return table
 
 
 def _read_csv(path: Path, columns: list[str], where: str) -> pa.Table:
     encoding, text = _head(path)
     delimiter = _delimiter(text)
-    names = next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
+    names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
     _check_columns(names, columns, path.name, where)
     ragged: list[tuple[int | None, int, int]] = []
 
@@ -221,7 +259,9 @@ def _check_columns(found: list[str], wanted: list[str], name: str, where: str) -
                 f"Mend the column name in [{where}] of leadscore.toml"
             )
         if found.count(column) > 1:
-            raise DataError(f"{name} has {found.count(column)} columns named '{column}'. Rename all but one")
+            raise DataError(
+                f"{name} has {found.count(column)} columns named '{column}', which [{where}] reads. Rename all but one"
+            )
 
 
 def _query(source: Source, where: str) -> pd.DataFrame:
@@ -232,7 +272,10 @@ def _query(source: Source, where: str) -> pd.DataFrame:
     variable = str(source.url).removeprefix("env:")
     url = os.environ.get(variable)
     if not url:
-        raise DataError(f"[{where}] reads SQL from the environment variable {variable}, which is not set")
+        raise DataError(
+            f"[{where}] reads SQL from the environment variable {variable}, which is not set. "
+            "Set it to a database URL, as in postgresql://user:password@host/name"
+        )
     try:
         with sqlalchemy.create_engine(url).connect() as connection:
             return pd.read_sql_query(sqlalchemy.text(str(source.sql)), connection)
@@ -242,13 +285,18 @@ def _query(source: Source, where: str) -> pd.DataFrame:
 
 
 def _from_frame(frame: pd.DataFrame, columns: list[str], *, name: str, where: str) -> Rows:
-    _check_columns([str(column) for column in frame.columns], columns, name, where)
-    arrays = [_array(frame[column]) for column in columns]
-    return Rows(pa.table(arrays, names=columns), ((name, len(frame)),))
+    names = [str(column) for column in frame.columns]
+    _check_columns(names, columns, name, where)
+    arrays = [_array(frame.iloc[:, names.index(column)], name) for column in columns]
+    return Rows(_plain(pa.table(arrays, names=columns), name, where), ((name, len(frame)),))
 
 
-def _array(column: pd.Series) -> pa.Array:
+def _array(column: pd.Series, name: str) -> pa.Array:
     try:
         return pa.array(column, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a mixed column: let the text speak
+    except (pa.ArrowException, OverflowError):  # a mixed column: let the text speak
         return pa.array(column.astype("str"), from_pandas=True)
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{name} column '{column.name}' holds half a surrogate pair, which is no text. Decode it from UTF-8"
+        ) from None

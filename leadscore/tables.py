@@ -133,8 +133,10 @@ class Data:
         digest = hashlib.sha256()
         lead_columns = (self.leads.created, self.leads.offsets, self.leads.known, self.leads.codes, self.leads.values)
         outcomes = (self.outcomes.won_at, self.outcomes.won_known, self.outcomes.lost_at, self.outcomes.lost_known)
-        digest.update(repr((list(self.leads.ids), self.leads.vocabularies)).encode())
-        arrays: list[NDArray[Any]] = [*lead_columns, *outcomes]
+        roles = dict(sorted(self.leads.roles.items()))
+        words = [(role, vocabulary) for role, (_, vocabulary) in roles.items()]
+        digest.update(repr((list(self.leads.ids), self.leads.vocabularies, words)).encode())
+        arrays: list[NDArray[Any]] = [*lead_columns, *outcomes, *(codes for codes, _ in roles.values())]
         if self.outcomes.label is not None:
             arrays.append(self.outcomes.label)
         for name, log in self.logs.items():
@@ -283,7 +285,7 @@ class _Reader:
         values = self._numbers(rows, spec.name, spec.numeric)
         keep &= lead >= 0
         if spec.id is not None:
-            keep = self._first_deliveries(spec, table, keep, happened, known, codes, values)
+            keep = self._first_deliveries(spec, table, keep, happened, known, codes, values, lead)
         kept = np.flatnonzero(keep)
         return EventLog.group(
             lead[kept],
@@ -304,11 +306,12 @@ class _Reader:
         known: Instants,
         codes: NDArray[np.int32],
         values: NDArray[np.float64],
+        lead: NDArray[np.int64],
     ) -> Mask:
         """Of rows that share an id keep the one known first (then the first by content); rows without id all stay."""
         ids, _ = columns.encode(columns.text_column(table[str(spec.id)]))
         rows = np.flatnonzero(keep & (ids >= 0))
-        content = [*values[::-1, rows], *codes[::-1, rows], happened[rows], known[rows], ids[rows]]
+        content = [lead[rows], *values[::-1, rows], *codes[::-1, rows], happened[rows], known[rows], ids[rows]]
         order = rows[np.lexsort(content)]
         again = np.zeros(len(keep), dtype=bool)
         again[order[1:][ids[order][1:] == ids[order][:-1]]] = True
@@ -433,7 +436,7 @@ class _Reader:
             examples = np.flatnonzero(bad[column])[:3]
             texts = columns.text_column(rows.table[column].take(pa.array(examples)))
             shown = "; ".join(
-                f"{rows.place(int(row))} looks like {columns.shape_of(value)}"
+                f"{rows.place(int(row))} {columns.shape_of(value)}"
                 for row, value in zip(examples, texts.to_pylist(), strict=True)
             )
             raise DataError(
@@ -479,7 +482,8 @@ def _assemble_leads(
     """Sort versions by lead and `known`, refuse repeated ids where there are no versions."""
     lead, names = columns.encode(pc.if_else(pa.array(usable), ids, pa.scalar(None, pa.string())))
     kept = np.flatnonzero(usable)
-    content = [*values[::-1, kept], *codes[::-1, kept], created[kept], known[kept], lead[kept]]
+    belonging = [coded[kept] for coded, _ in roles.values()]
+    content = [*belonging, *values[::-1, kept], *codes[::-1, kept], created[kept], known[kept], lead[kept]]
     order = kept[np.lexsort(content)]
     n_versions = np.bincount(lead[kept], minlength=len(names))
     if spec.known is None and (n_versions > 1).any():
@@ -487,7 +491,7 @@ def _assemble_leads(
         raise DataError(
             f"{rows.name}: column '{spec.id}' repeats an id ({int((n_versions > 1).sum())} ids; first at "
             f"{', '.join(rows.place(int(row)) for row in where)}). "
-            f"Ids are unique unless [leads] known tells versions apart"
+            f"Remove the repeats, or say which column tells versions of a lead apart: [leads] known"
         )
     offsets = np.zeros(len(names) + 1, dtype=np.int64)
     np.cumsum(n_versions, out=offsets[1:])

@@ -61,11 +61,14 @@ def parse_duration(text: str) -> int:
 
 def parse_window(text: str) -> int:
     """Microseconds of a window: a duration above zero, or `FOREVER` for ``all``."""
-    if text == "all":
-        return FOREVER
+    return FOREVER if text == "all" else parse_span(text)
+
+
+def parse_span(text: str) -> int:
+    """Microseconds of a duration above zero: a horizon, the step of a grid."""
     length = parse_duration(text)
     if length == 0:
-        raise ValueError(f"{text!r} is an empty window; use at least '1m'")
+        raise ValueError(f"{text!r} is empty; use at least '1m'")
     return length
 
 
@@ -163,8 +166,15 @@ def format_instant(instant: int) -> str:
     return moment.isoformat() + "Z"
 
 
-def parse_instant(value: Any, timezone: str) -> int:
-    """One instant from text, a datetime, a date or epoch seconds; raises ValueError if it can't be read."""
+def parse_instant(value: Any, timezone: str, time_format: str | None = None) -> int:
+    """One instant from text, a datetime, a date or epoch seconds; raises ValueError if it can't be read.
+
+    Text in the declared `time_format` is read so; any other as if none were declared.
+    """
+    if time_format is not None and isinstance(value, str):
+        declared, _ = parse_instants(pd.Series([value]), timezone, time_format)
+        if declared[0] != NEVER:
+            return int(declared[0])
     if isinstance(value, dt.datetime):
         moment = value
     elif isinstance(value, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import leadscore as ls
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # tests share streams and builders: from tests.parity import streams
 
 
 @pytest.fixture(scope="session")

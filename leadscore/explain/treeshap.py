@@ -32,6 +32,8 @@ class TreeShap:
         ndarray of float64 (n, n_features + 1)
             Log-odds; a row sums to its margin.
         """
+        if len(matrix) == 0:  # LightGBM divides by the number of rows
+            return np.empty((0, matrix.shape[1] + 1))
         n_threads = 1 if len(matrix) < 64 else 0
         effects = self._booster.predict(matrix, pred_contrib=True, num_threads=n_threads)
         return np.asarray(effects, dtype=np.float64).reshape(len(matrix), -1)

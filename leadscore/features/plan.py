@@ -437,6 +437,9 @@ def _learn_events(data: Data, spec: EventsSpec, leads: NDArray[np.int64], last: 
 
 def _learn(codes: NDArray[np.int32], vocabulary: Sequence[str]) -> Learnt:
     counts = np.bincount(codes + 1, minlength=len(vocabulary) + 1)
+    for code, word in enumerate(vocabulary):
+        if word in (MISSING, OTHER):  # data that use our words: never a category of their own
+            counts[code + 1] = 0
     order = np.argsort(-counts[1:], kind="stable")[:SEEN_CATEGORIES]
     return Learnt(tuple(vocabulary[code] for code in order if counts[code + 1]), bool(counts[0]))
 

@@ -104,14 +104,15 @@ def compile_table(
     """
     windows = sorted({time.parse_window(name.window) for _, name in features if name.window})
     n_windows = {True: len(windows), False: 1}
-    blocks: dict[tuple[int, int], list[tuple[int, FeatureName]]] = {}
+    # (other) has a block of its own: a category outside the kept top, where the plan names it, is part of both
+    blocks: dict[tuple[int, int, bool], list[tuple[int, FeatureName]]] = {}
     for target, name in features:
         kernel = EVENT_PRIMITIVES[name.op].subjects[subject_of(name, spec)]
-        blocks.setdefault((kernel, _column(name, spec)), []).append((target, name))
+        blocks.setdefault((kernel, _column(name, spec), name.category == OTHER), []).append((target, name))
     steps: list[_Step] = []
     cells: list[tuple[int, int]] = []
     base = 0
-    for (kernel, column), members in sorted(blocks.items()):
+    for (kernel, column, _), members in sorted(blocks.items()):
         windowed = EVENT_PRIMITIVES[members[0][1].op].windowed
         slots = _slots(kernel, members, categories)
         fields = kernels.FIELDS[kernel]

@@ -93,7 +93,7 @@ def _amount(key: str, value: float, category: str | None) -> str:
     if math.isnan(value):
         return "nothing"
     if category is not None:
-        return _SPECIAL.get(category, category)
+        return _SPECIAL.get(category) or category.replace("_", " ").strip() or category
     if key in _DURATION_OPS:
         return duration(value)
     if key == "calendar.weekday":

@@ -71,7 +71,9 @@ def read(folder: str | Path) -> tuple[dict[str, Any], dict[str, str]]:
             files[name] = (source / name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             raise ArtifactError(f"{source} lacks a readable {name}; write the scorer anew") from None
-        if hashlib.sha256(files[name].encode()).hexdigest() != manifest.get("files", {}).get(name):
+        digests = manifest.get("files")
+        expected = digests.get(name) if isinstance(digests, dict) else None
+        if hashlib.sha256(files[name].encode()).hexdigest() != expected:
             raise ArtifactError(f"{source / name} was changed after the scorer was saved; write the scorer anew")
     return manifest, files
 

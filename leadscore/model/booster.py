@@ -87,6 +87,8 @@ class TreeModel:
 
     def margin(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
         """Return log-odds (n,); the result for a row doesn't depend on the others."""
+        if len(matrix) == 0:
+            return np.empty(0)
         n_threads = 1 if len(matrix) < _FEW_ROWS else 0
         return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=n_threads), dtype=np.float64)
 

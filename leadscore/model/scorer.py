@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leadscore import documents, time
-from leadscore.errors import ArtifactError, DocumentError, LeadScoreError, PlanError
+from leadscore.errors import ArtifactError, DocumentError, LeadScoreError
 from leadscore.explain.caveats import caveats
 from leadscore.explain.reasons import Reasons
 from leadscore.features.plan import FeaturePlan
@@ -305,18 +305,20 @@ class LeadScorer:
             If the folder is damaged, of another format, or a golden lead scores differently here.
         """
         manifest, files = artifact.read(folder)
-        scorer = cls(seed=manifest["seed"], parameters=manifest["parameters"])
         try:
+            scorer = cls(seed=manifest["seed"], parameters=manifest["parameters"])
             scorer.project = Project.from_dict(manifest["project"])
             scorer.plan = FeaturePlan.from_dict(json.loads(files["plan.json"]))
             scorer.model = baselines.read(manifest["model"], files["model.txt"])
             scorer.calibrator = calibration.from_json(json.loads(files["calibration.json"]))
             scorer.population = Population.from_dict(json.loads(files["population.json"]))
             scorer.golden = json.loads(files["golden.json"])
-        except (KeyError, TypeError, json.JSONDecodeError, PlanError) as error:
-            raise ArtifactError(f"{folder} holds a scorer that can't be read: {error}") from error
-        if scorer.plan.hash != manifest["plan"]:
-            raise ArtifactError(f"{folder}: plan.json is not the plan of manifest.json")
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ArtifactError(
+                f"{folder} holds a scorer that can't be read ({type(error).__name__}: {error}). Save the scorer anew"
+            ) from error
+        if scorer.plan.hash != manifest.get("plan"):
+            raise ArtifactError(f"{folder}: plan.json is not the plan that manifest.json names. Save the scorer anew")
         scorer.manifest = {key: value for key, value in manifest.items() if key != "files"}
         scorer._prepare()
         scorer.check_golden(str(folder))
@@ -325,16 +327,20 @@ class LeadScorer:
 
     def check_golden(self, where: str = "the scorer") -> None:
         """Score the golden leads again; raises ArtifactError if any differs from what was recorded."""
-        found = self.score_documents([golden["document"] for golden in self.golden], now=0)
-        for position, (golden, record) in enumerate(zip(self.golden, found, strict=True)):
-            expected = golden["score"]
+        try:
+            raw = [golden["document"] for golden in self.golden]
+            scores = [(float(golden["score"]["probability"]), golden["score"]["grade"]) for golden in self.golden]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{where}: golden.json holds no golden leads ({error}). Save the scorer anew") from None
+        found = self.score_documents(raw, now=0)
+        for position, ((probability, expected_grade), record) in enumerate(zip(scores, found, strict=True)):
             if isinstance(record, LeadScoreError):
                 raise ArtifactError(f"{where}: golden lead {position} is refused: {record}")
-            drift = abs(record["probability"] - expected["probability"])
-            if not drift <= GOLDEN_TOLERANCE or record["grade"] != expected["grade"]:
+            drift = abs(record["probability"] - probability)
+            if not drift <= GOLDEN_TOLERANCE or record["grade"] != expected_grade:
                 raise ArtifactError(
                     f"{where}: golden lead {position} scores {record['probability']:.12g} here, "
-                    f"{expected['probability']:.12g} when it was saved. Use the versions of leadscore and LightGBM "
+                    f"{probability:.12g} when it was saved. Use the versions of leadscore and LightGBM "
                     "that it was trained with, or train anew"
                 )
 
