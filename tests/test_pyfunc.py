@@ -119,7 +119,7 @@ def test_a_wrong_document_is_refused_with_its_row_and_field(model, leads):
     assert str(caught.value) == (
         "2 of 3 lead documents can't be scored, so none was. "
         "row 1: events.touchpoints[0].occurred_at: is not a readable time; write ISO 8601, as in "
-        "'2026-05-01T09:00:00Z'; row 2: lead: must be an object with the lead's fields, not str"
+        "'2026-05-01T09:00:00Z'; row 2: lead: must be an object with the lead's fields, not text"
     )
 
 
