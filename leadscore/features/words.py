@@ -72,8 +72,11 @@ def _subject(name: FeatureName, *, plural: bool) -> str:
     noun = noun if plural else singular
     if name.category is None:
         return noun
-    word = f"{readable(str(name.column))} {_SPECIAL[name.category]}" if name.category in _SPECIAL else name.category
-    return f"{readable(word)} {noun}"
+    if name.category == MISSING:
+        return f"{noun} without {readable(str(name.column))}"
+    if name.category == OTHER:
+        return f"{noun} of another {readable(str(name.column))}"
+    return f"{readable(name.category)} {noun}"
 
 
 def _when(window: str | None) -> str:
