@@ -147,7 +147,8 @@ class Project:
             raw = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ProjectError(
-                f"{path} does not exist. Name a folder that holds a {FILE}, or write one from your tables: leadscore init FILES --out DIR"
+                f"{path} does not exist. Name a folder that holds a {FILE}, or write one from your tables: "
+                "leadscore init FILES --out DIR"
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise ProjectError(f"{path} can't be read as TOML: {error}") from None

@@ -1,3 +1,5 @@
+# ruff: noqa: E501  (messages stand here whole, as a user reads them)
+
 """The grammar of feature names and its inverse."""
 
 from __future__ import annotations
