@@ -5,6 +5,7 @@ A snapshot is a lead at a cutoff. Every rule of time it rests on is in `leadscor
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ TUNE_SHARE = 0.15
 CALIBRATE_SHARE = 0.15
 """Shares of snapshots: test of all of them, tune and calibrate of those before it."""
 EMBARGO_STEPS = (1.0, 0.75, 0.5, 0.25, 0.0)
+_SPARE_WINS = (1.2, 1.6, 2.4)
+"""Wins that a block is cut with, over those it needs: some go with the snapshots that reach into a later block."""
 
 _GRID_ANCHOR = 4 * time.DAY  # a Monday, so that grids of weeks fall on Mondays and never move as data grow
 
@@ -158,16 +161,16 @@ def split(snapshots: Snapshots, *, seed: int = 0) -> Blocks:
     """Cut snapshots into train | tune | calibrate | test, consecutive in time.
 
     Snapshots before the test count only if their label was settled when the test began (an embargo of one horizon).
-    The embargo shrinks by quarters where a block would hold fewer than 30 won leads, and a warning says so. A snapshot
-    whose label window reaches a later block that holds the same lead is dropped. A labelled list is split by a seeded
-    hash of the ids, or by the order of its rows.
+    The embargo shrinks by quarters where a block would hold fewer than 30 won leads, and a warning says so; where that
+    isn't enough, blocks widen. A snapshot whose label window reaches a later block that holds the same lead is dropped.
+    A labelled list is split by a seeded hash of the ids, or by the order of its rows.
     """
     if not snapshots.data.project.timed:
         return _split_labelled(snapshots, seed)
     horizon = _horizon(snapshots.data)
-    for step in EMBARGO_STEPS:
-        embargo = math.ceil(horizon * step) if horizon != time.FOREVER else 0
-        rows = _cut(snapshots, embargo)
+    for spare, step in itertools.product(_SPARE_WINS, EMBARGO_STEPS):
+        embargo = math.ceil(horizon * step)
+        rows = _cut(snapshots, embargo, n_wins=round(FEWEST_WINS * spare))
         if rows is not None:
             shrunk = () if step == 1.0 else (_shrunk_embargo(embargo, horizon),)
             return _finish(snapshots, rows, embargo, complete=True, warnings=shrunk)
@@ -272,12 +275,12 @@ def _n_wins(snapshots: Snapshots, rows: NDArray[np.int64]) -> int:
     return len(np.unique(snapshots.lead[rows][snapshots.label[rows] == 1]))
 
 
-def _cut(snapshots: Snapshots, embargo: int) -> dict[str, NDArray[np.int64]] | None:
+def _cut(snapshots: Snapshots, embargo: int, *, n_wins: int) -> dict[str, NDArray[np.int64]] | None:
     """Blocks from the latest backwards, each widened until it holds enough wins; None where that can't be done."""
     rest = np.arange(len(snapshots))
     rows: dict[str, NDArray[np.int64]] = {}
     for block, share in (("test", TEST_SHARE), ("calibrate", CALIBRATE_SHARE), ("tune", TUNE_SHARE)):
-        start = _start(snapshots, rest, share)
+        start = _start(snapshots, rest, share, n_wins)
         if start is None:
             return None
         rows[block], rest = rest[start:], rest[:start]
@@ -291,8 +294,8 @@ def _cut(snapshots: Snapshots, embargo: int) -> dict[str, NDArray[np.int64]] | N
     return rows if enough else None
 
 
-def _start(snapshots: Snapshots, rest: NDArray[np.int64], share: float) -> int | None:
-    """Where the last block of the rest begins: at a change of cutoff, with its share and 30 wins or more."""
+def _start(snapshots: Snapshots, rest: NDArray[np.int64], share: float, n_wins: int) -> int | None:
+    """Where the last block of the rest begins: at a change of cutoff, with its share and its wins or more."""
     if len(rest) == 0:
         return None
     start = int(len(rest) * (1 - share))
@@ -301,7 +304,7 @@ def _start(snapshots: Snapshots, rest: NDArray[np.int64], share: float) -> int |
         start = int(np.searchsorted(at, at[start], side="left"))
         if start == 0:
             return None
-        if _n_wins(snapshots, rest[start:]) >= FEWEST_WINS + FEWEST_WINS // 5:
+        if _n_wins(snapshots, rest[start:]) >= n_wins:
             return start
         start -= max(1, len(rest) // 100)
         if start < 0:

@@ -279,8 +279,16 @@ def _query(source: Source, where: str) -> pd.DataFrame:
     try:
         with sqlalchemy.create_engine(url).connect() as connection:
             return pd.read_sql_query(sqlalchemy.text(str(source.sql)), connection)
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError) as error:
-        reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        pd.errors.DatabaseError,
+        ImportError,
+        OSError,
+        TypeError,
+        ValueError,
+    ) as error:
+        told = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or type(error).__name__
+        reason = (str(told).splitlines() or [type(told).__name__])[0]
         raise DataError(f"[{where}] the query on {variable} failed: {reason}") from None
 
 

@@ -342,7 +342,8 @@ class _Reader:
         """Which rows are wins, which losses, and which have no status at all."""
         n_rows = rows.table.num_rows
         if spec.column is None:
-            return np.ones(n_rows, dtype=bool), np.zeros(n_rows, dtype=bool), np.zeros(n_rows, dtype=bool)
+            dated = columns.text_column(rows.table[str(spec.time)]).is_valid().to_numpy(zero_copy_only=False)
+            return dated, np.zeros(n_rows, dtype=bool), ~dated  # in a table of leads, those without a date are open
         status = columns.text_column(rows.table[spec.column])
         won = pc.is_in(status, value_set=pa.array(spec.won, pa.string())).to_numpy(zero_copy_only=False)
         lost = pc.is_in(status, value_set=pa.array(spec.lost, pa.string())).to_numpy(zero_copy_only=False)

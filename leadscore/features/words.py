@@ -74,10 +74,12 @@ def _subject(name: FeatureName, *, plural: bool) -> str:
     noun = noun if plural else singular
     if name.category is None:
         return noun
-    word = readable(_SPECIAL.get(name.category, name.category))
-    if name.category not in _SPECIAL and _ADJECTIVE.fullmatch(word):
-        return f"{word} {noun}"
-    return f"{noun} with {readable(str(name.column))} {word}"
+    if name.category == MISSING:
+        return f"{noun} without {readable(str(name.column))}"
+    if name.category == OTHER:
+        return f"{noun} of another {readable(str(name.column))}"
+    word = readable(name.category)
+    return f"{word} {noun}" if _ADJECTIVE.fullmatch(word) else f"{noun} with {readable(str(name.column))} {word}"
 
 
 def _when(window: str | None) -> str:

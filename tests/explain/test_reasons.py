@@ -1,0 +1,187 @@
+"""Reasons add up to the score, name both sides, and group what says one thing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import leadscore as ls
+from leadscore.explain.reasons import NOISE, Reasons, describe, group_of, json_number
+from leadscore.features.names import FeatureName
+from leadscore.tables import Cutoffs
+from leadscore.time import parse_instant
+from tests import builders
+
+NAMES = [
+    "touchpoints.count.7d",
+    "touchpoints.count.30d",
+    "touchpoints.since_last",
+    "touchpoints.cost.sum.7d",
+    "touchpoints.channel=email.count.7d",
+    "lead.employees",
+    "profile.age",
+]
+
+
+@pytest.fixture(scope="module")
+def reasons() -> Reasons:
+    return Reasons(ls.FeaturePlan.of(builders.project(), NAMES))
+
+
+@pytest.fixture(scope="module")
+def explained(sample: ls.Data, sample_scorer: ls.LeadScorer):
+    rows = np.arange(0, 2_000, 10)
+    asked = Cutoffs(rows, np.full(len(rows), parse_instant("2026-02-01", "UTC")))
+    return asked, sample_scorer.explain(sample, asked)
+
+
+def of_row(reasons: Reasons, effects: list[float], n_reasons: int = 3, values: list[float] | None = None):
+    contributions = np.array([*effects, 0.0])
+    groups = reasons.group_effects(contributions[None, :])[0]
+    return reasons.of_row(np.array(values or [1.0] * len(NAMES)), contributions, groups, n_reasons)
+
+
+def test_groups_and_base_sum_to_the_margin(sample, sample_scorer, explained):
+    asked, records = explained
+    margin = sample_scorer.model.margin(sample_scorer.plan.transform(sample, asked))
+    for record, expected in zip(records, margin, strict=True):
+        assert record["margin"] == pytest.approx(expected, abs=1e-9)
+        assert record["base"] + record["fit_effect"] + record["intent_effect"] + record[
+            "context_effect"
+        ] == pytest.approx(expected, abs=1e-9)
+        rest = expected - record["base"] - sum(reason["effect"] for reason in record["reasons"])
+        assert abs(rest) <= NOISE * 60  # what is left is noise, group by group
+
+
+def test_all_groups_of_all_features_sum_to_the_margin(sample, sample_scorer):
+    asked = Cutoffs(np.arange(300), np.full(300, parse_instant("2026-02-01", "UTC")))
+    matrix = sample_scorer.plan.transform(sample, asked)
+    effects = sample_scorer.model.contributions(matrix)
+    shown = Reasons(sample_scorer.plan)
+    groups = shown.group_effects(effects)
+    assert groups.sum(axis=1) + effects[:, -1] == pytest.approx(sample_scorer.model.margin(matrix), abs=1e-9)
+    sides = sum(shown.side_effects(groups, side) for side in ("fit", "intent", "context"))
+    assert sides == pytest.approx(groups.sum(axis=1), abs=1e-9)
+
+
+def test_probability_is_the_calibrated_margin(sample_scorer, explained):
+    _, records = explained
+    margins = np.array([record["margin"] for record in records])
+    expected = sample_scorer.calibrator.apply(margins)
+    assert [record["probability"] for record in records] == pytest.approx(expected.tolist(), abs=1e-9)
+
+
+def test_both_sides_are_heard(sample, sample_scorer):
+    scores = sample_scorer.score(sample, as_of="2026-02-01", n_reasons=3)
+    both = [{reason["effect"] > 0 for reason in row} == {True, False} for row in scores["reasons"] if len(row) == 3]
+    assert np.mean(both) > 0.95
+
+
+def test_reasons_are_the_strongest_first(explained):
+    _, records = explained
+    for record in records:
+        strengths = [abs(reason["effect"]) for reason in record["reasons"]]
+        assert strengths == sorted(strengths, reverse=True)
+        assert min(strengths, default=1) >= NOISE
+
+
+def test_reasons_are_for_people(explained):
+    _, records = explained
+    for record in records:
+        for reason in record["reasons"]:
+            assert set(reason) == {"feature", "value", "text", "effect"}
+            assert FeatureName.parse(reason["feature"])
+            assert reason["feature"] not in reason["text"]
+            assert "_" not in reason["text"]
+            assert not isinstance(reason["value"], float) or math.isfinite(reason["value"])
+
+
+def test_features_that_say_one_thing_are_one_reason(reasons):
+    found = of_row(reasons, [0.2, 0.3, 0.25, 0.0, 0.0, -0.1, 0.0])
+    assert [(reason["feature"], round(reason["effect"], 9)) for reason in found] == [
+        ("touchpoints.count.30d", 0.75),
+        ("lead.employees", -0.1),
+    ]
+
+
+def test_the_feature_that_speaks_pulls_the_way_of_its_group(reasons):
+    (found,) = of_row(reasons, [-0.9, 0.5, 0.6, 0, 0, 0, 0], n_reasons=1)
+    assert (found["feature"], round(found["effect"], 9)) == ("touchpoints.since_last", 0.2)
+
+
+def test_the_strongest_against_takes_the_last_place(reasons):
+    effects = [0.5, 0, 0, 0.4, 0.3, -0.05, 0.2]
+    assert [reason["feature"] for reason in of_row(reasons, effects)] == [
+        "touchpoints.count.7d", "touchpoints.cost.sum.7d", "lead.employees",
+    ]  # fmt: skip
+    assert len(of_row(reasons, effects, n_reasons=1)) == 1
+    assert [reason["effect"] > 0 for reason in of_row(reasons, [-e for e in effects])] == [False, False, True]
+
+
+def test_noise_is_no_reason(reasons):
+    assert of_row(reasons, [0.009, 0, 0, 0.001, -0.0099, 0, 0]) == []
+
+
+def test_ties_go_by_the_order_of_the_plan(reasons):
+    effects = [0, 0, 0, 0.3, 0.3, 0.3, 0.3]
+    assert [reason["feature"] for reason in of_row(reasons, effects)] == NAMES[3:6]
+
+
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("touchpoints.count.7d", ("touchpoints",)),
+        ("touchpoints.since_first", ("touchpoints",)),
+        ("touchpoints.cost.sum.7d", ("touchpoints", "cost")),
+        ("touchpoints.channel.last", ("touchpoints", "channel")),
+        ("touchpoints.channel=ads.count.7d", ("touchpoints", "channel", "ads")),
+        ("lead.source", ("lead", "source")),
+        ("profile.age", ("profile", "age")),
+        ("calendar.hour", ("calendar", "hour")),
+    ],
+)
+def test_groups(name, group):
+    assert group_of(FeatureName.parse(name)) == group
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("touchpoints.count.7d", "intent"),
+        ("lead.employees", "fit"),
+        ("profile.missing", "fit"),
+        ("profile.age", "context"),
+        ("calendar.weekday", "context"),
+    ],
+)
+def test_sides(name, side):
+    plan = ls.FeaturePlan.of(builders.project(), [name])
+    assert plan.side(plan.features[0]) == side
+
+
+def test_never_is_null_in_json(reasons):
+    (found,) = of_row(reasons, [0, 0, 0.5, 0, 0, 0, 0], values=[0, 0, math.nan, 0, 0, 0, 0])
+    assert found["value"] is None
+    assert found["text"] == "never any touchpoints"
+    assert [json_number(value) for value in (math.nan, 2.0, 2.5)] == [None, 2, 2.5]
+
+
+def test_reasons_in_one_line():
+    reasons = [{"effect": 0.4, "text": "2 webinars"}, {"effect": -0.1, "text": "never any calls"}]
+    assert describe(reasons) == "+ 2 webinars; − never any calls"
+
+
+def test_shap_of_nothing_is_nothing(sample_scorer):
+    nothing = np.empty((0, len(sample_scorer.plan.names)), dtype=np.float32)
+    assert sample_scorer.model.contributions(nothing).shape == (0, len(sample_scorer.plan.names) + 1)
+
+
+def test_shap_is_what_lightgbm_says(sample, sample_scorer):
+    asked = Cutoffs(np.arange(100), np.full(100, parse_instant("2026-02-01", "UTC")))
+    matrix = sample_scorer.plan.transform(sample, asked)
+    booster = sample_scorer.model.booster
+    expected = booster.predict(matrix, pred_contrib=True)
+    assert ls.TreeShap(booster).contributions(matrix) == pytest.approx(expected, abs=1e-9)
+    assert ls.TreeShap(booster).contributions(matrix[:1])[0] == pytest.approx(expected[0], abs=1e-9)

@@ -1,0 +1,252 @@
+"""What a plan learns, from which rows; what it refuses; that it survives being written down."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import leadscore as ls
+from leadscore.errors import PlanError
+from leadscore.features.plan import KEPT_CATEGORIES
+from leadscore.features.primitives import LEAD_PRIMITIVES
+from tests import builders
+
+T = "2025-02-01T00:00:00Z"
+
+
+def event(lead: str, at: str, channel: object, known: str | None = None, event_id: object = None) -> dict:
+    return {"event_id": event_id, "lead_id": lead, "occurred_at": at, "ingested_at": known or at, "channel": channel,
+            "cost": None}  # fmt: skip
+
+
+def world(events: list[dict], sources: dict[str, object] | None = None) -> ls.Data:
+    sources = sources or {"a": "ads"}
+    leads = [{"lead_id": n, "created_at": "2025-01-01", "source": s, "employees": 1} for n, s in sources.items()]
+    return ls.read(
+        builders.project(),
+        frames={
+            "leads": pd.DataFrame(leads, dtype=object),
+            "touchpoints": pd.DataFrame(events, dtype=object),
+            "outcome": pd.DataFrame(columns=["lead_id", "closed_at", "status"], dtype=object),
+        },
+    )
+
+
+def at(*pairs: tuple[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(pairs, columns=["lead_id", "cutoff"])
+
+
+def learnt(data: ls.Data, *pairs: tuple[str, str]) -> tuple[str, ...]:
+    return ls.FeaturePlan.default(data.project).fit(data, at(*pairs)).learnt["touchpoints.channel"].seen
+
+
+def test_fit_learns_nothing_that_was_not_visible():
+    data = world(
+        [
+            event("a", "2025-01-05", "email"),
+            event("a", "2025-01-06", "late", known="2025-02-01"),
+            event("a", "2025-02-01", "at the cutoff"),
+            event("a", "2025-03-01", "future"),
+            event("b", "2025-01-05", "of a lead nobody asked about"),
+        ],
+        {"a": "ads", "b": "planted"},
+    )
+    plan = ls.FeaturePlan.default(data.project).fit(data, at(("a", T)))
+    assert plan.learnt["touchpoints.channel"].seen == ("email",)
+    assert plan.learnt["lead.source"].seen == ("ads",)
+    for word in ("late", "future", "cutoff", "nobody", "planted"):
+        assert word not in json.dumps(plan.to_dict())
+
+
+def test_an_event_counts_once_however_many_cutoffs_see_it():
+    events = [event("a", "2025-01-05", "many"), event("b", "2025-01-05", "two"), event("b", "2025-01-06", "two")]
+    data = world(events, {"a": "ads", "b": "ads"})
+    cutoffs = [("a", f"2025-01-{day}") for day in range(10, 20)]
+    assert learnt(data, *cutoffs, ("b", T)) == ("two", "many")
+
+
+def test_the_commonest_are_kept_and_ties_go_by_alphabet():
+    events = [event("a", "2025-01-05", f"w{n:02d}") for n in range(40)]
+    data = world([*events, event("a", "2025-01-06", "w39"), event("a", "2025-01-06", "w38")])
+    plan = ls.FeaturePlan.default(data.project).fit(data, at(("a", T)))
+    column = plan.learnt["touchpoints.channel"]
+    assert column.kept == ("w38", "w39", *(f"w{n:02d}" for n in range(28)))
+    assert len(column.kept) == KEPT_CATEGORIES == 30
+    assert len(column.seen) == 40
+    assert column.codes == (*column.kept, "(other)", "(missing)")
+    assert "touchpoints.channel=(other).count.7d" in plan.names
+    assert "touchpoints.channel=(missing).count.7d" not in plan.names
+    assert plan.transform(data, at(("a", T)))[0, plan.names.index("touchpoints.channel=(other).count.all")] == 10
+
+
+def test_other_and_missing():
+    data = world(
+        [event("a", "2025-01-05", "email"), event("a", "2025-01-06", None), event("a", "2025-03-01", "new")],
+        {"a": "ads", "b": None, "c": "unheard of"},
+    )
+    plan = ls.FeaturePlan.default(data.project).fit(data, at(("a", T)))
+    last, source = plan.names.index("touchpoints.channel.last"), plan.names.index("lead.source")
+    matrix = plan.transform(data, at(("a", "2025-01-06"), ("a", T), ("a", "2025-04-01"), ("b", T), ("c", T)))
+    said = [plan.category(plan.features[last], code) for code in matrix[:, last]]
+    assert said == ["email", "(missing)", "(other)", None, None]
+    who = [plan.category(plan.features[source], code) for code in matrix[:, source]]
+    assert who == ["ads", "ads", "ads", "(missing)", "(other)"]
+
+
+def test_data_that_use_our_words_are_other():
+    data = world(
+        [event("a", "2025-01-05", word) for word in ("(other)", "(missing)", "email", "(other)")],
+        {"a": "(missing)", "b": "(other)"},
+    )
+    plan = ls.FeaturePlan.default(data.project).fit(data, at(("a", T), ("b", T)))
+    assert plan.learnt["touchpoints.channel"].seen == ("email",)
+    matrix = plan.transform(data, at(("a", T), ("b", T)))
+    for name, codes in (("touchpoints.channel.mode", [1.0, np.nan]), ("lead.source", [0.0, 0.0])):
+        assert matrix[:, plan.names.index(name)].tolist() == pytest.approx(codes, nan_ok=True)
+
+
+def test_a_category_that_a_plan_names_is_itself_even_where_it_was_not_kept():
+    events = [event("a", "2025-01-05", f"w{n:02d}") for n in range(40)]
+    data = world(events)
+    names = [f"touchpoints.channel={word}.count.all" for word in ("w35", "(other)", "w01", "never said")]
+    both = ls.FeaturePlan.of(data.project, names).fit(data, at(("a", T)))
+    assert both.transform(data, at(("a", T))).tolist() == [[1.0, 10.0, 1.0, 0.0]]
+    alone = ls.FeaturePlan.of(data.project, names[1:2]).fit(data, at(("a", T)))
+    assert alone.transform(data, at(("a", T))).tolist() == [[10.0]]
+
+
+def test_of_is_exactly_these_columns_with_nothing_to_learn():
+    data = world([event("a", "2025-01-05", "email"), event("a", "2025-01-25", "ads")])
+    names = ["touchpoints.count.30d", "touchpoints.channel=ads.count.7d", "lead.employees", "profile.age"]
+    plan = ls.FeaturePlan.of(data.project, names)
+    assert plan.names == names
+    assert plan.transform(data, at(("a", T), ("a", "2025-01-05"))).tolist() == [[2, 1, 1, 31], [0, 0, 1, 4]]
+
+
+def test_the_default_plan_is_complete():
+    names = ls.FeaturePlan.default(builders.project()).names
+    assert {*LEAD_PRIMITIVES, "lead.source", "lead.employees", "touchpoints.count.1d"} <= set(names)
+    assert {f"touchpoints.cost.{op}.90d" for op in ("sum", "mean", "min", "max", "std")} <= set(names)
+    assert {f"touchpoints.channel.{op}" for op in ("last", "previous", "first", "mode")} <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_a_list_without_times_has_only_its_profile():
+    plan = ls.FeaturePlan.default(builders.project(base=builders.LABELLED))
+    assert plan.names == ["lead.source", "lead.visits", "profile.missing"]
+
+
+def test_a_plan_survives_json():
+    data = world([event("a", "2025-01-05", "a.b=c%d"), event("a", "2025-01-06", None)])
+    plan = ls.FeaturePlan.default(data.project).fit(data, at(("a", T)))
+    again = ls.FeaturePlan.from_dict(json.loads(json.dumps(plan.to_dict())))
+    assert again.hash == plan.hash
+    assert again.names == plan.names
+    assert again.transform(data, at(("a", T))).tobytes() == plan.transform(data, at(("a", T))).tobytes()
+
+
+def test_the_hash_tells_plans_apart():
+    data = world([event("a", "2025-01-05", "email")])
+    plan = ls.FeaturePlan.default(data.project).fit(data, at(("a", T)))
+    elsewhere = ls.FeaturePlan.default(builders.project({"timezone": "Europe/Berlin"}))
+    others = [plan.select([0, 1]), plan.select([1, 0]), ls.FeaturePlan.default(data.project), elsewhere]
+    assert len({plan.hash, *(other.hash for other in others)}) == 5
+    assert plan.hash == ls.FeaturePlan.default(data.project).fit(data, at(("a", T))).hash
+
+
+def test_select_keeps_what_was_learnt():
+    data = world([event("a", "2025-01-05", "email")])
+    plan = ls.FeaturePlan.default(data.project).fit(data, at(("a", T)))
+    columns = [plan.names.index("touchpoints.channel.last"), plan.names.index("touchpoints.count.30d")]
+    few = plan.select(columns)
+    assert few.names == ["touchpoints.channel.last", "touchpoints.count.30d"]
+    assert few.learnt == plan.learnt
+    assert few.transform(data, at(("a", T))).tolist() == plan.transform(data, at(("a", T)))[:, columns].tolist()
+
+
+def test_fit_and_select_leave_the_plan_as_it_was():
+    data = world([event("a", "2025-01-05", "email")])
+    plan = ls.FeaturePlan.default(data.project)
+    before = plan.hash
+    plan.fit(data, at(("a", T))).select([0])
+    assert plan.hash == before
+    assert plan.learnt == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["touchpoints.count.30d"] * 2, "'touchpoints.count.30d' is named twice; columns of a plan are unique"),
+        (["lead.sorce"], "'lead.sorce': [leads] declares no column 'sorce'. Did you mean 'source'?"),
+        (["touchpoint.count.30d"], "'touchpoint.count.30d' is no feature. Did you mean 'touchpoints'?"),
+        (["profile.agee"], "'profile.agee' is no feature. Did you mean 'profile.age'?"),
+        (["touchpoints.cuont.30d"], "'touchpoints.cuont.30d': unknown op 'cuont'. Did you mean 'count'?"),
+        (["touchpoints.chanel.last"],
+         "'touchpoints.chanel.last': [events.touchpoints] declares no column 'chanel'. Did you mean 'channel'?"),
+        (["touchpoints.cost=5.count.7d"], "'touchpoints.cost=5.count.7d': 'cost' is numeric and has no categories"),
+        (["touchpoints.channel.sum.7d"],
+         "'touchpoints.channel.sum.7d': sum is not taken of a categorical subject, but of: numeric"),
+        (["touchpoints.count"], "'touchpoints.count': count needs a window, as in .30d"),
+        (["touchpoints.since_last.7d"], "'touchpoints.since_last.7d': since_last has no window"),
+        (["touchpoints.count.0d"], "'touchpoints.count.0d': '0d' is empty; use at least '1m'"),
+        (["count"], "'count' is not a feature name; write table[.column[=category]].op[.window]"),
+    ],
+)  # fmt: skip
+def test_names_that_the_project_cannot_compute(names, message):
+    with pytest.raises(PlanError) as caught:
+        ls.FeaturePlan.of(builders.project(), names)
+    assert str(caught.value) == message
+
+
+def test_a_list_without_times_has_no_cutoff_to_ask_about():
+    with pytest.raises(PlanError) as caught:
+        ls.FeaturePlan.of(builders.project(base=builders.LABELLED), ["calendar.hour"])
+    assert str(caught.value) == "'calendar.hour' needs a cutoff, and a list without times has none"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"events": None}, "the plan was made for a project with [events.touchpoints], this one has none"),
+        ({"events.touchpoints.categorical": ["medium"]},
+         "the plan was made for [events.touchpoints] categorical = ['channel'], this project says ['medium']. "
+         "Use the columns the model was trained on, in their order, or train anew"),
+        ({"leads.numeric": []}, "the plan was made for [leads] numeric = ['employees'], this project says []. "
+         "Use the columns the model was trained on, in their order, or train anew"),
+        ({"timezone": "Europe/Berlin"}, "the plan was made with timezone 'UTC', this project has 'Europe/Berlin'"),
+    ],
+)  # fmt: skip
+def test_a_plan_refuses_data_of_another_schema_by_name(tmp_path, changes, message):
+    data = world([event("a", "2025-01-05", "email")])
+    plan = ls.FeaturePlan.default(data.project).fit(data, at(("a", T)))
+    files = {"touchpoints.csv": builders.TOUCHPOINTS.replace("channel", "medium")} if "medium" in message else {}
+    other = builders.read(tmp_path, files, changes)
+    for use in (plan.transform, plan.fit):
+        with pytest.raises(PlanError) as caught:
+            use(other, at(("a", T)))
+        assert str(caught.value) == message
+
+
+def test_a_plan_with_something_to_learn_says_so():
+    data = world([event("a", "2025-01-05", "email")])
+    for plan, what in (
+        (ls.FeaturePlan.default(data.project), "'lead.source' has categories"),
+        (ls.FeaturePlan.of(data.project, ["touchpoints.channel.last"]), "'touchpoints.channel.last' has categories"),
+        (
+            ls.FeaturePlan.of(data.project, ["touchpoints.channel=(other).count.7d"]),
+            "'touchpoints.channel=(other).count.7d' has categories",
+        ),
+    ):
+        with pytest.raises(PlanError) as caught:
+            plan.transform(data, at(("a", T)))
+        expected = f"{what} to learn first: plan = plan.fit(data, cutoffs), with cutoffs of the train block"
+        assert str(caught.value) == expected
+
+
+def test_another_format_is_refused():
+    with pytest.raises(PlanError) as caught:
+        ls.FeaturePlan.from_dict({"format": 99})
+    assert str(caught.value) == "this plan has format 99; this version of leadscore reads 1"

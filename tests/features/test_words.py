@@ -1,0 +1,126 @@
+"""Every primitive has a phrase, with zero, one, many and never, and no phrase shows a feature name."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+from leadscore.features.names import FeatureName
+from leadscore.features.primitives import EVENT_PRIMITIVES, LEAD_PRIMITIVES
+from leadscore.features.words import PHRASES, duration, number, phrase, readable
+
+NAN = math.nan
+
+
+def say(name: str, value: float, category: str | None = None) -> str:
+    return phrase(FeatureName.parse(name), value, category)
+
+
+def test_every_primitive_has_a_phrase_and_no_other():
+    assert set(PHRASES) == {*EVENT_PRIMITIVES, *LEAD_PRIMITIVES, "value"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "category", "text"),
+    [
+        ("touchpoints.channel=webinar.count.30d", 2, None, "2 webinar touchpoints in the last 30 days"),
+        ("touchpoints.channel=webinar.count.30d", 1, None, "1 webinar touchpoint in the last 30 days"),
+        ("touchpoints.channel=webinar.count.30d", 0, None, "no webinar touchpoints in the last 30 days"),
+        ("touchpoints.count.1d", 3, None, "3 touchpoints in the last day"),
+        ("touchpoints.count.2w", 1_234, None, "1,234 touchpoints in the last 2 weeks"),
+        ("touchpoints.count.12h", 1, None, "1 touchpoint in the last 12 hours"),
+        ("touchpoints.count.30m", 0, None, "no touchpoints in the last 30 minutes"),
+        ("touchpoints.count.all", 0, None, "no touchpoints so far"),
+        ("touchpoints.channel=(missing).count.7d", 2, None, "2 touchpoints without channel in the last 7 days"),
+        ("touchpoints.channel=(other).count.7d", 1, None, "1 touchpoint of another channel in the last 7 days"),
+        ("touchpoints.channel=landing_page.count.all", 2, None, "2 landing page touchpoints so far"),
+        ("touchpoints.cost.sum.90d", 1_234.5, None, "1,234 cost in total over touchpoints in the last 90 days"),
+        ("touchpoints.cost.sum.90d", 0, None, "no cost over touchpoints in the last 90 days"),
+        ("touchpoints.cost.mean.7d", 0.125, None, "0.125 cost on average over touchpoints in the last 7 days"),
+        ("touchpoints.cost.mean.7d", NAN, None, "no cost known over touchpoints in the last 7 days"),
+        ("touchpoints.cost.min.all", 3, None, "at least 3 cost at every one of the touchpoints so far"),
+        ("touchpoints.cost.max.all", 3, None, "up to 3 cost at one of the touchpoints so far"),
+        ("touchpoints.cost.std.all", 0, None, "cost varies by 0 over touchpoints so far"),
+        ("interactions.since_last", 0.5, None, "last interaction 12 hours ago"),
+        ("interactions.since_last", NAN, None, "never any interactions"),
+        ("interactions.kind=demo.since_first", 1_000, None, "first demo interaction 1,000 days ago"),
+        ("touchpoints.channel.last", 2, "landing_page", "last touchpoint: landing page"),
+        ("touchpoints.channel.last", 4, "(missing)", "last touchpoint: not filled in"),
+        ("touchpoints.channel.last", 4, "(other)", "last touchpoint: other"),
+        ("touchpoints.channel.last", NAN, None, "no touchpoints yet"),
+        ("touchpoints.channel.previous", 0, "ads", "last touchpoint but one: ads"),
+        ("touchpoints.channel.previous", NAN, None, "fewer than two touchpoints yet"),
+        ("touchpoints.channel.first", 0, "ads", "first touchpoint: ads"),
+        ("touchpoints.channel.mode", 0, "ads", "mostly ads among touchpoints"),
+        ("lead.employees", 120, None, "employees: 120"),
+        ("lead.employees", NAN, None, "employees is not filled in"),
+        ("lead.lead_source", 0, "paid_search", "lead source: paid search"),
+        ("lead.lead_source", 3, "(missing)", "lead source is not filled in"),
+        ("lead.lead_source", 3, "(other)", "lead source: other"),
+        ("profile.age", 1, None, "came in 24 hours ago"),
+        ("profile.age", 40, None, "came in 40 days ago"),
+        ("profile.age", NAN, None, "it is unknown when the lead came in"),
+        ("profile.missing", 0, None, "its profile is complete"),
+        ("profile.missing", 2, None, "2 of its profile fields not filled in"),
+        ("calendar.weekday", 0, None, "today is Monday"),
+        ("calendar.weekday", 6, None, "today is Sunday"),
+        ("calendar.hour", 0, None, "it is midnight"),
+        ("calendar.hour", 13, None, "it is 13 o'clock"),
+        ("calendar.days_to_month_end", 0, None, "last day of the month"),
+        ("calendar.days_to_month_end", 10, None, "10 days to the end of the month"),
+    ],
+)
+def test_phrases(name, value, category, text):
+    assert say(name, value, category) == text
+
+
+@pytest.mark.parametrize(("value", "category"), [(0, "a_b"), (1, "a_b"), (2.5, "a_b"), (1e30, "a_b"), (NAN, None)])
+@pytest.mark.parametrize("op", EVENT_PRIMITIVES)
+def test_no_phrase_shows_a_name(op, value, category):
+    primitive = EVENT_PRIMITIVES[op]
+    for subject in primitive.subjects:
+        column = None if subject == "any" else "land_ing.page=id%"
+        name = FeatureName(
+            "web_visits",
+            op,
+            column,
+            "sign_up" if subject == "category" else None,
+            "30d" if primitive.windowed else None,
+        )
+        text = phrase(name, value, category if primitive.categorical else None)
+        assert str(name) not in text
+        assert not re.search(r"_|%2E|%3D|%25|nan|\{|\}|  ", text), text
+        assert text == text.strip()
+
+
+def test_a_word_of_underscores_is_still_said():
+    assert say("lead.code", 0, "_") == "code: _"
+
+
+@pytest.mark.parametrize(
+    ("days", "text"),
+    [
+        (0, "0 minutes"),
+        (1 / 1_440, "1 minute"),
+        (89 / 1_440, "89 minutes"),
+        (90 / 1_440, "2 hours"),
+        (1.99, "48 hours"),
+        (2, "2 days"),
+        (1_500, "1,500 days"),
+    ],
+)
+def test_durations_in_the_unit_a_person_would_choose(days, text):
+    assert duration(days) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (2.0, "2"), (2.5, "2.5"), (0.12345, "0.123"), (1e6, "1,000,000"), (1_234.56, "1,235")]
+)
+def test_numbers_as_a_person_writes_them(value, text):
+    assert number(value) == text
+
+
+def test_names_become_words():
+    assert readable("landing_page.id") == "landing page id"
