@@ -15,9 +15,10 @@ from leadscore.features.plan import FeaturePlan
 from leadscore.model.scorer import LeadScorer
 from leadscore.project import Project
 from leadscore.snapshots import Snapshots, snapshots
-from leadscore.tables import Data, read
+from leadscore.tables import Cutoffs, Data, read
 
 __all__ = [
+    "Cutoffs",
     "Data",
     "FeaturePlan",
     "LeadScoreError",

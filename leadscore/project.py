@@ -7,6 +7,7 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,6 +180,13 @@ class Project:
         _check_whole(project)
         return project
 
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The tables and columns that features are made of, as plain JSON values."""
+        tables = {spec.name: _columns(spec.categorical, spec.numeric) for spec in self.events}
+        leads = _columns(self.leads.categorical, self.leads.numeric)
+        return {"timezone": self.timezone, "timed": self.timed, "leads": leads, "events": tables}
+
     def events_named(self, name: str) -> EventsSpec:
         """Return the declaration of an event table; raises KeyError if there is none."""
         return next(table for table in self.events if table.name == name)
@@ -269,6 +277,10 @@ class _Section:
 
     def sections(self, key: str) -> Iterable[tuple[str, Any]]:
         return _Section(self.raw.get(key, {}), key, "").raw.items()
+
+
+def _columns(categorical: tuple[str, ...], numeric: tuple[str, ...]) -> dict[str, list[str]]:
+    return {"categorical": list(categorical), "numeric": list(numeric)}
 
 
 def _checked(parse: Any, value: Any, where: str) -> Any:

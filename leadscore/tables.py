@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from leadscore import columns
-from leadscore.errors import DataError
+from leadscore.errors import DataError, LeadScoreWarning
 from leadscore.eventlog import EventLog
 from leadscore.project import EventsSpec, LeadsSpec, OutcomeSpec, Project, Source
 from leadscore.sources import Rows, read_rows, rows_from_frame
@@ -444,6 +445,9 @@ class _Reader:
                 f"(at most {MOST_REJECTED:.0%} may be rejected): {shown}. "
                 f"Mend the rows, or the column or time_format in [{_section(table)}]"
             )
+        if rejected.any():
+            text = f"{rows.name}: {int(rejected.sum())} of {len(rejected)} rows rejected; Data.notes says why"
+            warnings.warn(text, LeadScoreWarning, stacklevel=5)
         return ~rejected
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from leadscore.features.names import FeatureName
 from leadscore.features.plan import FeaturePlan
-from leadscore.features.words import phrase
+from leadscore.features.words import phrase, readable
 
 NOISE = 0.01
 """Effects smaller than this, in log-odds, are no reason: they move the odds by less than 1 %."""
@@ -56,6 +56,11 @@ class Reasons:
     def _sides(self) -> NDArray[np.str_]:
         return np.array([self.plan.side(self.plan.features[columns[0]]) for columns in self._groups])
 
+    def group_names(self) -> list[str]:
+        """Return what each group is about, in words: ``touchpoints: channel webinar``, ``lead: employees``."""
+        parts = [group_of(self.plan.features[columns[0]]) for columns in self._groups]
+        return [f"{readable(first)}: {readable(' '.join(rest)) or 'any'}" for first, *rest in parts]
+
     def group_effects(self, contributions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Add up effects by group: (n, n_features + 1) → (n, n_groups), without the base."""
         if not self._groups:
@@ -89,6 +94,13 @@ class Reasons:
             if against and against[0] not in chosen:
                 chosen[-1] = against[0]
         return [self._reason(group, values, contributions, float(group_effects[group])) for group in chosen]
+
+    def all_of_row(
+        self, values: NDArray[Any], contributions: NDArray[np.float64], group_effects: NDArray[np.float64]
+    ) -> list[dict[str, Any]]:
+        """Return every group of one lead as a reason, in the order of the plan, noise included."""
+        effects = enumerate(group_effects)
+        return [self._reason(group, values, contributions, float(effect)) for group, effect in effects]
 
     def _reason(
         self, group: int, values: NDArray[Any], contributions: NDArray[np.float64], effect: float

@@ -76,7 +76,7 @@ class FeaturePlan:
             features += [FeatureName.parse(name) for name in LEAD_PRIMITIVES if name != "profile.missing"]
         for spec in project.events:
             features += _default_features(spec, project.windows)
-        return cls(tuple(features), _schema(project), {}, expands=True)
+        return cls(tuple(features), project.schema, {}, expands=True)
 
     @classmethod
     def of(cls, project: Project, names: Sequence[str]) -> FeaturePlan:
@@ -93,7 +93,7 @@ class FeaturePlan:
             raise PlanError(f"'{twice}' is named twice; columns of a plan are unique")
         for name in features:
             _check_feature(name, project)
-        return cls(features, _schema(project), {})
+        return cls(features, project.schema, {})
 
     @property
     def names(self) -> list[str]:
@@ -281,15 +281,24 @@ class FeaturePlan:
                 out[:, target] = calendar[name.op]
 
     def _check_fitted(self) -> None:
+        if self._unlearnt is not None:
+            raise PlanError(
+                f"{self._unlearnt} has categories to learn first: plan = plan.fit(data, cutoffs), "
+                "with cutoffs of the train block"
+            )
+
+    @cached_property
+    def _unlearnt(self) -> str | None:
+        """What can't be computed before `fit`, None if nothing."""
         needs = [name for name in self.features if self.is_categorical(name) or name.category in (MISSING, OTHER)]
         lacking = [name for name in needs if _key(name.table, str(name.column)) not in self.learnt]
-        if self.expands or lacking:
-            what = f"'{lacking[0]}' has categories" if lacking else "the default plan has categories"
-            raise PlanError(f"{what} to learn first: plan = plan.fit(data, cutoffs), with cutoffs of the train block")
+        if lacking:
+            return f"'{lacking[0]}'"
+        return "the default plan" if self.expands else None
 
     def _check_schema(self, project: Project) -> None:
-        found = _schema(project)
-        if found == self.schema:
+        found = project.schema
+        if found is self.schema or found == self.schema:
             return
         for name, columns in self.schema["events"].items():
             if name not in found["events"]:
@@ -299,17 +308,6 @@ class FeaturePlan:
         for key in ("timezone", "timed"):
             if self.schema[key] != found[key]:
                 raise PlanError(f"the plan was made with {key} {self.schema[key]!r}, this project has {found[key]!r}")
-
-
-def _schema(project: Project) -> dict[str, Any]:
-    return {
-        "timezone": project.timezone,
-        "timed": project.timed,
-        "leads": {"categorical": list(project.leads.categorical), "numeric": list(project.leads.numeric)},
-        "events": {
-            spec.name: {"categorical": list(spec.categorical), "numeric": list(spec.numeric)} for spec in project.events
-        },
-    }
 
 
 def _check_same(where: str, expected: Mapping[str, list[str]], found: Mapping[str, list[str]]) -> None:

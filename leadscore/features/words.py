@@ -6,6 +6,7 @@ No phrase ever shows a feature name. Phrases are plain data, so that they can be
 from __future__ import annotations
 
 import math
+import re
 
 from leadscore.features.names import MISSING, OTHER, FeatureName
 
@@ -14,15 +15,15 @@ PHRASES: dict[str, tuple[str, str]] = {
     "count": ("{n} {what}{when}", "no {what}{when}"),
     "sum": ("{n} {column} in total over {what}{when}", "no {column} over {what}{when}"),
     "mean": ("{n} {column} on average over {what}{when}", "no {column} known over {what}{when}"),
-    "min": ("at least {n} {column} at every one of the {what}{when}", "no {column} known over {what}{when}"),
-    "max": ("up to {n} {column} at one of the {what}{when}", "no {column} known over {what}{when}"),
+    "min": ("{column} never below {n} over {what}{when}", "no {column} known over {what}{when}"),
+    "max": ("{column} up to {n} over {what}{when}", "no {column} known over {what}{when}"),
     "std": ("{column} varies by {n} over {what}{when}", "no {column} known over {what}{when}"),
     "since_last": ("last {what_one} {n} ago", "never any {what}"),
     "since_first": ("first {what_one} {n} ago", "never any {what}"),
-    "last": ("last {what_one}: {n}", "no {what} yet"),
-    "previous": ("last {what_one} but one: {n}", "fewer than two {what} yet"),
-    "first": ("first {what_one}: {n}", "no {what} yet"),
-    "mode": ("mostly {n} among {what}", "no {what} yet"),
+    "last": ("{column} of the last {what_one}: {n}", "no {what} yet"),
+    "previous": ("{column} of the last {what_one} but one: {n}", "fewer than two {what} yet"),
+    "first": ("{column} of the first {what_one}: {n}", "no {what} yet"),
+    "mode": ("most frequent {column} of {what}: {n}", "no {what} yet"),
     "value": ("{column}: {n}", "{column} is not filled in"),
     "profile.age": ("came in {n} ago", "it is unknown when the lead came in"),
     "profile.missing": ("{n} of its profile fields not filled in", "its profile is complete"),
@@ -34,6 +35,7 @@ PHRASES: dict[str, tuple[str, str]] = {
 _DURATION_OPS = {"since_last", "since_first", "profile.age", "calendar.days_to_month_end"}
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _UNITS = {"m": "minute", "h": "hour", "d": "day", "w": "week"}
+_ADJECTIVE = re.compile(r"[a-z][a-z -]*")  # reads well before a noun: "webinar touchpoints"
 _SPECIAL = {MISSING: "not filled in", OTHER: "other"}
 
 
@@ -76,7 +78,8 @@ def _subject(name: FeatureName, *, plural: bool) -> str:
         return f"{noun} without {readable(str(name.column))}"
     if name.category == OTHER:
         return f"{noun} of another {readable(str(name.column))}"
-    return f"{readable(name.category)} {noun}"
+    word = readable(name.category)
+    return f"{word} {noun}" if _ADJECTIVE.fullmatch(word) else f"{noun} with {readable(str(name.column))} {word}"
 
 
 def _when(window: str | None) -> str:

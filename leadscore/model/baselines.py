@@ -22,7 +22,7 @@ from leadscore.project import Project
 
 PRIOR_STRENGTH = 20.0
 """Leads' worth of base rate that a category's own rate is smoothed with."""
-_SOURCE_NAMES = ("origin", "source", "lead source", "lead_source", "leadsource", "lead origin", "channel", "contact")
+_SOURCE_NAMES = ("origin", "source", "lead source", "lead_source", "leadsource", "lead origin")
 
 
 @dataclass(frozen=True)

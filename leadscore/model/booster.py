@@ -21,8 +21,8 @@ Progress = Callable[[int, int], None]
 
 PARAMETERS: dict[str, Any] = {
     "learning_rate": 0.03,
-    "num_leaves": 8,
-    "max_depth": 4,
+    "num_leaves": 4,
+    "max_depth": 2,
     "min_data_in_leaf": 20,
     "feature_fraction": 0.3,
     "bagging_fraction": 0.8,
@@ -34,7 +34,7 @@ PARAMETERS: dict[str, Any] = {
     "num_iterations": 2_000,
     "early_stopping_rounds": 100,
 }
-"""Small trees, slow steps: funnels are small and noisy. ``[model]`` overrides them one by one."""
+"""Small trees, slow steps: funnels are small and noisy (training/LOG.md). ``[model]`` overrides them one by one."""
 
 _FIXED = {"objective": "binary", "deterministic": True, "force_row_wise": True, "verbosity": -1}
 _FEW_ROWS = 64

@@ -49,6 +49,11 @@ class Fitted:
     pruned: tuple[str, ...]
     fallback: str | None
 
+    def train_rate(self) -> float:
+        """Return the weighted share of wins among the train snapshots."""
+        rows = self.snapshots.take(self.blocks.rows["train"])
+        return float(np.average(rows.label, weights=rows.weight))
+
     def golden_rows(self) -> list[int]:
         """Return test snapshots spread over the ranking, lowest first."""
         rows = self.blocks.rows["test"]

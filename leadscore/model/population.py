@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,10 @@ class Reference:
         distinct, position = np.unique(values, return_inverse=True)
         return cls(distinct, np.bincount(position, weights, minlength=len(distinct)).astype(np.float64))
 
+    @cached_property
+    def _weight_upto(self) -> Floats:
+        return np.concatenate([[0.0], np.cumsum(self.weights)])
+
     def percentile(self, values: Floats) -> Floats:
         """Return the mid-rank percentile, 0 to 100, of each value: weight below plus half the weight that ties.
 
@@ -32,7 +37,7 @@ class Reference:
         """
         if len(self.values) == 0:
             return np.full(len(values), 50.0)
-        upto = np.concatenate([[0.0], np.cumsum(self.weights)])
+        upto = self._weight_upto
         below = upto[np.searchsorted(self.values, values, side="left")]
         with_ties = upto[np.searchsorted(self.values, values, side="right")]
         return np.asarray(100.0 * (below + with_ties) / 2.0 / upto[-1])

@@ -87,12 +87,13 @@ class LeadScorer:
         self.project, self.plan, self.model = data.project, fitted.plan, fitted.model
         self.calibrator, self.population = fitted.calibration.calibrator, fitted.population
         self.fitted = fitted
-        self._reasons = Reasons(self.plan)
+        self._prepare()
         self.manifest = {
             "name": self.project.name,
             "horizon": self.horizon,
             "observed_until": time.format_instant(data.observed_until) if self.project.timed else None,
             "data": data.fingerprint,
+            "train_rate": fitted.train_rate(),
             "warnings": list(fitted.blocks.warnings),
         }
         self.golden = self._golden_leads(data, fitted)
@@ -189,7 +190,6 @@ class LeadScorer:
         matrix = self.plan.transform(data, asked)
         margin = self.model.margin(matrix)
         score = np.floor(self.population.margin.percentile(margin) + 0.5).astype(np.int64)
-        grades = {step: grade(step, self.project.grades) for step in range(101)}
         fit_score = intent_score = reasons = None
         if n_reasons:
             effects = self.model.contributions(matrix)
@@ -205,7 +205,7 @@ class LeadScorer:
             margin=margin,
             probability=self.calibrator.apply(margin),
             score=score,
-            grade=[grades[int(step)] for step in score],
+            grade=[self._grades[int(step)] for step in score],
             fit=fit_score,
             intent=intent_score,
             reasons=reasons,
@@ -213,7 +213,11 @@ class LeadScorer:
         )
 
     def explain(self, data: Data, asked: Cutoffs) -> list[dict[str, Any]]:
-        """Return score records with every reason above noise, and the base that effects start from."""
+        """Return score records with every reason above noise, and all that the margin is made of.
+
+        Beside the record: ``base``, ``margin``, the effects of ``fit``, ``intent`` and ``context`` (base and the three
+        sum to the margin), and under ``groups`` every group of features as a reason, whatever its effect.
+        """
         matrix = self.plan.transform(data, asked)
         effects = self.model.contributions(matrix)
         groups = self._reasons.group_effects(effects)
@@ -223,7 +227,14 @@ class LeadScorer:
             record["margin"] = float(effects[row].sum())
             for side in ("fit", "intent", "context"):
                 record[f"{side}_effect"] = float(self._reasons.side_effects(groups[row : row + 1], side)[0])
+            record["groups"] = self._reasons.all_of_row(matrix[row], effects[row], groups[row])
         return records
+
+    def group_importance(self, matrix: NDArray[Any]) -> dict[str, float]:
+        """Return the mean absolute effect of every group of features over the rows of a matrix, largest first."""
+        groups = np.abs(self._reasons.group_effects(self.model.contributions(matrix))).mean(axis=0)
+        named = zip(self._reasons.group_names(), groups, strict=True)
+        return dict(sorted(((name, float(effect)) for name, effect in named), key=lambda pair: (-pair[1], pair[0])))
 
     def frame(self, scores: Scores) -> pd.DataFrame:
         """Return scores as a table, see `score`."""
@@ -268,7 +279,7 @@ class LeadScorer:
         """Write the scorer as a folder; it appears whole or not at all. Returns the folder."""
         manifest = {
             **self.manifest,
-            "project": self.project.raw,
+            "project": {**self.project.raw, "name": self.project.name},
             "plan": self.plan.hash,
             "model": self.model.kind,
             "calibration": self.calibrator.kind,
@@ -309,7 +320,7 @@ class LeadScorer:
         if scorer.plan.hash != manifest.get("plan"):
             raise ArtifactError(f"{folder}: plan.json is not the plan that manifest.json names. Save the scorer anew")
         scorer.manifest = {key: value for key, value in manifest.items() if key != "files"}
-        scorer._reasons = Reasons(scorer.plan)
+        scorer._prepare()
         scorer.check_golden(str(folder))
         scorer.version = version
         return scorer
@@ -332,6 +343,11 @@ class LeadScorer:
                     f"{probability:.12g} when it was saved. Use the versions of leadscore and LightGBM "
                     "that it was trained with, or train anew"
                 )
+
+    def _prepare(self) -> None:
+        """Build once what every request needs."""
+        self._reasons = Reasons(self.plan)
+        self._grades = [grade(step, self.project.grades) for step in range(101)]
 
     def _percentiles(self, side: str, groups: NDArray[np.float64]) -> list[int]:
         reference = self.population.fit if side == "fit" else self.population.intent

@@ -1,0 +1,247 @@
+"""The ``leadscore`` command. Verbs of training/ and service/ join by entry point."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+
+from leadscore import time
+from leadscore.console import Console, project_argument, verb
+from leadscore.errors import DataError, ProjectError
+from leadscore.project import Project, Source
+from leadscore.tables import Cutoffs, Data, read
+
+
+class _Verbs(click.Group):
+    """The library's verbs, and those that installed packages add."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for command in (simulate, check, evaluate, score, explain):
+            self.add_command(command)
+        for point in entry_points(group="leadscore.commands"):
+            for command in point.load():
+                self.add_command(command)
+
+
+MODEL_HELP = "A registered model (champion, 7, models:/name/7) or a scorer's folder. [default: the champion]"
+
+
+@verb("simulate")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--leads", "n_leads", type=click.IntRange(1), default=2_000, show_default=True, help="How many leads.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Same seed, same bytes.")
+def simulate(console: Console, folder: Path, n_leads: int, seed: int) -> None:
+    r"""Write a project of a simulated market with a known truth into FOLDER.
+
+    \b
+    Example: leadscore simulate market --leads 20000
+    """
+    from leadscore.simulate import simulate as write
+
+    with console.progress("Simulating days") as progress:
+        written = write(folder, n_leads=n_leads, seed=seed, progress=progress)
+    console.say(f"Wrote {written} ({n_leads:,} leads). Next: leadscore check {folder}; leadscore train {folder}")
+    console.result({"folder": str(written), "n_leads": n_leads, "seed": seed})
+
+
+@verb("check")
+@project_argument
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--strict", is_flag=True, help="Exit with 1 if anything severe is found, for CI.")
+def check(console: Console, project: str, seed: int, strict: bool) -> None:
+    """Report data quality and leakage, worst first, each with the line of leadscore.toml that mends it."""
+    from leadscore.evaluate.check import check as examine
+    from leadscore.evaluate.check import render
+
+    with console.progress("Checking columns") as progress:
+        checked = examine(Project.load(project), seed=seed, progress=progress)
+    console.say(render(checked))
+    console.result(checked.to_dict())
+    if strict and any(finding.severity == "severe" for finding in checked.findings):
+        raise SystemExit(1)
+
+
+@verb("evaluate")
+@project_argument
+@click.option("--model", metavar="M", help=MODEL_HELP)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of intervals and of sampled cutoffs.")
+def evaluate(console: Console, project: str, model: str | None, seed: int) -> None:
+    r"""Judge a model on all mature snapshots of PROJECT, as on a hold-out.
+
+    \b
+    Example: leadscore evaluate later_data --model acme/scorer
+    """
+    from leadscore.evaluate.report import judge
+
+    scorer, described = find(project, model)
+    judged = judge(scorer, Project.load(project).read(), seed=seed)
+    console.say(judged.text())
+    console.result({"model": described, **judged.to_dict()})
+
+
+@verb("score")
+@project_argument
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .csv or .parquet file.")
+@click.option("--as-of", metavar="T", help="Score as of this instant. [default: the end of the data]")
+@click.option("--cutoffs", type=click.Path(), help="A CSV or Parquet file of lead_id and cutoff: scored as given.")
+@click.option("--leads", type=click.Path(), help="Another list of leads, in the columns of the project.")
+@click.option("--reasons", "n_reasons", type=click.IntRange(0, 100), default=3, show_default=True,
+              help="Reasons for each lead; 0 also leaves out fit and intent, and is far faster.")  # fmt: skip
+@click.option("--model", metavar="M", help=MODEL_HELP)
+def score(
+    console: Console, project: str, out: Path, as_of: str | None, cutoffs: str | None, leads: str | None,
+    n_reasons: int, model: str | None,
+) -> None:  # fmt: skip
+    r"""Score every open lead of PROJECT, best first, into a file that appears whole or not at all.
+
+    \b
+    Examples: leadscore score acme --out scored.csv --as-of 2026-05-01
+              leadscore score acme --out scored.parquet --leads new_leads.csv --reasons 0
+    """
+    from leadscore.batch import score_list, write_list
+
+    if as_of and cutoffs:
+        raise click.UsageError("--as-of and --cutoffs exclude each other: a cutoff file says when by itself")
+    scorer, described = find(project, model)
+    data = _read_list(Project.load(project), leads)
+    for note in data.notes:
+        console.warn(f"{note.table}: {note.text}")
+    asked = None if cutoffs is None else _read_cutoffs(data, cutoffs)
+    instant = None if asked is not None or not data.project.timed else _instant(data, as_of)
+    if leads and instant is not None and not as_of:
+        instant = max(instant, int(data.leads.created.max(initial=instant)))  # a new list is younger than the project
+    with console.progress("Scoring leads") as progress:
+        scores = score_list(scorer, data, as_of=instant, cutoffs=asked, n_reasons=n_reasons, progress=progress)
+    write_list(scores, out)
+    at = time.format_instant(instant) if instant is not None else None
+    grades = {grade: int(n) for grade, n in scores["grade"].value_counts().sort_index().items()}
+    counts = ", ".join(f"{grade} {n:,}" for grade, n in grades.items())
+    console.say(f"Scored {len(scores):,} leads{f' as of {at}' if at else ''} into {out}: {counts or 'none is open'}")
+    n_closed = 0 if asked is not None else len(data.leads.ids) - len(scores)
+    if n_closed:
+        console.say(f"{n_closed:,} leads are not open then (closed, not yet created, or without creation time)")
+    expected = float(scores["probability"].sum())
+    console.result(
+        {
+            "out": str(out),
+            "n": len(scores),
+            "as_of": at,
+            "grades": grades,
+            "expected_wins": expected,
+            "model": described,
+        }
+    )
+
+
+@verb("explain")
+@project_argument
+@click.option("--lead", "lead_id", required=True, metavar="ID")
+@click.option("--as-of", metavar="T", help="As of this instant. [default: the end of the data]")
+@click.option("--from", "before", metavar="T", help="With --to: what moved the score between the two.")
+@click.option("--to", "after", metavar="T")
+@click.option("--model", metavar="M", help=MODEL_HELP)
+def explain(
+    console: Console, project: str, lead_id: str, as_of: str | None, before: str | None, after: str | None,
+    model: str | None,
+) -> None:  # fmt: skip
+    r"""Give every reason for the score of one lead; with two times, what moved it.
+
+    \b
+    Examples: leadscore explain acme --lead L42
+              leadscore explain acme --lead L42 --from 2026-04-01 --to 2026-05-01
+    """
+    import numpy as np
+
+    from leadscore.explain.receipt import moves
+
+    if bool(before) != bool(after) or (before and as_of):
+        raise click.UsageError("give --from and --to together, or --as-of alone")
+    scorer, _ = find(project, model)
+    data = _read_list(Project.load(project), None)
+    lead = data.leads.find([lead_id])
+    if lead[0] < 0:
+        raise DataError(f"there is no lead {lead_id!r} in [leads]")
+    instants = [_instant(data, moment) for moment in ((before, after) if before else (as_of,))]
+    if not data.project.timed:
+        instants = [time.FOREVER]
+    records = scorer.explain(data, Cutoffs(np.repeat(lead, len(instants)), np.array(instants, dtype=np.int64)))
+    if len(records) == 1:
+        _say_reasons(console, records[0])
+        console.result(records[0])
+        return
+    found = moves(records[0]["groups"], records[1]["groups"])
+    _say_moves(console, records, found)
+    shown = [{"effect": move.effect, "before": move.before, "after": move.after} for move in found if move.effect]
+    console.result({"before": records[0], "after": records[1], "moves": shown})
+
+
+def find(project: str | Path, model: str | None) -> tuple[Any, dict[str, Any]]:
+    """Load the scorer that ``--model`` names (default: the project's champion), and say which it is."""
+    from leadscore.model.scorer import LeadScorer
+    from leadscore.tracking import find_scorer
+
+    folder, version = find_scorer(project, model)
+    scorer = LeadScorer.load(folder, version=version)
+    uri = f"models:/{scorer.name}/{version}" if version else str(folder)
+    return scorer, {"name": scorer.name, "version": version, "uri": uri}
+
+
+def _read_list(project: Project, leads: str | None) -> Data:
+    source = None if leads is None else Source(path=os.path.abspath(leads))
+    return read(project, leads=source, outcome="optional")
+
+
+def _read_cutoffs(data: Data, path: str) -> Cutoffs:
+    from leadscore.sources import read_rows
+
+    columns = ["lead_id", "cutoff"] if data.project.timed else ["lead_id"]
+    rows = read_rows(Source(path=os.path.abspath(path)), Path(), columns, where="--cutoffs")
+    frame: pd.DataFrame = rows.table.to_pandas()
+    return Cutoffs.of(data, frame)
+
+
+def _instant(data: Data, text: str | None) -> int:
+    if text is None:
+        return data.observed_until
+    try:
+        return time.parse_instant(text, data.project.timezone)
+    except ValueError as error:
+        raise ProjectError(f"'{text}' is {error}") from None
+
+
+def _say_reasons(console: Console, record: dict[str, Any]) -> None:
+    when = f" as of {record['as_of']}" if record["as_of"] else ""
+    console.say(f"{record['lead_id']}{when}: probability {record['probability']:.1%}, score {record['score']}, "
+                f"grade {record['grade']}, fit {record['fit']}, intent {record['intent']}")  # fmt: skip
+    for warning in record["warnings"]:
+        console.say(f"  ! {warning}")
+    for reason in record["reasons"]:
+        console.say(f"  {reason['effect']:+7.3f}  {reason['text']}")
+    console.say(f"  {record['base']:+7.3f}  where every lead starts")
+    console.say(f"  {record['margin']:+7.3f}  log-odds in all")
+
+
+def _say_moves(console: Console, records: list[dict[str, Any]], found: list[Any]) -> None:
+    before, after = records
+    console.say(f"{before['lead_id']}: {before['probability']:.1%} as of {before['as_of']} → "
+                f"{after['probability']:.1%} as of {after['as_of']}")  # fmt: skip
+    for move in found:
+        if abs(move.effect) >= 0.005:
+            change = move.after if move.before == move.after else f"{move.before} → {move.after}"
+            console.say(f"  {move.effect:+7.3f}  {change}")
+    console.say(f"  {after['margin'] - before['margin']:+7.3f}  log-odds in all")
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="leadscore")
+def main() -> None:
+    """Lead scoring you can trust: as-of features, calibrated probabilities, exact reasons.
+
+    A project is a folder with a leadscore.toml. Start with: leadscore demo
+    """

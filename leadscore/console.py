@@ -1,0 +1,101 @@
+"""What all verbs share: how they speak to people and to machines, and how they end.
+
+Results go to standard output, everything else to standard error. With ``--json`` standard output holds one JSON
+object, and progress comes as JSON lines. A verb exits with 0, 1 (it failed) or 2 (wrong usage).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import time as clock
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from leadscore.errors import LeadScoreError, LeadScoreWarning
+
+Progress = Callable[[int, int], None]
+_BETWEEN_LINES = 0.5  # seconds
+
+
+class Console:
+    """One verb's way to speak."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def say(self, text: str = "") -> None:
+        """Tell a person; machines don't hear it."""
+        if not self.as_json:
+            click.echo(text)
+
+    def warn(self, text: str) -> None:
+        """Tell whoever reads standard error."""
+        click.echo(f"! {text}", err=True)
+
+    def result(self, value: Any) -> None:
+        """Give a machine its one JSON object."""
+        if self.as_json:
+            click.echo(json.dumps(value, allow_nan=False, ensure_ascii=False))
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[Progress]:
+        """Yield a function (done, total) that shows how far a long step is."""
+        if self.as_json:
+            yield self._json_lines(label)
+        elif sys.stderr.isatty():
+            with click.progressbar(length=1, label=f"{label:<28}", file=sys.stderr, show_eta=True) as bar:
+
+                def advance(done: int, total: int) -> None:
+                    bar.length = max(total, 1)
+                    bar.update(done - bar.pos)
+
+                yield advance
+                bar.update((bar.length or 0) - bar.pos)  # early stopping ends before the last step
+        else:
+            yield lambda done, total: None
+
+    def _json_lines(self, label: str) -> Progress:
+        last = -_BETWEEN_LINES
+
+        def advance(done: int, total: int) -> None:
+            nonlocal last
+            if done >= total or clock.monotonic() - last >= _BETWEEN_LINES:
+                last = clock.monotonic()
+                click.echo(json.dumps({"step": label, "done": done, "total": total}), err=True)
+
+        return advance
+
+
+def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a function (console, **options) a verb: ``--json``, clear failures, a clean end on Ctrl-C."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def run(as_json: bool, **options: Any) -> None:
+            console = Console(as_json=as_json)
+            warnings.simplefilter("ignore", LeadScoreWarning)  # verbs say what reading counted in their own words
+            try:
+                function(console, **options)
+            except LeadScoreError as error:
+                console.result({"error": {"type": type(error).__name__, "message": str(error)}})
+                click.echo(f"leadscore {name}: {error}", err=True)
+                raise SystemExit(1) from None
+            except KeyboardInterrupt:
+                click.echo(f"\nleadscore {name}: stopped; nothing was left half-written", err=True)
+                raise SystemExit(1) from None
+
+        option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+        return click.command(name)(option(run))
+
+    return decorate
+
+
+def project_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the project's folder, by default the current one."""
+    return click.argument("project", default=".", type=click.Path(), metavar="[PROJECT]")(function)

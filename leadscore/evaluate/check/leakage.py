@@ -1,0 +1,257 @@
+"""Profile columns that know the outcome: written after it, or because of it.
+
+A table of leads without versions shows today's values, also those that someone filled in after the deal. Four rules,
+each with its thresholds; a lead counts once. "An AUC above .9 on CRM fields is a leak until proven otherwise."
+
+========================= ============================================================================================
+predicts_too_well         one column alone, out of fold, over judged leads or over those that have a value (at least
+                          10 %): **severe** from AUC .90, **warning** from .80
+filled_by_outcome         the share of leads that have a value differs between won and lost, or between closed and open
+                          leads, by creation date alike: **severe** from 50 points, or from 25 where one side is within
+                          1 point of all or none; **warning** from 25, or from 10 so. Four standard errors at least
+tells_outcome             a category that at least 98 % of its leads won (30 or more) while at most half of all do:
+                          **severe** where it holds 20 % of all wins, else **warning**
+profile_predicts_too_well the other columns together in a small LightGBM, out of fold, from AUC .90: the strongest is
+                          named, taken out, and the rest judged again. **severe** where that costs .10, else **warning**
+========================= ============================================================================================
+
+Nothing is said below 30 leads of either kind. What a suspicious column adds is in the evidence: the AUC of the columns
+that are not severe without it, and with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leadscore.evaluate.check.findings import GRAVEST_FIRST, Finding, Severity, percent, quoted, setting
+from leadscore.evaluate.check.material import FEWEST, Column, Groups, Material, undeclared_columns
+from leadscore.evaluate.check.power import Ablation, column_auc
+from leadscore.time import Mask
+
+SEVERE_AUC, SUSPICIOUS_AUC = 0.90, 0.80
+FEWEST_FILLED = 0.10
+SEVERE_GAP, SEVERE_GAP_AT_EDGE = 0.50, 0.25
+SUSPICIOUS_GAP, SUSPICIOUS_GAP_AT_EDGE = 0.25, 0.10
+EDGE = 0.01
+STANDARD_ERRORS = 4.0
+PURE, PURE_SHARE_OF_WINS = 0.98, 0.20
+SEVERE_LOSS = 0.10
+MOST_ABLATED = 5
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What one rule holds against one column."""
+
+    severity: Severity
+    kind: str
+    column: Column
+    evidence: str
+
+
+def leaks(material: Material) -> list[Finding]:
+    """Return what the rules above find in the declared columns, one finding each, and one note on the undeclared."""
+    found = [suspicion for column in material.columns for suspicion in suspicions(column, material)]
+    found = _with_ablation(found, material)
+    severe = _severe(found)
+    by_column: dict[str, list[Suspicion]] = {}
+    for suspicion in found:
+        by_column.setdefault(suspicion.column.name, []).append(suspicion)
+    return [_finding(held, material, severe) for held in by_column.values()] + _undeclared(material)
+
+
+def _severe(found: Sequence[Suspicion]) -> set[str]:
+    return {suspicion.column.name for suspicion in found if suspicion.severity == "severe"}
+
+
+def suspicions(column: Column, material: Material) -> list[Suspicion]:
+    """Judge one column by the three rules that look at columns alone."""
+    if not column.filled.any():
+        return []
+    found = [_too_well(column, material), _filled_by_outcome(column, material), _tells_outcome(column, material.groups)]
+    return [suspicion for suspicion in found if suspicion is not None]
+
+
+def _too_well(column: Column, material: Material) -> Suspicion | None:
+    groups = material.groups
+    judged = _judged(groups)
+    everywhere = _auc(column, groups, judged, material.seed)
+    filled = judged & column.filled
+    where_filled = None
+    if filled.sum() >= FEWEST_FILLED * judged.sum():
+        where_filled = _auc(column, groups, filled, material.seed)
+    best = max(everywhere or 0.0, where_filled or 0.0)
+    if best < SUSPICIOUS_AUC:
+        return None
+    evidence = f"alone it ranks won above other leads with AUC {everywhere or 0.5:.3f}"
+    if where_filled is not None and filled.sum() != judged.sum():
+        evidence += f", {where_filled:.3f} among the {percent(filled.sum() / judged.sum())} of leads that have a value"
+    return Suspicion("severe" if best >= SEVERE_AUC else "warning", "predicts_too_well", column, evidence)
+
+
+def _auc(column: Column, groups: Groups, among: Mask, seed: int) -> float | None:
+    label = groups.won[among]
+    if min(label.sum(), (~label).sum()) < FEWEST:
+        return None
+    return column_auc(column.codes[among], label, seed=seed)
+
+
+def _judged(groups: Groups) -> Mask:
+    """Judged leads; the closed ones where the judged are too few or all alike."""
+    won = groups.won[groups.judged]
+    return groups.closed if min(won.sum(), (~won).sum()) < FEWEST else groups.judged
+
+
+def _filled_by_outcome(column: Column, material: Material) -> Suspicion | None:
+    groups = material.groups
+    lost = groups.lost if groups.lost.sum() >= FEWEST else _judged(groups) & ~groups.won
+    pairs = [(groups.won, lost)]
+    if not material.versioned:  # versions say what was known while a lead was open
+        pairs.append((groups.closed, groups.open))
+    gravest: Severity | None = None
+    for one, other in pairs:
+        severity = _judge_gap(column.filled, one, other, groups, one_sided=one is not groups.won)
+        gravest = severity if gravest is None or severity == "severe" else gravest
+    if gravest is None:
+        return None
+    rates = [
+        f"{percent(column.filled[mask].mean())} of {name}"
+        for name, mask in (("won", groups.won), ("lost", groups.lost), ("open", groups.open))
+        if mask.any()
+    ]
+    return Suspicion(gravest, "filled_by_outcome", column, f"it is filled in on {', '.join(rates)} leads")
+
+
+def _judge_gap(filled: Mask, one: Mask, other: Mask, groups: Groups, *, one_sided: bool) -> Severity | None:
+    """Compare fill rates of leads created at the same time; one-sided: only where the first is the fuller."""
+    if min(one.sum(), other.sum()) < FEWEST:
+        return None
+    gap, error = _gap_within_strata(filled, one, other, groups)
+    if abs(gap) < STANDARD_ERRORS * error or (one_sided and gap < 0):
+        return None
+    at_edge = any(min(rate, 1 - rate) <= EDGE for rate in (filled[one].mean(), filled[other].mean()))
+    if abs(gap) >= (SEVERE_GAP_AT_EDGE if at_edge else SEVERE_GAP):
+        return "severe"
+    return "warning" if abs(gap) >= (SUSPICIOUS_GAP_AT_EDGE if at_edge else SUSPICIOUS_GAP) else None
+
+
+def _gap_within_strata(filled: Mask, one: Mask, other: Mask, groups: Groups) -> tuple[float, float]:
+    """Difference of fill rates, averaged over strata of creation, and its standard error."""
+    size = int(groups.stratum.max(initial=0)) + 1
+
+    def tally(mask: Mask) -> np.ndarray:
+        return np.bincount(groups.stratum[mask], minlength=size).astype(np.float64)
+
+    n_one, n_other = tally(one), tally(other)
+    both = (n_one > 0) & (n_other > 0)
+    if not both.any():
+        return 0.0, 0.0
+    n_one, n_other = n_one[both], n_other[both]
+    rate_one, rate_other = tally(one & filled)[both] / n_one, tally(other & filled)[both] / n_other
+    weight = n_one * n_other / (n_one + n_other)
+    share = weight / weight.sum()
+    pooled = (rate_one * n_one + rate_other * n_other) / (n_one + n_other)
+    error = np.sqrt(np.sum(share**2 * pooled * (1 - pooled) * (1 / n_one + 1 / n_other)))
+    return float(np.sum(share * (rate_one - rate_other))), float(error)
+
+
+def _tells_outcome(column: Column, groups: Groups) -> Suspicion | None:
+    judged = _judged(groups) & column.filled
+    won = judged & groups.won
+    if not column.vocabulary or won.sum() < FEWEST or groups.won[_judged(groups)].mean() > 0.5:
+        return None
+    n_rows = np.bincount(column.codes[judged], minlength=len(column.vocabulary))
+    n_won = np.bincount(column.codes[won], minlength=len(column.vocabulary))
+    pure = np.flatnonzero((n_rows >= FEWEST) & (n_won >= PURE * n_rows))
+    if not len(pure):
+        return None
+    largest = pure[np.argsort(-n_won[pure], kind="stable")]
+    shown = ", ".join(
+        f"{quoted(column.vocabulary[code])} ({n_won[code]:,} of {n_rows[code]:,} won)" for code in largest[:3]
+    )
+    share = n_won[pure].sum() / groups.won[_judged(groups)].sum()
+    evidence = (
+        f"practically every lead with {shown} was won, against {percent(groups.won[_judged(groups)].mean())} of all"
+    )
+    return Suspicion("severe" if share >= PURE_SHARE_OF_WINS else "warning", "tells_outcome", column, evidence)
+
+
+def _with_ablation(found: list[Suspicion], material: Material) -> list[Suspicion]:
+    """Say what each suspicious column adds to those that are not severe, and suspect what only tells together."""
+    leads = np.flatnonzero(_judged(material.groups))
+    columns = [column for column in material.columns if column.filled.any()]
+    label = material.groups.won
+    if len(columns) < 2 or min(label[leads].sum(), (~label[leads]).sum()) < 2 * FEWEST:
+        return found
+    ablation = Ablation(columns, label, leads, material.seed)
+    severe = _severe(found)
+    sound = [name for name in ablation.names if name not in severe]
+    gravest_first = sorted(found, key=lambda suspicion: GRAVEST_FIRST.index(suspicion.severity))
+    suspects = {suspicion.column.name: suspicion.column for suspicion in gravest_first}
+    added = [
+        Suspicion("note", "adds", column, _adds(ablation, [other for other in sound if other != name], name))
+        for name, column in list(suspects.items())[:MOST_ABLATED]
+    ]
+    return found + _only_together(ablation, sound, columns) + added
+
+
+def _adds(ablation: Ablation, others: Sequence[str], name: str) -> str:
+    without, with_it = ablation.auc(others), ablation.auc([*others, name])
+    return f"the columns that are not severe reach AUC {without:.3f} without it, {with_it:.3f} with it"
+
+
+def _only_together(ablation: Ablation, names: Sequence[str], columns: Sequence[Column]) -> list[Suspicion]:
+    """Take out the strongest column again and again while the rest still tells too much."""
+    left, before = list(names), ablation.auc(names)
+    found: list[Suspicion] = []
+    while before >= SEVERE_AUC and len(left) > 1 and len(found) < MOST_ABLATED:
+        name = ablation.strongest(left)
+        left.remove(name)
+        after = ablation.auc(left)
+        severity: Severity = "severe" if before - after >= SEVERE_LOSS else "warning"
+        column = next(column for column in columns if column.name == name)
+        evidence = (
+            f"{len(left) + 1} columns that are not severe alone reach AUC {before:.3f}, {after:.3f} without this one"
+        )
+        found.append(Suspicion(severity, "profile_predicts_too_well", column, evidence))
+        before = after
+    return found
+
+
+def _finding(held: Sequence[Suspicion], material: Material, severe: set[str]) -> Finding:
+    """Return one finding on one column: the gravest suspicion names it, all give evidence."""
+    gravest = min(held, key=lambda suspicion: GRAVEST_FIRST.index(suspicion.severity))
+    column = gravest.column
+    evidence = "; ".join(suspicion.evidence for suspicion in held)
+    remedy = (
+        f"If it is written when a lead is won or lost, or later, leave it out: {_without(column, material, severe)}"
+    )
+    if material.project.timed and not material.versioned:
+        remedy += '. Or date its versions: [leads] known = "…"'
+    return Finding(gravest.severity, gravest.kind, "leads", column.name, evidence, remedy)
+
+
+def _without(column: Column, material: Material, severe: set[str]) -> str:
+    """Return the line of leadscore.toml without the column, nor the severe ones."""
+    if column.key not in ("categorical", "numeric"):
+        return f"remove {column.key} from [leads]"
+    names = getattr(material.project.leads, column.key)
+    kept = [name for name in names if name != column.name and name not in severe]
+    return setting("leads", column.key, kept)
+
+
+def _undeclared(material: Material) -> list[Finding]:
+    """One note on columns that the project rightly leaves out."""
+    known = {
+        column.name
+        for column in undeclared_columns(material)
+        if any(suspicion.severity == "severe" for suspicion in suspicions(column, material))
+    }
+    if not known:
+        return []
+    shown = ", ".join(quoted(name) for name in sorted(known)[:8]) + (", …" if len(known) > 8 else "")
+    evidence = f"the leads' source has undeclared columns that know the outcome: {shown}"
+    return [Finding("note", "rightly_left_out", "leads", None, evidence, "Leave them out, as now")]

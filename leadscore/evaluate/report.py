@@ -1,0 +1,327 @@
+"""The verdict on a scorer: metrics with intervals, beside every baseline, on what came after training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore import time
+from leadscore.errors import TrainingError
+from leadscore.evaluate.capacity import calibration_in_list
+from leadscore.evaluate.metrics import Difference, Interval, bootstrap, by_group, evaluate, paired_bootstrap
+from leadscore.model.calibration import Candidate, Identity
+from leadscore.model.fitting import Fitted
+from leadscore.model.scorer import LeadScorer
+from leadscore.snapshots import BLOCKS, Snapshots, snapshots
+from leadscore.tables import Data
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Metrics = dict[str, float | None]
+MATERIAL = 0.005
+"""A gain below this share of a baseline's log-loss is nothing anyone could use (about an AUC of .55)."""
+_AGES = ((1, "under 1 day"), (7, "1 to 7 days"), (30, "7 to 30 days"), (90, "30 to 90 days"))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Snapshots with what was said of them: all (n,)."""
+
+    snapshots: Snapshots
+    margin: NDArray[np.float64]
+    probability: NDArray[np.float64]
+
+    def metrics(self) -> Metrics:
+        """Return the point metrics."""
+        rows = self.snapshots
+        return dict(evaluate(rows.label, self.probability, weight=rows.weight, margin=self.margin))
+
+    def intervals(self, seed: int) -> dict[str, Interval | None]:
+        """Return 95 % intervals, clustered by account or lead."""
+        rows = self.snapshots
+        return bootstrap(
+            rows.label, self.probability, rows.clusters(), seed=seed, weight=rows.weight, margin=self.margin
+        )
+
+    def figures(self, seed: int, importance: Mapping[str, float]) -> dict[str, Figure]:
+        """Draw reliability, capacity and importance; needs matplotlib."""
+        from leadscore.evaluate import plots
+
+        rows = self.snapshots
+        drawn = {"importance": plots.importance(list(importance), list(importance.values()))}
+        if rows.label.any():
+            drawn["reliability"] = plots.reliability(
+                rows.label, self.probability, seed=seed, weight=rows.weight, cluster=rows.clusters()
+            )
+            drawn["lift"] = plots.capacity(rows.label, self.probability, weight=rows.weight, margin=self.margin)
+        return drawn
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a reader must know of a scorer, the verdict first. `to_dict` is what ``--json`` prints."""
+
+    verdict: str
+    metrics: Metrics
+    intervals: Mapping[str, Interval | None]
+    baselines: Mapping[str, Metrics]
+    against: Mapping[str, Mapping[str, Difference | None]]
+    snapshots: Mapping[str, int | float]
+    blocks: Mapping[str, Any]
+    groups: Mapping[str, list[dict[str, Any]]]
+    calibration: Mapping[str, Any]
+    warnings: tuple[str, ...]
+    judged: Judged
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the rows, as plain JSON values; what is undefined is null."""
+        return {
+            "verdict": self.verdict,
+            "metrics": dict(self.metrics),
+            "intervals": {name: None if pair is None else list(pair) for name, pair in self.intervals.items()},
+            "baselines": {name: dict(metrics) for name, metrics in self.baselines.items()},
+            "against_baselines": {
+                name: {metric: None if found is None else found._asdict() for metric, found in pairs.items()}
+                for name, pairs in self.against.items()
+            },
+            "snapshots": dict(self.snapshots),
+            "blocks": dict(self.blocks),
+            "groups": dict(self.groups),
+            "calibration": dict(self.calibration),
+            "warnings": list(self.warnings),
+        }
+
+    def text(self) -> str:
+        """Return the report for a terminal: verdict, warnings, one table."""
+        lines = [self.verdict, *(f"! {warning}" for warning in self.warnings), ""]
+        shown = ("auc", "average_precision", "log_loss", "brier", "calibration_slope", "lift_at_10pct")
+        titles = ("AUC", "avg. prec.", "log-loss", "Brier", "calib. slope", "lift at 10%")
+        lines.append(f"{'':20}" + "".join(f"{title:>14}" for title in titles))
+        for name, metrics in {"the model": self.metrics, **self.baselines}.items():
+            cells = "".join(f"{_cell(metrics.get(metric)):>14}" for metric in shown)
+            lines.append(f"{name.replace('_', ' '):20}{cells}")
+        cells = "".join(f"{_span(self.intervals.get(metric)):>14}" for metric in shown)
+        lines.append(f"{'  its 95% interval':20}{cells}")
+        return "\n".join(lines)
+
+
+def report(scorer: LeadScorer) -> Report:
+    """Judge a scorer that was just fitted, on its test block.
+
+    Raises
+    ------
+    TrainingError
+        If the scorer was loaded, not fitted: its snapshots are gone; use `judge`.
+    """
+    fitted = scorer.fitted
+    if fitted is None:
+        raise TrainingError("this scorer was loaded, not fitted; judge it on data with leadscore evaluate --model M")
+    test = fitted.blocks.rows["test"]
+    rows = fitted.snapshots.take(test)
+    judged = Judged(rows, fitted.margin[test], scorer.calibrator.apply(fitted.margin[test]))
+    baselines, against = _compare(judged, fitted, test, scorer.seed)
+    warnings = [*fitted.blocks.warnings, *_notes(fitted.snapshots.data)]
+    if fitted.fallback is not None:
+        warnings.insert(0, f"The {fitted.fallback.replace('_', ' ')} stands in for the model")
+    return Report(
+        verdict=_verdict(baselines, against, judged),
+        metrics=judged.metrics(),
+        intervals=judged.intervals(scorer.seed),
+        baselines=baselines,
+        against=against,
+        snapshots=_counts(fitted.snapshots),
+        blocks=_blocks(fitted),
+        groups=_groups(judged) | _account_disjoint(judged, fitted),
+        calibration=_calibration(fitted.calibration.calibrator.kind, fitted.calibration.candidates, judged),
+        warnings=tuple(warnings),
+        judged=judged,
+    )
+
+
+def judge(scorer: LeadScorer, data: Data, *, seed: int = 0) -> Report:
+    """Judge a scorer on all mature snapshots of a project: how a hold-out is judged.
+
+    Raises
+    ------
+    TrainingError
+        If there is no mature snapshot.
+    """
+    rows = snapshots(data, seed=seed)
+    if len(rows) == 0:
+        raise TrainingError(f"no mature snapshot to judge on ({_counts(rows)})")
+    margin = scorer.model.margin(scorer.plan.transform(data, rows.cutoffs))
+    judged = Judged(rows, margin, scorer.calibrator.apply(margin))
+    rate = scorer.manifest.get("train_rate")
+    baselines: dict[str, Metrics] = {}
+    against: dict[str, dict[str, Difference | None]] = {}
+    if rate is not None:
+        constant = np.full(len(rows), float(rate))
+        baselines["base_rate"] = dict(evaluate(rows.label, constant, weight=rows.weight))
+        against["base_rate"] = paired_bootstrap(
+            rows.label, judged.probability, constant, rows.clusters(), seed=seed, weight=rows.weight, margin=margin
+        )
+    return Report(
+        verdict=_verdict(baselines, against, judged),
+        metrics=judged.metrics(),
+        intervals=judged.intervals(seed),
+        baselines=baselines,
+        against=against,
+        snapshots=_counts(rows),
+        blocks={},
+        groups=_groups(judged),
+        calibration=_calibration(scorer.calibrator.kind, (), judged),
+        warnings=(*_outcome_warnings(rows), *_notes(data)),
+        judged=judged,
+    )
+
+
+def importance(scorer: LeadScorer, *, most_rows: int = 500) -> dict[str, float]:
+    """Return the mean absolute effect, in log-odds, of every group of features on the test block, largest first.
+
+    An even sample of at most `most_rows` snapshots is explained.
+    """
+    fitted = scorer.fitted
+    if fitted is None:
+        return {}
+    test = fitted.blocks.rows["test"]
+    return scorer.group_importance(fitted.matrix[test[:: max(1, -(-len(test) // most_rows))]])
+
+
+def _compare(
+    judged: Judged, fitted: Fitted, test: NDArray[np.int64], seed: int
+) -> tuple[dict[str, Metrics], dict[str, dict[str, Difference | None]]]:
+    """Metrics of every baseline, and the paired difference of the model to each."""
+    rows = judged.snapshots
+    metrics, against = {}, {}
+    for name, rival in fitted.baselines.items():
+        margin = rival.margin(fitted.matrix[test])
+        probability = Identity().apply(margin)
+        metrics[name] = dict(evaluate(rows.label, probability, weight=rows.weight, margin=margin))
+        against[name] = paired_bootstrap(
+            rows.label, judged.probability, probability, rows.clusters(), seed=seed,
+            weight=rows.weight, margin=judged.margin, other_margin=margin,
+        )  # fmt: skip
+    return metrics, against
+
+
+def _verdict(
+    baselines: Mapping[str, Metrics], against: Mapping[str, Mapping[str, Difference | None]], judged: Judged
+) -> str:
+    """One sentence: does the model beat every baseline on log-loss, beyond the noise and by more than a trifle?"""
+    if not baselines:
+        return "There is no baseline to compare with"
+    if not judged.snapshots.label.any():
+        return "There is no win among these snapshots: nothing can be judged"
+    losses = {name: metrics["log_loss"] or 0.0 for name, metrics in baselines.items()}
+    best = min(losses, key=lambda name: losses[name])
+    beaten = [name for name, pairs in against.items() if _beats(pairs["log_loss"], losses[name])]
+    unbeaten = [name.replace("_", " ") for name in baselines if name not in beaten]
+    if not unbeaten:
+        found = against[best]["log_loss"]
+        assert found is not None
+        return (
+            f"The model beats every baseline: log-loss {found.difference:+.4f} "
+            f"[{found.low:+.4f}, {found.high:+.4f}] against the best, {best.replace('_', ' ')}"
+        )
+    if "base rate" in unbeaten:
+        return (
+            "NO SIGNAL BEYOND THE NOISE: the model does not beat the base rate on log-loss. "
+            "Its ranking and its probabilities are not to be used"
+        )
+    return f"The model does NOT beat every baseline beyond the noise: not {', not '.join(unbeaten)}"
+
+
+def _beats(found: Difference | None, loss: float) -> bool:
+    """Whether log-loss falls beyond the noise, and by enough to matter."""
+    return found is not None and found.high < 0 and -found.difference >= MATERIAL * loss
+
+
+def _counts(rows: Snapshots) -> dict[str, int | float]:
+    return {
+        "n": len(rows),
+        "n_positive": int(rows.label.sum()),
+        "n_leads": len(np.unique(rows.lead)),
+        "n_won_leads": len(np.unique(rows.lead[rows.label == 1])),
+        "weight": float(rows.weight.sum()),
+        **rows.counts,
+    }
+
+
+def _blocks(fitted: Fitted) -> dict[str, Any]:
+    rows = fitted.snapshots
+    timed = rows.data.project.timed
+    described: dict[str, Any] = {}
+    for block in BLOCKS:
+        members = rows.take(fitted.blocks.rows[block])
+        described[block] = {
+            "n": len(members),
+            "n_positive": int(members.label.sum()),
+            "n_won_leads": len(np.unique(members.lead[members.label == 1])),
+            "base_rate": float(np.average(members.label, weights=members.weight)) if len(members) else None,
+            "from": time.format_instant(int(members.at.min())) if timed and len(members) else None,
+            "to": time.format_instant(int(members.at.max())) if timed and len(members) else None,
+        }
+    embargo = fitted.blocks.embargo
+    described["embargo_days"] = None if embargo is None else embargo / time.DAY
+    described["n_dropped"] = fitted.blocks.n_dropped
+    return described
+
+
+def _groups(judged: Judged) -> dict[str, list[dict[str, Any]]]:
+    """Metrics by month of the cutoff and by age of the lead, where there are times."""
+    rows = judged.snapshots
+    if not rows.data.project.timed:
+        return {}
+    months = rows.at.view("M8[us]").astype("M8[M]").astype(str)
+    created = rows.data.leads.created[rows.lead]
+    age = (rows.at - created) / time.DAY
+    bands = np.digitize(age, [limit for limit, _ in _AGES])
+    names = [name for _, name in _AGES] + ["over 90 days"]
+    by_age = by_group(rows.label, judged.probability, bands, rows.weight, margin=judged.margin)
+    return {
+        "month": by_group(rows.label, judged.probability, months, rows.weight, margin=judged.margin),
+        "lead_age": [{**group, "group": names[group["group"]]} for group in by_age],
+    }
+
+
+def _account_disjoint(judged: Judged, fitted: Fitted) -> dict[str, list[dict[str, Any]]]:
+    """The test on leads of companies that no earlier block has seen."""
+    rows, data = judged.snapshots, judged.snapshots.data
+    if "account" not in data.leads.roles:
+        return {}
+    account = data.leads.latest("account")
+    earlier = np.concatenate([fitted.blocks.rows[block] for block in BLOCKS[:-1]])
+    seen = np.isin(account[rows.lead], account[fitted.snapshots.lead[earlier]])
+    named = np.where(seen, "account seen before", "account never seen before")
+    return {"account": by_group(rows.label, judged.probability, named, rows.weight, margin=judged.margin)}
+
+
+def _calibration(kind: str, candidates: tuple[Candidate, ...], judged: Judged) -> dict[str, Any]:
+    listed: dict[str, Any] | None = None
+    if judged.snapshots.weight.sum() > 0:
+        rows = judged.snapshots
+        listed = asdict(calibration_in_list(rows.label, judged.probability, rows.weight, margin=judged.margin))
+    return {"kind": kind, "candidates": [asdict(candidate) for candidate in candidates], "in_top_10pct": listed}
+
+
+def _outcome_warnings(rows: Snapshots) -> list[str]:
+    if rows.data.project.timed:
+        return []
+    return ["This list has no times: whether a column was known before the outcome can't be checked, nor can drift"]
+
+
+def _notes(data: Data) -> list[str]:
+    return [f"{note.table}: {note.text}" for note in data.notes]
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _span(pair: Interval | None) -> str:
+    return "–" if pair is None else f"{pair[0]:.3f}–{pair[1]:.3f}"

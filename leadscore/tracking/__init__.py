@@ -1,0 +1,17 @@
+"""MLflow: log a training run, register its scorer, find it again."""
+
+from leadscore.tracking.connection import ARTIFACTS, CHALLENGER, CHAMPION, DATABASE, registered_name, tracking_uri
+from leadscore.tracking.registry import find_scorer
+from leadscore.tracking.runs import Registered, log
+
+__all__ = [
+    "ARTIFACTS",
+    "CHALLENGER",
+    "CHAMPION",
+    "DATABASE",
+    "Registered",
+    "find_scorer",
+    "log",
+    "registered_name",
+    "tracking_uri",
+]

@@ -1,0 +1,128 @@
+"""The BentoML service: one process image, three neighbours.
+
+BentoML starts workers and answers health and metrics, `api` answers the public routes, and BentoML's own
+clients have the native endpoint ``/score``. `Gate` stands before all of them. BentoML wants a service at
+module level; nothing is loaded until a worker starts it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import bentoml
+import prometheus_client
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from leadscore.errors import LeadScoreError
+from service import UNREGISTERED, contract
+from service.answers import Answers
+from service.api import create_api
+from service.observing import Observer, json_lines_logger
+from service.problems import INTERNAL, Problem
+from service.security import Gate, Limits, fault_of
+from service.serving import ModelInUse, settle_garbage_collector
+
+REQUEST_SECONDS = 30
+RAW_PATH_METRICS = "RunnerTrafficMetricsMiddleware"
+"""BentoML's own request metrics. Their label is the raw path: series without bound, that would name leads."""
+TRACING = "OpenTelemetryMiddleware"
+"""A third of the time of a request (0.25 of 0.7 ms), spans exported or not; on with ``LEADSCORE_TRACING=1``."""
+
+observer = Observer(prometheus_client.REGISTRY, json_lines_logger())
+model = ModelInUse(observer)
+limits = Limits.of(os.environ)
+answers = Answers(model, limits)
+api = create_api(answers)
+
+
+async def public_routes(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer by `api`; being a bare function, it is also given what matches no route."""
+    await api(scope, receive, send)
+
+
+class GatedService(bentoml.Service):  # type: ignore[misc]  # BentoML is untyped here
+    """A BentoML service behind `Gate`, without the layers that cost more than they give."""
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """Return the application of one worker."""
+        app = super().to_asgi(is_main=is_main)
+        left_out = {RAW_PATH_METRICS} if os.environ.get("LEADSCORE_TRACING") == "1" else {RAW_PATH_METRICS, TRACING}
+        app.user_middleware = [layer for layer in app.user_middleware if layer.cls.__name__ not in left_out]
+        return Gate(app, limits, observer.request, api.fixed_paths)
+
+
+class LeadDocuments(bentoml.IODescriptor):  # type: ignore[misc]
+    """A list of lead documents, left unparsed: what BentoML refuses to parse, it logs with all its values."""
+
+    body: bytes = b""
+    request_id: str = ""
+    __root_input__ = True
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> LeadDocuments:
+        """Take the body as it is."""
+        return cls(body=await request.body(), request_id=request.scope["state"]["request_id"])
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the schema that clients see: a list of `contract.LeadDocument`."""
+        document = contract.LeadDocument.model_json_schema(*args, **kwargs)
+        return {"title": "LeadDocuments", "type": "array", "items": document, "root_input": True}
+
+
+class LeadScores(BaseModel):
+    """`contract.Scores`, in a shape that BentoML's clients decode: they keep the first of a union."""
+
+    scores: list[dict[str, Any]]
+
+
+@bentoml.service(
+    name="leadscore",
+    service_class=GatedService,
+    workers=int(os.environ.get("LEADSCORE_WORKERS", "1")),
+    traffic={"timeout": REQUEST_SECONDS},
+    logging={"access": {"enabled": False}},
+)
+class LeadScore:
+    """Lead scores with a calibrated probability and exact reasons."""
+
+    def __init__(self) -> None:
+        self._load()
+        settle_garbage_collector()
+
+    def _load(self) -> None:
+        folder = os.environ.get("LEADSCORE_SCORER")
+        if not folder:
+            observer.log("model", {"fault": "LEADSCORE_SCORER is not set. Start with: leadscore serve"})
+            return
+        try:
+            model.load(folder, os.environ.get("LEADSCORE_VERSION", UNREGISTERED))
+        except Exception as error:
+            # A worker that dies is started again for ever; one that isn't ready fails its health checks.
+            message = str(error) if isinstance(error, LeadScoreError) else ""
+            observer.log("model", {"fault": fault_of(error), "message": message})
+
+    async def __is_ready__(self) -> bool:
+        return model.ready
+
+    @bentoml.api(  # type: ignore[untyped-decorator]
+        input_spec=LeadDocuments, output_spec=LeadScores
+    )
+    async def score(self, documents: LeadDocuments, /) -> Response:
+        """Score a list of lead documents in order."""
+        try:
+            content = await answers.in_thread(answers.bare, documents.body, documents.request_id)
+        except Problem as problem:
+            return problem.response(documents.request_id)
+        except Exception as error:
+            # BentoML would log the traceback with the values in it.
+            observer.log("request", {"fault": fault_of(error), "request_id": documents.request_id})
+            return Problem(INTERNAL, "The service failed on this request").response(documents.request_id)
+        return Response(content, media_type="application/json")
+
+
+LeadScore.mount_asgi_app(public_routes, path="/")  # type: ignore[attr-defined]

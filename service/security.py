@@ -1,0 +1,240 @@
+"""What stands between the network and the routes: limits, request ids, headers, no way out for an exception.
+
+`Gate` is the outermost layer of the whole process, BentoML's own routes and faults included, so that every
+answer carries a request id, every error is a problem, and every request is counted and logged once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+import traceback
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from leadscore.errors import LeadScoreError
+from service.problems import BUSY, INTERNAL, MEDIA_TYPE, SLOW_BODY, TOO_LARGE, Problem
+
+SYSTEM_ROUTES = dict.fromkeys(("/healthz", "/livez", "/readyz", "/metrics", "/schema.json"), "GET")
+"""Routes that BentoML answers itself, and their method."""
+NATIVE_ROUTES = {"/score": "POST"}
+"""BentoML's own endpoints; their errors are replaced by problems."""
+
+SECURITY_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for; read from the environment by `of`."""
+
+    body_bytes: int = 8 * 2**20
+    documents: int = 1_000
+    in_flight: int = 200
+    body_seconds: float = 30.0
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Limits:
+        """Read ``LEADSCORE_MAX_BODY_BYTES``, ``LEADSCORE_MAX_DOCUMENTS`` and ``LEADSCORE_MAX_IN_FLIGHT``.
+
+        Raises
+        ------
+        LeadScoreError
+            If one of them is no whole number above 0.
+        """
+        return cls(
+            body_bytes=_positive(environment, "LEADSCORE_MAX_BODY_BYTES", cls.body_bytes),
+            documents=_positive(environment, "LEADSCORE_MAX_DOCUMENTS", cls.documents),
+            in_flight=_positive(environment, "LEADSCORE_MAX_IN_FLIGHT", cls.in_flight),
+        )
+
+
+@dataclass
+class Exchange:
+    """One request and its answer, as metrics and the log may know it: no path, no query, no body."""
+
+    request_id: str
+    method: str
+    started: float
+    route: str = "unmatched"
+    status: int = 0
+    fault: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the request came in."""
+        return time.perf_counter() - self.started
+
+
+class Gate:
+    """ASGI middleware that reads bodies within limits, stamps answers, and turns every fault into a problem.
+
+    Parameters
+    ----------
+    app : ASGIApp
+        The whole application.
+    limits : Limits
+        Refusals: 413 above `body_bytes` (chunked bodies are counted as they come), 408 if a body takes longer
+        than `body_seconds`, 503 while `in_flight` requests are being answered.
+    observe : callable
+        Called once with every finished `Exchange`.
+    paths : collection of str
+        The application's routes without parameters: each is its own template.
+    """
+
+    def __init__(
+        self, app: ASGIApp, limits: Limits, observe: Callable[[Exchange], None], paths: Collection[str]
+    ) -> None:
+        self.app = app
+        self.limits = limits
+        self.observe = observe
+        self._paths = frozenset({*paths, *SYSTEM_ROUTES, *NATIVE_ROUTES})
+        self._n_in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; anything but HTTP passes through."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        exchange = Exchange(_request_id(headers), scope["method"], time.perf_counter())
+        scope.setdefault("state", {})["request_id"] = exchange.request_id
+        answer = _Answer(exchange, send, mends_errors=scope["path"] not in SYSTEM_ROUTES)
+        self._n_in_flight += 1
+        try:
+            await self._answer(scope, headers, receive, answer)
+            await answer.finish(scope, receive)
+        except _ClientLeft:
+            exchange.status = 499
+        except Exception as error:
+            exchange.fault = fault_of(error)
+            await answer.refuse(Problem(INTERNAL, "The service failed on this request"), scope, receive)
+        finally:
+            self._n_in_flight -= 1
+            exchange.route = self._route_template(scope)
+            self.observe(exchange)
+
+    def _route_template(self, scope: Scope) -> str:
+        if scope["path"] in self._paths:
+            return str(scope["path"])
+        # Mounts also count as routes, and have an empty path.
+        return getattr(scope.get("route"), "path", "") or "unmatched"
+
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: _Answer) -> None:
+        try:
+            if self._n_in_flight > self.limits.in_flight and scope["path"] not in SYSTEM_ROUTES:
+                raise Problem(BUSY, "Too many requests at once", headers={"retry-after": "1"})
+            await self.app(scope, await _with_body(headers, receive, self.limits), answer.send)
+        except Problem as problem:
+            await answer.refuse(problem, scope, receive)
+
+
+class _Answer:
+    """What is sent: stamped with headers, and mended where the application answered an error of its own."""
+
+    def __init__(self, exchange: Exchange, send: Send, mends_errors: bool) -> None:
+        self.exchange = exchange
+        self._send = send
+        self._mends_errors = mends_errors
+        self._to_mend: Problem | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            status = message["status"]
+            if self._mends_errors and status >= 400 and headers.get("content-type") != MEDIA_TYPE:
+                self._to_mend = Problem.of_status(status)
+                return
+            self.exchange.status = status
+            headers["x-request-id"] = self.exchange.request_id
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        if self._to_mend is None:
+            await self._send(message)
+
+    async def finish(self, scope: Scope, receive: Receive) -> None:
+        """Send the problem that stands for an error of the application's own."""
+        if self._to_mend is not None:
+            await self.refuse(self._to_mend, scope, receive)
+
+    async def refuse(self, problem: Problem, scope: Scope, receive: Receive) -> None:
+        """Send a problem, unless an answer has begun already."""
+        if not self.exchange.status:
+            self._to_mend = None
+            await problem.response(self.exchange.request_id)(scope, receive, self.send)
+
+
+class _ClientLeft(Exception):  # noqa: N818 - not an error
+    """The client closed the connection before its body was whole."""
+
+
+async def _with_body(headers: Headers, receive: Receive, limits: Limits) -> Receive:
+    """Read the body within limits; return a `receive` that gives it in one piece."""
+    if "content-length" not in headers and "transfer-encoding" not in headers:
+        return receive
+    declared = headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > limits.body_bytes:
+        raise _too_large(limits)
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            body = await _read(receive, limits)
+    except TimeoutError:
+        problem = Problem(SLOW_BODY, f"The body did not arrive within {limits.body_seconds:g} seconds")
+        raise problem from None
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
+
+
+async def _read(receive: Receive, limits: Limits) -> bytes:
+    chunks: list[bytes] = []
+    n_bytes = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _ClientLeft
+        chunk = message.get("body", b"")
+        n_bytes += len(chunk)
+        if n_bytes > limits.body_bytes:
+            raise _too_large(limits)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def fault_of(error: BaseException) -> str:
+    """Return the type of an exception and where it was raised: its message might quote a lead."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    places = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {places}"
+
+
+def _too_large(limits: Limits) -> Problem:
+    # The rest of the body is not read, so the connection can't be used again.
+    detail = f"The body is larger than {limits.body_bytes} bytes. Send fewer documents at once"
+    return Problem(TOO_LARGE, detail, headers={"connection": "close"})
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, str(default))
+    if not text.isdigit() or int(text) < 1:
+        raise LeadScoreError(f"{name} must be a whole number above 0; unset it for {default}")
+    return int(text)

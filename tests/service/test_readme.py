@@ -1,0 +1,36 @@
+"""What the README shows is run as it stands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+import service as package
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Service
+
+README = (Path(package.__file__).parent / "README.md").read_text(encoding="utf-8")
+SHELL = [shlex.split(block) for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)]
+CALLS = [words for words in SHELL if "-d" in words]
+
+
+@pytest.mark.parametrize("words", CALLS, ids=lambda words: urlsplit(words[1]).path)
+def test_the_curls_of_the_readme_work(service: Service, words: list[str]) -> None:
+    name, value = words[words.index("-H") + 1].split(": ")
+    content = words[words.index("-d") + 1]
+    response = service.post(urlsplit(words[1]).path, content=content, headers={name: value})
+    assert response.status_code == 200, response.text
+    scores = response.json().get("scores", [response.json()])
+    assert [score["lead_id"] for score in scores] == ["L42", "L43"][: len(scores)]
+    assert not [warning for score in scores for warning in score["warnings"] if "ignored" in warning]
+
+
+def test_every_public_route_has_its_curl(service: Service) -> None:
+    called = {urlsplit(word).path for words in SHELL for word in words if word.startswith("http://")}
+    assert service.get("/openapi.json").json()["paths"].keys() <= called

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from leadscore.errors import LeadScoreError
+from service.security import Exchange, Gate, Limits
+
+LIMITS = Limits(body_bytes=10, in_flight=1, body_seconds=0.01)
+
+
+class Recorded:
+    """What one call through the gate sent, and what was observed of it."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+        self.observed: list[Exchange] = []
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name.decode(): value.decode() for name, value in self.sent[0]["headers"]}
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent[1:])
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        assert self.headers["content-type"] == "application/problem+json"
+        problem: dict[str, Any] = json.loads(self.body)
+        return problem
+
+
+def call(
+    app: ASGIApp,
+    *,
+    path: str = "/echo",
+    method: str = "POST",
+    headers: dict[str, str] | None = None,
+    chunks: Iterable[bytes] = (b"{}",),
+    ends: bool = True,
+    leaves: bool = False,
+) -> Recorded:
+    """Send one request through a gate, its body in chunks; an endless one stops sending but stays."""
+    recorded = Recorded()
+    pending = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    if ends:
+        pending[-1]["more_body"] = False
+
+    async def receive() -> Message:
+        if pending:
+            return pending.pop(0)
+        if leaves:
+            return {"type": "http.disconnect"}
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        recorded.sent.append(message)
+
+    given = {"transfer-encoding": "chunked"} | (headers or {})
+    raw = [(name.encode(), value.encode()) for name, value in given.items()]
+    scope: Scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": raw,
+        "query_string": b"q=secret",
+    }
+    gate = Gate(app, LIMITS, recorded.observed.append, ["/echo"])
+    asyncio.run(gate(scope, receive, send))
+    return recorded
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    await Response(await Request(scope, receive).body())(scope, receive, send)
+
+
+def answering(response: Response) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await response(scope, receive, send)
+
+    return app
+
+
+def test_a_body_within_the_limit_arrives_whole() -> None:
+    answer = call(echo, chunks=[b"01234", b"56789"])
+    assert (answer.status, answer.body) == (200, b"0123456789")
+
+
+def test_a_chunked_body_is_refused_at_the_limit_and_read_no_further() -> None:
+    answer = call(echo, chunks=[b"01234", b"56789", b"x"], ends=False)
+    assert answer.problem["status"] == 413
+    assert "10 bytes" in answer.problem["detail"]
+    assert answer.headers["connection"] == "close"
+
+
+def test_a_declared_length_is_refused_before_anything_is_read() -> None:
+    answer = call(echo, headers={"content-length": "11"}, chunks=[], ends=False)
+    assert answer.status == 413
+
+
+def test_a_length_that_lies_is_counted_all_the_same() -> None:
+    assert call(echo, headers={"content-length": "3"}, chunks=[b"x" * 11]).status == 413
+
+
+def test_a_body_that_stalls_is_given_up() -> None:
+    assert call(echo, chunks=[b"01"], ends=False).problem["type"] == "/docs#slow-body"
+
+
+def test_a_client_that_leaves_is_counted_and_not_answered() -> None:
+    answer = call(echo, chunks=[b"01"], ends=False, leaves=True)
+    assert answer.sent == []
+    assert answer.observed[0].status == 499
+
+
+@pytest.mark.parametrize("given", ["abc", "A-b_c.9", "x" * 64])
+def test_a_sane_request_id_is_kept(given: str) -> None:
+    answer = call(echo, headers={"x-request-id": given})
+    assert answer.headers["x-request-id"] == given
+    assert answer.observed[0].request_id == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\x1b[31m", "é", "a\nb", "abc\n"])
+def test_any_other_request_id_is_replaced(given: str) -> None:
+    kept = call(echo, headers={"x-request-id": given}).headers["x-request-id"]
+    assert len(kept) == 16
+    assert int(kept, 16) >= 0
+
+
+def test_every_answer_carries_the_security_headers() -> None:
+    for answer in (call(echo), call(echo, chunks=[b"x" * 11])):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_an_exception_is_a_problem_and_its_message_stays_inside() -> None:
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("secret")
+
+    answer = call(fails)
+    assert answer.problem["status"] == 500
+    [exchange] = answer.observed
+    assert exchange.fault is not None
+    assert exchange.fault.startswith("ValueError at ")
+    assert "secret" not in exchange.fault + answer.body.decode()
+
+
+def test_an_exception_after_the_answer_began_sends_nothing_more() -> None:
+    async def fails_late(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ValueError
+
+    answer = call(fails_late)
+    assert [message["type"] for message in answer.sent] == ["http.response.start"]
+    assert answer.observed[0].fault is not None
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "status"),
+    [
+        (JSONResponse([{"input": "secret"}], 400), "refused", 400),
+        (PlainTextResponse("Not Found", 404), "not-found", 404),
+        (JSONResponse({"error": "Too many requests"}, 429), "busy", 429),
+        (PlainTextResponse("secret", 500), "internal-error", 500),
+        (JSONResponse({"error": "slow"}, 504), "timeout", 504),
+    ],
+)
+def test_errors_that_are_no_problems_become_problems(response: Response, kind: str, status: int) -> None:
+    answer = call(answering(response))
+    assert (answer.problem["type"], answer.status) == (f"/docs#{kind}", status)
+    assert "secret" not in answer.body.decode()
+
+
+def test_health_checks_are_bentomls_as_they_are() -> None:
+    answer = call(answering(PlainTextResponse("no", 503)), path="/readyz", method="GET")
+    assert (answer.status, answer.body) == (503, b"no")
+    assert answer.observed[0].route == "/readyz"
+
+
+def test_above_the_limit_requests_are_turned_away_while_health_still_answers() -> None:
+    async def nested(path: str) -> int:
+        statuses: list[int] = []
+
+        async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"] == "/outer":
+                inner = {"type": "http", "method": "GET", "path": path, "headers": []}
+                await gate(inner, receive, record)
+            await PlainTextResponse("ok")(scope, receive, send)
+
+        async def record(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        gate = Gate(outer, LIMITS, lambda exchange: None, [])
+        await gate({"type": "http", "method": "GET", "path": "/outer", "headers": []}, nothing, record)
+        await gate({"type": "http", "method": "GET", "path": "/after", "headers": []}, nothing, record)
+        assert statuses[1:] == [200, 200]
+        return statuses[0]
+
+    assert asyncio.run(nested("/inner")) == 503
+    assert asyncio.run(nested("/livez")) == 200
+
+
+async def nothing() -> Message:
+    raise AssertionError("nothing to receive")
+
+
+def test_limits_come_from_the_environment() -> None:
+    limits = Limits.of({"LEADSCORE_MAX_BODY_BYTES": "5", "LEADSCORE_MAX_DOCUMENTS": "6"})
+    assert (limits.body_bytes, limits.documents, limits.in_flight) == (5, 6, Limits.in_flight)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", ""])
+def test_a_limit_that_is_no_number_is_refused_by_name(value: str) -> None:
+    with pytest.raises(LeadScoreError, match="LEADSCORE_MAX_DOCUMENTS"):
+        Limits.of({"LEADSCORE_MAX_DOCUMENTS": value})
+
+
+def test_unknown_paths_share_one_route() -> None:
+    routes: set[str] = set()
+
+    for path in ("/a", "/b/c", "/v1/leads/L42"):
+        routes.add(call(answering(PlainTextResponse("", 404)), path=path).observed[0].route)
+    assert routes == {"unmatched"}

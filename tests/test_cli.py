@@ -1,0 +1,133 @@
+"""The command as people and machines meet it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import leadscore as ls
+from leadscore.cli import main
+
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
+VERBS = ("check", "demo", "evaluate", "explain", "score", "serve", "simulate", "train")
+
+
+def run(*command: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, [str(word) for word in command])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_teaches(verb) -> None:
+    code, out, _ = run(verb, "--help")
+    assert code == 0
+    assert "--json" in out
+
+
+def test_help_lists_every_verb() -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(f"\n  {verb} " in out for verb in VERBS)
+
+
+def test_failure_is_1_and_says_so_in_both_tongues(tmp_path) -> None:
+    code, out, err = run("train", tmp_path, "--json")
+    assert code == 1
+    assert json.loads(out)["error"]["type"] == "ProjectError"
+    assert err.startswith("leadscore train: ")
+    assert "Traceback" not in err
+
+
+def test_wrong_usage_is_2() -> None:
+    assert run("score", SAMPLE)[0] == 2
+    assert run("frobnicate")[0] == 2
+
+
+def test_nothing_trained_yet_names_the_remedy(tmp_path) -> None:
+    shutil.copytree(SAMPLE, tmp_path / "sample")
+    code, _, err = run("score", tmp_path / "sample", "--out", tmp_path / "out.csv")
+    assert code == 1
+    assert "leadscore train" in err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_score_ranks_open_leads_and_keeps_nothing_half_written(sample_scorer_folder, sample, tmp_path) -> None:
+    out = tmp_path / "scored.csv"
+    code, printed, _ = run("score", SAMPLE, "--model", sample_scorer_folder, "--out", out, "--json")
+    assert code == 0
+    told = json.loads(printed)
+    scored = pd.read_csv(out)
+    assert told["n"] == len(scored) == sum(told["grades"].values())
+    assert told["as_of"] == "2026-06-30T00:00:00Z"
+    assert scored["probability"].is_monotonic_decreasing
+    assert set(scored["lead_id"]) <= set(sample.leads.ids)
+    assert [path.name for path in tmp_path.iterdir()] == ["scored.csv"]
+    assert all(json.loads(text) is not None for text in scored["reasons"])
+
+
+def test_score_takes_a_new_list_without_outcomes(sample_scorer_folder, tmp_path) -> None:
+    leads = pd.read_csv(SAMPLE / "leads.csv", dtype=str).head(40)
+    leads["lead_id"] = "N" + leads["lead_id"]
+    leads["created_at"] = "2026-07-04T10:00:00Z"
+    leads.to_csv(tmp_path / "new.csv", index=False)
+    out = tmp_path / "new_scored.parquet"
+    code, printed, err = run(
+        "score", SAMPLE, "--model", sample_scorer_folder, "--leads", tmp_path / "new.csv", "--out", out, "--json"
+    )
+    assert code == 0, err
+    assert json.loads(printed)["n"] == 40
+    assert pd.read_parquet(out)["warnings"].str.contains("no event is known yet").all()
+
+
+def test_score_refuses_an_unknown_ending(sample_scorer_folder, tmp_path) -> None:
+    code, _, err = run("score", SAMPLE, "--model", sample_scorer_folder, "--out", tmp_path / "out.xlsx")
+    assert code == 1
+    assert err.strip().endswith("out.xlsx must end with .csv or .parquet: the ending chooses the format")
+
+
+def test_evaluate_judges_on_all_mature_snapshots(sample_scorer_folder, sample_snapshots) -> None:
+    code, printed, _ = run("evaluate", SAMPLE, "--model", sample_scorer_folder, "--json")
+    told = json.loads(printed)
+    assert code == 0
+    assert told["metrics"]["n"] == told["snapshots"]["n"] == len(sample_snapshots)
+    assert 0.5 < told["metrics"]["auc"] < 1
+    assert "base_rate" in told["baselines"]
+
+
+def test_explain_adds_up(sample_scorer_folder, sample: ls.Data) -> None:
+    lead = ls.snapshots(sample).frame()["lead_id"].iloc[-1]
+    code, printed, _ = run(
+        "explain", SAMPLE, "--lead", lead, "--as-of", "2026-05-01", "--model", sample_scorer_folder, "--json"
+    )
+    told = json.loads(printed)
+    assert code == 0
+    parts = told["base"] + told["fit_effect"] + told["intent_effect"] + told["context_effect"]
+    assert parts == pytest.approx(told["margin"], abs=1e-9)
+
+
+def test_explain_between_two_times_adds_up(sample_scorer_folder, sample: ls.Data) -> None:
+    lead = ls.snapshots(sample).frame()["lead_id"].iloc[-1]
+    times = ("--from", "2026-04-01", "--to", "2026-05-15")
+    code, printed, _ = run("explain", SAMPLE, "--lead", lead, *times, "--model", sample_scorer_folder, "--json")
+    told = json.loads(printed)
+    assert code == 0
+    moved = sum(move["effect"] for move in told["moves"])
+    assert moved == pytest.approx(told["after"]["margin"] - told["before"]["margin"], abs=1e-9)
+
+
+def test_explain_names_no_one_it_does_not_know(sample_scorer_folder) -> None:
+    code, _, err = run("explain", SAMPLE, "--lead", "nobody", "--model", sample_scorer_folder)
+    assert code == 1
+    assert "there is no lead" in err
+
+
+def test_simulate_writes_a_project(tmp_path) -> None:
+    code, printed, _ = run("simulate", tmp_path / "market", "--leads", "50", "--seed", "1", "--json")
+    assert code == 0
+    assert json.loads(printed)["n_leads"] == 50
+    assert len(ls.Project.load(tmp_path / "market").read().leads.ids) == 50

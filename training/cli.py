@@ -1,0 +1,57 @@
+"""Training's verbs of the ``leadscore`` command; each a thin skin over an importable function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import leadscore as ls
+from leadscore.console import Console, project_argument, verb
+
+
+@verb("train")
+@project_argument
+@click.option("--seed", type=int, help="Same data and seed, same model. [default: [model] seed, else 0]")
+@click.option("--out", type=click.Path(path_type=Path), help="Also save the scorer into this folder.")
+@click.option("--track/--no-track", default=True, show_default=True, help="Log to MLflow and register.")
+def train(console: Console, project: str, seed: int | None, out: Path | None, track: bool) -> None:
+    r"""Train a scorer on PROJECT, judge it on its latest part beside every baseline, register it as challenger.
+
+    \b
+    The first model of a project becomes its champion, which score and serve use.
+    Example: leadscore train acme
+    """
+    from training.train import train as run
+
+    if not track and out is None:
+        raise click.UsageError("--no-track leaves no trace; add --out FOLDER")
+    with console.progress("Growing trees") as progress:
+        trained = run(ls.Project.load(project), seed=seed, out=out, track=track, progress=progress)
+    console.say(trained.report.text())
+    console.say()
+    if trained.version is not None:
+        console.say(f"Registered as models:/{trained.scorer.name}/{trained.version}, run {trained.run_id}")
+    if out is not None:
+        console.say(f"Saved in {out}")
+    console.result(trained.to_dict())
+
+
+@verb("demo")
+@click.argument("project", default="data/sample", type=click.Path(), metavar="[PROJECT]")
+def demo(console: Console, project: str) -> None:
+    """Show the whole story on data/sample (or PROJECT): train, track, score, explain, and what to run next."""
+    from training.demo import demo as run
+    from training.demo import next_steps, table
+
+    with console.progress("Growing trees") as progress:
+        trained, best, scored = run(project, progress=progress)
+    console.say(trained.report.text())
+    console.say(f"\nThe best open leads of {trained.scorer.name}, horizon {trained.scorer.horizon or 'none'}:")
+    console.say(table(best))
+    console.say()
+    console.say(next_steps(trained, ls.Project.load(project), scored))
+    console.result({**trained.to_dict(), "scored": str(scored)})
+
+
+commands: list[click.Command] = [train, demo]
