@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -77,7 +78,7 @@ _COUNTED = (
     r"\b(number of|num|total|count)\b.*\b(page ?views|sessions|visits|events?|times|forms?|emails?|opens?|clicks|"
     r"meetings|calls|activities)\b"
 )
-_CODE = r"\b(id|code|rep|agent|owner|user|number)\b"
+_CODE = r"\b(id|code|rep|agent|owner|user|number(?! of))\b"
 NUMERIC, CATEGORICAL = "numeric", "categorical"
 
 
@@ -199,7 +200,14 @@ class Table:
         table.left_out += [(name, "has no name of its own") for name in dict.fromkeys(names) if name not in clear]
         if not clear:
             raise DataError(f"{path.name} has no column with a name of its own. It needs one header row")
-        rows = read_rows(source, Path(), clear, where=where).table
+        try:
+            rows = read_rows(source, Path(), clear, where=where).table
+        except DataError:
+            clear, nested = _apart(source, clear)
+            if not clear:
+                raise
+            table.left_out += [(name, "does not hold one value a row") for name in nested]
+            rows = read_rows(source, Path(), clear, where=where).table
         table.columns = [Column(name, rows[name], time_format) for name in clear]
         return table
 
@@ -220,6 +228,16 @@ class Table:
     def times(self, patterns: Sequence[str]) -> list[Column]:
         """Those of them that hold times."""
         return [column for column in self.named(patterns) if column.timed]
+
+
+def _apart(source: Source, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split columns into those that can be read and those that can't, as lists in Parquet."""
+    readable = []
+    for name in names:
+        with suppress(DataError):
+            read_rows(source, Path(), [name], where=name)
+            readable.append(name)
+    return readable, [name for name in names if name not in readable]
 
 
 def words(name: str) -> str:

@@ -36,7 +36,7 @@ _TIMED = """
 # first call: shorter asks about the next days, longer needs older data, because a label must have had time to settle.
 [task]
 horizon = "30d"
-# cutoffs = {cutoffs}
+# cutoffs = {{ {} }}    # the default: when leads are looked at
 # observed_from = "2025-01-01"    # where wins were not recorded before
 # observed_until = "2026-06-30"   # by default the last instant in the data
 """
@@ -101,29 +101,23 @@ def init(
 
 def _sections(found: Recognised) -> dict[str, tuple[Table, Entries]]:
     """Table and keys of each section by title; each table then knows what of it was left out."""
-    sections = {"leads": (found.leads, _leads(found))}
-    for name, table in found.events.items():
-        sections[f"events.{name}"] = (table, _events(found, table))
-    return {**sections, "outcome": (found.closing.table, _outcome(found))}
+    leads = (found.leads, _leads(found))
+    titles = {f"events.{name if name.isascii() else _toml(name)}": table for name, table in found.events.items()}
+    events = {title: (table, _events(found, table)) for title, table in titles.items()}
+    return {"leads": leads, **events, "outcome": (found.closing.table, _outcome(found))}
 
 
 def _leads(found: Recognised) -> Entries:
     table, timed = found.leads, found.timed
     account, origin, owner = (
-        next((column for column in table.named(names) if len(column.distinct) > 1 and column is not found.id), None)
+        next((c for c in table.named(names) if len(c.distinct) > 1 and not found.filled_in_with_the_outcome(c)), None)
         for names in (exports.ACCOUNT, exports.ORIGIN, exports.OWNER)
     )
-    account = None if account and found.filled_in_with_the_outcome(account) else account
-    if origin is not None and origin.use(profile=True, timed=timed) != CATEGORICAL:
-        origin = None
-    taken = [found.id, found.changed, account, owner]
-    taken += [found.created] if timed else []
+    origin = origin if origin and origin.use(profile=True, timed=timed) == CATEGORICAL else None
+    taken = [found.id, found.changed, account, owner, found.created if timed else None]
     if found.closing.table is table:
         taken += [found.closing.status, found.closing.at]
-    telling = [c for c in table.columns if c not in taken and found.filled_in_with_the_outcome(c)]
-    table.left_out += [(column.name, _TELLS) for column in telling]
-    taken += telling
-    categorical, numeric = _learn(table, taken, profile=True, timed=timed)
+    categorical, numeric = _learn(found, table, taken, profile=True)
     used = {value for column in table.columns if column.name in categorical for value in column.distinct}
     return {
         "id": (_name(found.id), "names a lead"),
@@ -144,7 +138,7 @@ def _events(found: Recognised, table: Table) -> Entries:
     known = next((c for c in table.times(exports.KNOWN) if c is not time and c.share_filled() >= RELIABLE), None)
     ids = (c for c in table.named(exports.EVENT_ID) if c is not key and len(c.distinct) * 2 > len(c.text))
     event_id = next(ids, None)
-    categorical, numeric = _learn(table, [key, time, known, event_id], profile=False, timed=True)
+    categorical, numeric = _learn(found, table, [key, time, known, event_id], profile=False)
     return {
         "lead": (key.name, "whose event it is"),
         "time": (_name(time), "when it happened"),
@@ -162,8 +156,8 @@ def _outcome(found: Recognised) -> Entries:
     key = found.keys[table.path] if apart else found.id
     known = next((c for c in table.times(exports.KNOWN) if c is not closing.at), None) if apart and timed else None
     if apart:
-        own = (key, closing.status, closing.at, known)
-        table.left_out += [(column.name, _BESIDE) for column in table.columns if column not in own]
+        used = (key, closing.status, closing.at, known)
+        table.left_out += [(column.name, _BESIDE) for column in table.columns if column not in used]
     says = "its other values are open leads" if timed else "its other values are not won; empty is an open lead"
     return {
         "lead": (_name(key), "whose outcome it is"),
@@ -176,19 +170,18 @@ def _outcome(found: Recognised) -> Entries:
     }
 
 
-def _learn(
-    table: Table, taken: Collection[Column | None], *, profile: bool, timed: bool
-) -> tuple[list[str], list[str]]:
-    """Names of the columns to learn from; those left out are noted at their table, with the reason."""
+def _learn(found: Recognised, table: Table, taken: Collection[Column | None], *, profile: bool) -> list[list[str]]:
+    """Categorical and numeric columns to learn from; those left out are noted at their table, with the reason."""
     uses: dict[str, list[str]] = {CATEGORICAL: [], NUMERIC: []}
     for column in table.columns:
         if column not in taken:
-            use = column.use(profile=profile, timed=timed)
+            use = column.use(profile=profile, timed=found.timed)
+            use = _TELLS if use in uses and profile and found.filled_in_with_the_outcome(column) else use
             if use in uses:
                 uses[use].append(column.name)
             else:
                 table.left_out.append((column.name, use))
-    return uses[CATEGORICAL], uses[NUMERIC]
+    return [uses[CATEGORICAL], uses[NUMERIC]]
 
 
 def _render(
@@ -196,37 +189,36 @@ def _render(
 ) -> str:
     lines = [
         "# Written by leadscore init from column names and values: guesses, to be read by someone who knows the data.",
-        "# Then: leadscore check, leadscore train.",
+        "# Next: leadscore check, then leadscore train.",
         f"name = {_toml(folder.resolve().name or 'leads')}",
         'timezone = "UTC"    # of times that say no offset; an IANA name such as "Europe/Berlin"',
     ]
     for title, (table, entries) in sections.items():
-        lines += ["", f"# {_TITLES[title.split('.')[0]]}", f"[{title}]", f"source = {_toml(shown(table.path))}"]
-        for key, (value, comment) in entries.items():
-            if value:
-                lines.append(f"{key} = {_toml(value)}" + (f"    # {comment}" if comment else ""))
-        lines += _notes(found) if title == "outcome" else []
-        if title != "outcome" and table.left_out:
+        lines += [
+            "",
+            f"# {_TITLES[title.split('.')[0]]}",
+            f"[{title}]",
+            f"source = {_toml(shown(table.path))}",
+        ]
+        said = ((key, value, f"    # {comment}" if comment else "") for key, (value, comment) in entries.items())
+        lines += [f"{key} = {_toml(value)}{comment}" for key, value, comment in said if value]
+        if title == "outcome":
+            lines += _notes(found)
+        elif table.left_out:
             lines.append("# Left out; to take a column in, add it to a list above:")
             lines += [f"#   {_toml(column)}: {why}" for column, why in table.left_out]
     unused = [(table.name, why) for table in found.tables for column, why in table.left_out if column is None]
-    cutoffs = (
-        '{ every = "7d", max_per_lead = 8 }    # the default'
-        if found.events
-        else '{ at_age = ["0d"] }    # the default'
-    )
-    task = _TIMED.replace("{cutoffs}", cutoffs) if found.timed else _UNTIMED
-    return (
-        "\n".join([*lines, task, *(f"# {_toml(name)} is not used: it {why}." for name, why in unused)]).rstrip() + "\n"
-    )
+    cutoffs = 'every = "7d", max_per_lead = 8' if found.events else 'at_age = ["0d"]'
+    lines.append(_TIMED.format(cutoffs) if found.timed else _UNTIMED)
+    lines += [f"# {_toml(name)} is not used: it {why}." for name, why in unused]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _notes(found: Recognised) -> list[str]:
     """Comments on what the status said beside wins and losses."""
     closing = found.closing
     lines = [] if closing.status else ["# There is no status: every row is a win."]
-    seen = closing.status.distinct if closing.status else []
-    others = [_toml(value) for value in seen if value not in (*closing.won, *closing.lost)]
+    others = [_toml(value) for value in closing.others]
     if others:
         more = f" and {len(others) - 12} more" if len(others) > 12 else ""
         lines.append(f"# Also seen, neither in won nor in lost: {', '.join(others[:12])}{more}.")
@@ -247,15 +239,12 @@ def _name(column: Column | None) -> str | None:
 def _relative(path: Path, folder: Path) -> str:
     """The path as seen from the folder; absolute where they share no folder but the root."""
     path, folder = path.resolve(), folder.resolve()
-    if path.anchor != folder.anchor or path.parts[:2] != folder.parts[:2]:
-        return path.as_posix()
-    return Path(os.path.relpath(path, folder)).as_posix()
+    return (Path(os.path.relpath(path, folder)) if path.parts[:2] == folder.parts[:2] else path).as_posix()
 
 
 def _toml(value: Any) -> str:
     """Text or a list of texts, in TOML; long lists go over lines."""
     if isinstance(value, list):
         items = [_toml(item) for item in value]
-        apart = ", " if sum(map(len, items)) < 90 else ",\n  "
-        return f"[{apart.join(items)}]"
+        return f"[{', '.join(items)}]" if sum(map(len, items)) < 90 else "[\n  " + ",\n  ".join(items) + ",\n]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -37,6 +37,11 @@ class Closing:
     lost: tuple[str, ...] = ()
     n_won: int = 0
 
+    @property
+    def others(self) -> list[str]:
+        """Values of the status that are neither won nor lost, the commonest first."""
+        return [value for value in (self.status.distinct if self.status else []) if value not in self.won + self.lost]
+
 
 class Recognised:
     """What the tables of an export are. Raises DataError where something essential can't be said.
@@ -56,7 +61,7 @@ class Recognised:
         self.tables, self._won, self._named = tables, tuple(won), dict(named or {})
         self.leads = self._given(leads) or self._leads_table()
         self._refuse_unknown_names()
-        self.id, self.changed = self._id()
+        self.id, self.changed = _id_of(self.leads, self._column(self.leads, "id"))
         self.keys = {table.path: key for table in tables if table is not self.leads and (key := self._key(table))}
         self.closing = self._closing(self._given(outcome))
         self.created = self._column(self.leads, "created") or next(iter(self.leads.times(exports.CREATED)), None)
@@ -99,19 +104,6 @@ class Recognised:
             f"{'more than one file looks' if best else 'no file looks'} like the table of leads "
             f"(one row a lead, an id without repeats, a creation time): {names}. Name it: --leads FILE"
         )
-
-    def _id(self) -> tuple[Column | None, Column | None]:
-        """The lead's id; where ids repeat, also the time that tells its versions apart."""
-        named = self._column(self.leads, "id")
-        candidates = [named] if named else self.leads.named(exports.ID)
-        for column in candidates:
-            if column.unique:
-                return column, None
-        changed = self.leads.times((*exports.CHANGED, *exports.KNOWN))
-        for column in candidates if named else self.leads.named(exports.ID[:2]):
-            if changed and len(column.filled) == len(column.text) == len(changed[0].filled):
-                return column, changed[0]
-        return named, None
 
     def _key(self, table: Table) -> Column | None:
         """The column of another table that holds ids of leads."""
@@ -189,7 +181,7 @@ class Recognised:
         return times
 
     def filled_in_with_the_outcome(self, column: Column) -> bool:
-        """Whether every won lead has a value in a column of the leads, while many others don't."""
+        """Whether every won lead has a value in a column of the leads, while many others have none."""
         closing = self.closing
         if closing.table is not self.leads or closing.status is None or closing.n_won < _FEW:
             return False
@@ -232,8 +224,19 @@ class Recognised:
                 table.left_out = [(None, f"{why}; what you need of it, join to the leads")]
 
 
+def _id_of(table: Table, named: Column | None = None) -> tuple[Column | None, Column | None]:
+    """The column that names a lead; where it repeats, also the time that tells versions apart."""
+    candidates = [named] if named else table.named(exports.ID)
+    unique = next((column for column in candidates if column.unique), None)
+    changed = next((c for c in table.times((*exports.CHANGED, *exports.KNOWN)) if c.share_filled() >= RELIABLE), None)
+    if unique is not None or changed is None:
+        return unique or named, None
+    repeated = candidates if named else table.named(exports.ID[:2])
+    return next(((column, changed) for column in repeated if column.share_filled() == 1), (named, None))
+
+
 def _like_leads(table: Table) -> int:
-    if not any(column.unique for column in table.named(exports.ID)):
+    if _id_of(table)[0] is None:
         return 0
     called = 4 * table.is_called(exports.LEADS_FILE) - 2 * table.is_called(exports.NOT_FOR_LEADS)
     return called + 2 * bool(table.times(exports.CREATED)) - bool(table.named(exports.EVENT_ID[:1]))
