@@ -14,7 +14,7 @@ import leadscore as ls
 from leadscore.cli import main
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
-VERBS = ("check", "demo", "evaluate", "explain", "score", "serve", "simulate", "train")
+VERBS = ("check", "demo", "evaluate", "explain", "init", "score", "serve", "simulate", "train")
 
 
 def run(*command: object) -> tuple[int, str, str]:
