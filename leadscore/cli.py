@@ -72,7 +72,7 @@ def init(
               leadscore init list.csv --out acme --column status=Result --won "Signed up"
     """
     from leadscore.init import init as write
-    from leadscore.recognise import ROLES
+    from leadscore.init.recognise import ROLES
 
     columns = dict(item.partition("=")[::2] for item in named)
     if not all(role in ROLES and name for role, name in columns.items()):

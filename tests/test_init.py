@@ -15,8 +15,8 @@ from click.testing import CliRunner
 import leadscore as ls
 from leadscore.cli import main
 from leadscore.errors import DataError, ProjectError
-from leadscore.exports import words
 from leadscore.init import init
+from leadscore.init.exports import words
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leadscore import exports
 from leadscore.errors import DataError, LeadScoreError, ProjectError
-from leadscore.exports import CATEGORICAL, NUMERIC, Column, Table
+from leadscore.init import exports
+from leadscore.init.exports import CATEGORICAL, NUMERIC, Column, Table
+from leadscore.init.recognise import RELIABLE, Recognised
 from leadscore.project import FILE, Project
-from leadscore.recognise import RELIABLE, Recognised
 
 Entries = dict[str, tuple[Any, str]]
 """The keys of a section: value (nothing: left out) and comment."""
@@ -68,7 +68,7 @@ def init(
     files : CSV or Parquet; one holds the leads, the others events, outcomes, or nothing of use
     leads, outcome : which of the files (or another one) these are, where it can't be recognised
     won : the values of the status that are wins
-    columns : names of columns by role, one of `leadscore.recognise.ROLES`
+    columns : names of columns by role, one of `leadscore.init.recognise.ROLES`
     time_format : as in ``%d/%m/%Y``, of times that read two ways
 
     Raises

@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leadscore import exports
 from leadscore.columns import shape_of
 from leadscore.errors import DataError, nearest
-from leadscore.exports import Column, Table, words
+from leadscore.init import exports
+from leadscore.init.exports import Column, Table, words
 from leadscore.project import RESERVED_TABLES
 
 ROLES = ("id", "created", "status", "closed")
