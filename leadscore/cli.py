@@ -22,7 +22,7 @@ class _Verbs(click.Group):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        for command in (simulate, check, evaluate, score, explain):
+        for command in (simulate, init, check, evaluate, score, explain):
             self.add_command(command)
         for point in entry_points(group="leadscore.commands"):
             for command in point.load():
@@ -48,6 +48,40 @@ def simulate(console: Console, folder: Path, n_leads: int, seed: int) -> None:
         written = write(folder, n_leads=n_leads, seed=seed, progress=progress)
     console.say(f"Wrote {written} ({n_leads:,} leads). Next: leadscore check {folder}; leadscore train {folder}")
     console.result({"folder": str(written), "n_leads": n_leads, "seed": seed})
+
+
+@verb("init")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The project's folder.")
+@click.option(
+    "--leads", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Which file lists the leads."
+)
+@click.option("--outcome", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Which says who was won.")
+@click.option("--won", multiple=True, metavar="VALUE", help="A status that is a win; may be repeated.")
+@click.option("--column", "named", multiple=True, metavar="ROLE=NAME",
+              help="Settle a column: id or created (of the leads), status or closed (of the outcome).")  # fmt: skip
+@click.option("--time-format", metavar="F", help="For dates that read two ways, as in %d/%m/%Y.")
+def init(
+    console: Console, files: tuple[Path, ...], out: Path, leads: Path | None, outcome: Path | None,
+    won: tuple[str, ...], named: tuple[str, ...], time_format: str | None,
+) -> None:  # fmt: skip
+    r"""Write a leadscore.toml from exported FILES (HubSpot, Salesforce, plain), with what was left out and why.
+
+    \b
+    Examples: leadscore init contacts.csv activities.csv --out acme
+              leadscore init list.csv --out acme --column status=Result --won "Signed up"
+    """
+    from leadscore.init import init as write
+    from leadscore.init.recognise import ROLES
+
+    columns = dict(item.partition("=")[::2] for item in named)
+    if not all(role in ROLES and name for role, name in columns.items()):
+        raise click.UsageError(f"--column takes ROLE=NAME, where ROLE is one of {', '.join(ROLES)}")
+    written = write(files, out, leads=leads, outcome=outcome, won=won, columns=columns, time_format=time_format)
+    for item in written.left_out:
+        console.say(f"  left out {item['file']}{': ' + item['column'] if item['column'] else ''} ({item['reason']})")
+    console.say(f"Wrote {written.file}. Read it, then: leadscore check {out}; leadscore train {out}")
+    console.result({"file": str(written.file), "recognised": written.recognised, "left_out": written.left_out})
 
 
 @verb("check")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,18 @@ sys.path.insert(0, str(ROOT))  # tests share streams and builders: from tests.pa
 def sample() -> ls.Data:
     """The tables of data/sample."""
     return ls.Project.load(ROOT / "data" / "sample").read()
+
+
+@pytest.fixture(scope="session")
+def fresh_sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Make a copy of data/sample in a folder of its own, without what a demo may have left in it."""
+
+    def copy() -> Path:
+        folder = tmp_path_factory.mktemp("project") / "sample"
+        left = shutil.ignore_patterns("mlflow.db", "mlruns", "scored.*", ".*")
+        return Path(shutil.copytree(ROOT / "data" / "sample", folder, ignore=left))
+
+    return copy
 
 
 @pytest.fixture(scope="session")

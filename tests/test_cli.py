@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +13,7 @@ import leadscore as ls
 from leadscore.cli import main
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
-VERBS = ("check", "demo", "evaluate", "explain", "score", "serve", "simulate", "train")
+VERBS = ("check", "demo", "evaluate", "explain", "init", "score", "serve", "simulate", "train")
 
 
 def run(*command: object) -> tuple[int, str, str]:
@@ -48,9 +47,8 @@ def test_wrong_usage_is_2() -> None:
     assert run("frobnicate")[0] == 2
 
 
-def test_nothing_trained_yet_names_the_remedy(tmp_path) -> None:
-    shutil.copytree(SAMPLE, tmp_path / "sample")
-    code, _, err = run("score", tmp_path / "sample", "--out", tmp_path / "out.csv")
+def test_nothing_trained_yet_names_the_remedy(fresh_sample, tmp_path) -> None:
+    code, _, err = run("score", fresh_sample(), "--out", tmp_path / "out.csv")
     assert code == 1
     assert "leadscore train" in err
     assert not (tmp_path / "out.csv").exists()

@@ -13,12 +13,22 @@ import leadscore as ls
 
 ROOT = Path(__file__).parents[1]
 ORDER = """errors time project sources columns eventlog tables documents snapshots features explain model evaluate
-alignment batch tracking simulate cli""".split()
+alignment batch tracking simulate init console cli""".split()
 """A module of leadscore imports only what stands before it, or beside it in its own package."""
 EXCEPTION = ("project", "tables")
 """`Project.read`, inside the function."""
 PUBLIC = [
-    *("Data", "FeaturePlan", "LeadScoreError", "LeadScoreWarning", "LeadScorer", "Project", "Snapshots", "TreeShap"),
+    *(
+        "Cutoffs",
+        "Data",
+        "FeaturePlan",
+        "LeadScoreError",
+        "LeadScoreWarning",
+        "LeadScorer",
+        "Project",
+        "Snapshots",
+        "TreeShap",
+    ),
     *("read", "snapshots"),
 ]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from leadscore import time
 from leadscore.features import kernels
-from leadscore.features.names import encode
+from leadscore.features.learning import key_of
 from leadscore.features.plan import FeaturePlan
 from leadscore.tables import Cutoffs, Data
 
@@ -28,7 +28,7 @@ def caveats(plan: FeaturePlan, data: Data, asked: Cutoffs) -> list[list[str]]:
 
 def _unseen(plan: FeaturePlan, table: str, column: str, vocabulary: tuple[str, ...]) -> dict[int, str]:
     """Codes of a column's vocabulary that training never saw; none where the plan doesn't use the column."""
-    learnt = plan.learnt.get(f"{encode(table)}.{encode(column)}")
+    learnt = plan.learnt.get(key_of(table, column))
     if learnt is None:
         return {}
     seen = frozenset(learnt.seen)

@@ -16,38 +16,18 @@ import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
 from leadscore import time
-from leadscore.errors import PlanError, nearest
+from leadscore.errors import PlanError
 from leadscore.features import kernels
-from leadscore.features.names import MISSING, OTHER, FeatureName, encode
+from leadscore.features.learning import Learnt, codes_of, key_of, learn
+from leadscore.features.names import MISSING, OTHER, FeatureName
 from leadscore.features.primitives import EVENT_PRIMITIVES, LEAD_PRIMITIVES, Side
-from leadscore.features.program import Program, compile_table, subject_of
+from leadscore.features.program import Program, compile_table
+from leadscore.features.recipe import category_features, check_feature, default_features
 from leadscore.project import EventsSpec, Project
 from leadscore.tables import Cutoffs, Data
 
-KEPT_CATEGORIES = 30
-"""How many categories of a column are kept; the rest is (other)."""
-SEEN_CATEGORIES = 10_000
-"""How many categories of a column are remembered as seen in training, commonest first."""
 _FEWEST_ROWS_PER_THREAD = 4_096
 FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """What `fit` learnt of one categorical column: categories seen, commonest first; the first ones are kept."""
-
-    seen: tuple[str, ...]
-    has_missing: bool
-
-    @property
-    def kept(self) -> tuple[str, ...]:
-        """The commonest categories, those that have a code of their own."""
-        return self.seen[:KEPT_CATEGORIES]
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        """Categories in the order of their codes: the kept ones, then (other), then (missing)."""
-        return (*self.kept, OTHER, MISSING)
 
 
 @dataclass(frozen=True)
@@ -70,13 +50,7 @@ class FeaturePlan:
     @classmethod
     def default(cls, project: Project) -> FeaturePlan:
         """Return the complete plan that a project's columns allow; `fit` learns the categories it still needs."""
-        features = [FeatureName("lead", "value", column) for column in _profile_columns(project)]
-        features.append(FeatureName.parse("profile.missing"))
-        if project.timed:
-            features += [FeatureName.parse(name) for name in LEAD_PRIMITIVES if name != "profile.missing"]
-        for spec in project.events:
-            features += _default_features(spec, project.windows)
-        return cls(tuple(features), project.schema, {}, expands=True)
+        return cls(tuple(default_features(project)), project.schema, {}, expands=True)
 
     @classmethod
     def of(cls, project: Project, names: Sequence[str]) -> FeaturePlan:
@@ -92,7 +66,7 @@ class FeaturePlan:
             twice = next(str(name) for name in features if features.count(name) > 1)
             raise PlanError(f"'{twice}' is named twice; columns of a plan are unique")
         for name in features:
-            _check_feature(name, project)
+            check_feature(name, project)
         return cls(features, project.schema, {})
 
     @property
@@ -123,7 +97,7 @@ class FeaturePlan:
 
     def learnt_of(self, name: FeatureName) -> Learnt:
         """Return what `fit` learnt of a feature's column; raises KeyError if it learnt nothing."""
-        return self.learnt[_key(name.table, str(name.column))]
+        return self.learnt[key_of(name.table, str(name.column))]
 
     def side(self, name: FeatureName) -> Side:
         """Return whose story a feature tells: fit (who they are), intent (what happened), context (when, how busy)."""
@@ -135,19 +109,15 @@ class FeaturePlan:
     def fit(self, data: Data, cutoffs: pd.DataFrame | Cutoffs) -> FeaturePlan:
         """Learn the categories to keep from the rows visible at these cutoffs, and nothing from any other.
 
-        An event row counts once if it is visible at any of its lead's cutoffs; a profile counts once per lead, as it
-        stood at the lead's last cutoff. Ties go to the alphabetically first. Returns a new plan; never prunes.
+        See `leadscore.features.learning.learn`. Returns a new plan; never prunes.
         """
         self._check_schema(data.project)
         asked = cutoffs if isinstance(cutoffs, Cutoffs) else Cutoffs.of(data, cutoffs)
-        leads, last = _last_cutoffs(asked)
-        learnt = _learn_profiles(data, leads, last)
-        for spec in data.project.events:
-            learnt |= _learn_events(data, spec, leads, last)
+        learnt = learn(data, asked)
         features = self.features
         if self.expands:
-            features += tuple(_category_features(data.project, learnt))
-        needed = {_key(name.table, name.column) for name in features if name.column is not None}
+            features += tuple(category_features(data.project, learnt))
+        needed = {key_of(name.table, name.column) for name in features if name.column is not None}
         return replace(
             self, features=features, learnt={key: learnt[key] for key in learnt if key in needed}, expands=False
         )
@@ -221,9 +191,9 @@ class FeaturePlan:
             features = [(target, feature) for target, feature in enumerate(self.features) if feature.table == name]
             if features:
                 codes = {
-                    column: self.learnt[_key(name, column)].codes
+                    column: self.learnt[key_of(name, column)].codes
                     for column in spec.categorical
-                    if _key(name, column) in self.learnt
+                    if key_of(name, column) in self.learnt
                 }
                 programs.append((spec, compile_table(spec, features, codes)))
         return programs
@@ -233,9 +203,9 @@ class FeaturePlan:
     ) -> None:
         log = data.logs[spec.name]
         kept = {
-            position: frozenset(self.learnt[_key(spec.name, column)].kept)
+            position: frozenset(self.learnt[key_of(spec.name, column)].kept)
             for position, column in enumerate(spec.categorical)
-            if _key(spec.name, column) in self.learnt
+            if key_of(spec.name, column) in self.learnt
         }
         bound = program.bind(log.vocabularies, kept)
         n_rows = len(asked)
@@ -265,7 +235,7 @@ class FeaturePlan:
         for target, name in wanted:
             if name.table == "lead" and name.column in spec.categorical:
                 position = spec.categorical.index(str(name.column))
-                codes = _codes_of(self.learnt_of(name), leads.vocabularies[position])
+                codes = codes_of(self.learnt_of(name), leads.vocabularies[position])
                 out[:, target] = codes[np.where(unknown, -1, leads.codes[position, version]) + 1]
             elif name.table == "lead":
                 values = leads.values[spec.numeric.index(str(name.column)), version]
@@ -291,7 +261,7 @@ class FeaturePlan:
     def _unlearnt(self) -> str | None:
         """What can't be computed before `fit`, None if nothing."""
         needs = [name for name in self.features if self.is_categorical(name) or name.category in (MISSING, OTHER)]
-        lacking = [name for name in needs if _key(name.table, str(name.column)) not in self.learnt]
+        lacking = [name for name in needs if key_of(name.table, str(name.column)) not in self.learnt]
         if lacking:
             return f"'{lacking[0]}'"
         return "the default plan" if self.expands else None
@@ -327,128 +297,6 @@ def _bare_spec(name: str, columns: Mapping[str, Sequence[str]]) -> EventsSpec:
         name=name, source=Source(), lead="", time="", known=None, id=None, time_format=None,
         categorical=tuple(columns["categorical"]), numeric=tuple(columns["numeric"]),
     )  # fmt: skip
-
-
-def _key(table: str, column: str) -> str:
-    return f"{encode(table)}.{encode(column)}"
-
-
-def _profile_columns(project: Project) -> tuple[str, ...]:
-    return project.leads.categorical + project.leads.numeric
-
-
-def _default_features(spec: EventsSpec, windows: Sequence[str]) -> list[FeatureName]:
-    """Return the features of a table that need nothing learnt."""
-    features = [FeatureName(spec.name, "count", window=window) for window in windows]
-    features += [FeatureName(spec.name, op) for op in ("since_last", "since_first")]
-    for column in spec.numeric:
-        ops = [op for op, primitive in EVENT_PRIMITIVES.items() if "numeric" in primitive.subjects]
-        features += [FeatureName(spec.name, op, column, window=window) for op in ops for window in windows]
-    for column in spec.categorical:
-        ops = [op for op, primitive in EVENT_PRIMITIVES.items() if "categorical" in primitive.subjects]
-        features += [FeatureName(spec.name, op, column) for op in ops]
-    return features
-
-
-def _category_features(project: Project, learnt: Mapping[str, Learnt]) -> list[FeatureName]:
-    """Return the per-category features of the default plan: how often in each window, and how long ago."""
-    features = []
-    for spec in project.events:
-        for column in spec.categorical:
-            found = learnt[_key(spec.name, column)]
-            words = [*found.kept]
-            words += [OTHER] if len(found.seen) > len(found.kept) else []
-            words += [MISSING] if found.has_missing else []
-            for word in words:
-                features += [FeatureName(spec.name, "count", column, word, window) for window in project.windows]
-                features.append(FeatureName(spec.name, "since_last", column, word))
-    return features
-
-
-def _check_feature(name: FeatureName, project: Project) -> None:
-    """Refuse a name that the project can't compute, and say what it could have meant."""
-    if name.table == "lead":
-        columns = _profile_columns(project)
-        if name.column not in columns:
-            raise PlanError(
-                f"'{name}': [leads] declares no column '{name.column}'.{nearest(str(name.column), columns)}"
-            )
-        return
-    tables = {spec.name: spec for spec in project.events}
-    if name.table not in tables:
-        if str(name) not in LEAD_PRIMITIVES:
-            raise PlanError(f"'{name}' is no feature.{nearest(str(name), [*LEAD_PRIMITIVES, *tables])}")
-        if not project.timed and str(name) != "profile.missing":
-            raise PlanError(f"'{name}' needs a cutoff, and a list without times has none")
-        return
-    spec = tables[name.table]
-    if name.op not in EVENT_PRIMITIVES:
-        raise PlanError(f"'{name}': unknown op '{name.op}'.{nearest(name.op, EVENT_PRIMITIVES)}")
-    primitive = EVENT_PRIMITIVES[name.op]
-    if name.column is not None and name.column not in spec.categorical + spec.numeric:
-        known = nearest(name.column, spec.categorical + spec.numeric)
-        raise PlanError(f"'{name}': [events.{spec.name}] declares no column '{name.column}'.{known}")
-    if name.category is not None and name.column not in spec.categorical:
-        raise PlanError(f"'{name}': '{name.column}' is numeric and has no categories")
-    if subject_of(name, spec) not in primitive.subjects:
-        subjects = ", ".join(primitive.subjects)
-        raise PlanError(f"'{name}': {name.op} is not taken of a {subject_of(name, spec)} subject, but of: {subjects}")
-    if primitive.windowed != (name.window is not None):
-        raise PlanError(
-            f"'{name}': {name.op} {'needs a window, as in .30d' if primitive.windowed else 'has no window'}"
-        )
-    if name.window is not None:
-        try:
-            time.parse_window(name.window)
-        except ValueError as error:
-            raise PlanError(f"'{name}': {error}") from None
-
-
-def _last_cutoffs(asked: Cutoffs) -> tuple[NDArray[np.int64], time.Instants]:
-    """Return each lead that is asked about, and its last cutoff."""
-    leads, position = np.unique(asked.lead, return_inverse=True)
-    last = np.full(len(leads), time.NEVER, dtype=np.int64)
-    np.maximum.at(last, position, asked.at)
-    return leads, last
-
-
-def _learn_profiles(data: Data, leads: NDArray[np.int64], last: time.Instants) -> dict[str, Learnt]:
-    version = np.empty(len(leads), dtype=np.int64)
-    kernels.version_at(leads, last, data.leads.offsets, data.leads.known, version)
-    known = version >= 0
-    learnt = {}
-    for position, column in enumerate(data.project.leads.categorical):
-        codes = np.where(known, data.leads.codes[position, version], -1)
-        learnt[_key("lead", column)] = _learn(codes, data.leads.vocabularies[position])
-    return learnt
-
-
-def _learn_events(data: Data, spec: EventsSpec, leads: NDArray[np.int64], last: time.Instants) -> dict[str, Learnt]:
-    log = data.logs[spec.name]
-    cutoff_of_lead = np.full(len(data.leads.ids), time.NEVER, dtype=np.int64)
-    cutoff_of_lead[leads] = last
-    cutoff = cutoff_of_lead[log.lead_of_rows()]
-    seen = time.visible(log.time, log.known, cutoff)
-    return {
-        _key(spec.name, column): _learn(log.codes[position, seen], log.vocabularies[position])
-        for position, column in enumerate(spec.categorical)
-    }
-
-
-def _learn(codes: NDArray[np.int32], vocabulary: Sequence[str]) -> Learnt:
-    counts = np.bincount(codes + 1, minlength=len(vocabulary) + 1)
-    for code, word in enumerate(vocabulary):
-        if word in (MISSING, OTHER):  # data that use our words: never a category of their own
-            counts[code + 1] = 0
-    order = np.argsort(-counts[1:], kind="stable")[:SEEN_CATEGORIES]
-    return Learnt(tuple(vocabulary[code] for code in order if counts[code + 1]), bool(counts[0]))
-
-
-def _codes_of(learnt: Learnt, vocabulary: Sequence[str]) -> NDArray[np.float64]:
-    """Return the code of null and of every word of a vocabulary, in this order."""
-    rank = {word: code for code, word in enumerate(learnt.kept)}
-    other = len(learnt.kept)
-    return np.array([other + 1, *(rank.get(word, other) for word in vocabulary)], dtype=np.float64)
 
 
 def _calendar(at: time.Instants, timezone: str) -> dict[str, NDArray[np.int64]]:

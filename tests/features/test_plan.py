@@ -10,7 +10,7 @@ import pytest
 
 import leadscore as ls
 from leadscore.errors import PlanError
-from leadscore.features.plan import KEPT_CATEGORIES
+from leadscore.features.learning import KEPT_CATEGORIES
 from leadscore.features.primitives import LEAD_PRIMITIVES
 from tests import builders
 

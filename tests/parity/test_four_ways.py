@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,9 @@ N_LEADS = 200
 
 
 @pytest.fixture(scope="module")
-def registered(
-    sample_scorer: ls.LeadScorer, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, tracking.Registered]:
+def registered(sample_scorer: ls.LeadScorer, fresh_sample: Callable[[], Path]) -> tuple[Path, tracking.Registered]:
     """A copy of the sample project whose champion is the shared scorer."""
-    folder = tmp_path_factory.mktemp("parity") / "sample"
-    shutil.copytree(Path(__file__).parents[2] / "data" / "sample", folder)
+    folder = fresh_sample()
     return folder, tracking.log(sample_scorer, folder, metrics={}, parameters={})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,8 @@ QUICK = {"num_iterations": 40}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("train") / "sample"
-    shutil.copytree(Path(__file__).parents[2] / "data" / "sample", folder)
-    return folder
+def folder(fresh_sample: Callable[[], Path]) -> Path:
+    return fresh_sample()
 
 
 @pytest.fixture(scope="module")

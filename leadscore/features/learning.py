@@ -1,0 +1,103 @@
+"""What a plan learns of categories: which were seen, and which are common enough to have a code of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore import time
+from leadscore.features import kernels
+from leadscore.features.names import MISSING, OTHER, encode
+from leadscore.project import EventsSpec
+from leadscore.tables import Cutoffs, Data
+
+KEPT_CATEGORIES = 30
+"""How many categories of a column are kept; the rest is (other)."""
+SEEN_CATEGORIES = 10_000
+"""How many categories of a column are remembered as seen in training, commonest first."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What `fit` learnt of one categorical column: categories seen, commonest first; the first ones are kept."""
+
+    seen: tuple[str, ...]
+    has_missing: bool
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The commonest categories, those that have a code of their own."""
+        return self.seen[:KEPT_CATEGORIES]
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Categories in the order of their codes: the kept ones, then (other), then (missing)."""
+        return (*self.kept, OTHER, MISSING)
+
+
+def key_of(table: str, column: str) -> str:
+    """Return the name under which a column's categories are kept: ``touchpoints.channel``, ``lead.source``."""
+    return f"{encode(table)}.{encode(column)}"
+
+
+def learn(data: Data, asked: Cutoffs) -> dict[str, Learnt]:
+    """Learn every categorical column from the rows visible at these cutoffs, and from no other.
+
+    An event row counts once if it is visible at any of its lead's cutoffs; a profile counts once per lead, as it stood
+    at the lead's last cutoff. Ties go to the alphabetically first.
+    """
+    leads, last = _last_cutoffs(asked)
+    learnt = _learn_profiles(data, leads, last)
+    for spec in data.project.events:
+        learnt |= _learn_events(data, spec, leads, last)
+    return learnt
+
+
+def _last_cutoffs(asked: Cutoffs) -> tuple[NDArray[np.int64], time.Instants]:
+    """Return each lead that is asked about, and its last cutoff."""
+    leads, position = np.unique(asked.lead, return_inverse=True)
+    last = np.full(len(leads), time.NEVER, dtype=np.int64)
+    np.maximum.at(last, position, asked.at)
+    return leads, last
+
+
+def _learn_profiles(data: Data, leads: NDArray[np.int64], last: time.Instants) -> dict[str, Learnt]:
+    version = np.empty(len(leads), dtype=np.int64)
+    kernels.version_at(leads, last, data.leads.offsets, data.leads.known, version)
+    known = version >= 0
+    learnt = {}
+    for position, column in enumerate(data.project.leads.categorical):
+        codes = np.where(known, data.leads.codes[position, version], -1)
+        learnt[key_of("lead", column)] = _learn(codes, data.leads.vocabularies[position])
+    return learnt
+
+
+def _learn_events(data: Data, spec: EventsSpec, leads: NDArray[np.int64], last: time.Instants) -> dict[str, Learnt]:
+    log = data.logs[spec.name]
+    cutoff_of_lead = np.full(len(data.leads.ids), time.NEVER, dtype=np.int64)
+    cutoff_of_lead[leads] = last
+    cutoff = cutoff_of_lead[log.lead_of_rows()]
+    seen = time.visible(log.time, log.known, cutoff)
+    return {
+        key_of(spec.name, column): _learn(log.codes[position, seen], log.vocabularies[position])
+        for position, column in enumerate(spec.categorical)
+    }
+
+
+def _learn(codes: NDArray[np.int32], vocabulary: Sequence[str]) -> Learnt:
+    counts = np.bincount(codes + 1, minlength=len(vocabulary) + 1)
+    for code, word in enumerate(vocabulary):
+        if word in (MISSING, OTHER):  # data that use our words: never a category of their own
+            counts[code + 1] = 0
+    order = np.argsort(-counts[1:], kind="stable")[:SEEN_CATEGORIES]
+    return Learnt(tuple(vocabulary[code] for code in order if counts[code + 1]), bool(counts[0]))
+
+
+def codes_of(learnt: Learnt, vocabulary: Sequence[str]) -> NDArray[np.float64]:
+    """Return the code of null and of every word of a vocabulary, in this order."""
+    rank = {word: code for code, word in enumerate(learnt.kept)}
+    other = len(learnt.kept)
+    return np.array([other + 1, *(rank.get(word, other) for word in vocabulary)], dtype=np.float64)
