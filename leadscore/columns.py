@@ -40,7 +40,13 @@ def _whole_numbers_without_point(column: pa.ChunkedArray) -> pa.ChunkedArray:
     column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     whole = pc.and_kleene(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), 2.0**53))
     as_whole = pc.if_else(whole, column, 0.0).cast(pa.int64()).cast(pa.string())
-    return pc.if_else(whole, as_whole, column.cast(pa.string()))
+    if not pa.types.is_float64(column.type):
+        return pc.if_else(whole, as_whole, column.cast(pa.string()))
+    broken = pc.if_else(whole, pa.scalar(None, column.type), column).combine_chunks().dictionary_encode()
+    texts = pa.array(
+        [str(value) for value in broken.dictionary.to_pylist()], pa.string()
+    )  # as `text_value` writes them
+    return pc.if_else(whole, as_whole, texts.take(broken.indices))
 
 
 def text_value(value: Any) -> str | None:

@@ -120,7 +120,8 @@ def _read_file(path: Path, columns: list[str], *, where: str) -> pa.Table:
             raise DataError(f"{path.name} is empty; it needs a header row. It is the source of [{where}]")
         if _is_parquet(path):
             _check_columns(list(pyarrow.parquet.read_schema(path).names), columns, path.name, where)
-            return _plain(pyarrow.parquet.read_table(path, columns=columns, partitioning=None), path.name, where)
+            table = pyarrow.parquet.read_table(path, columns=columns, partitioning=None)
+            return _plain(_whole(table), path.name, where)
         return _read_csv(path, columns, where)
     except _UNREADABLE as error:
         raise _unreadable(path, where, error) from None
@@ -133,6 +134,15 @@ def _unreadable(path: Path, where: str, error: Exception) -> DataError:
         f"{path.name} can't be read ({detail}). It is the source of [{where}]: "
         "export it again, as CSV or Parquet, with one header row"
     )
+
+
+def _whole(table: pa.Table) -> pa.Table:
+    """Return the table if its text is text: the Parquet reader takes any bytes for it."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid:
+        raise pa.ArrowInvalid("it holds text that is not UTF-8, or is damaged") from None
+    return table
 
 
 def _plain(table: pa.Table, name: str, where: str) -> pa.Table:

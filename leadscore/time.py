@@ -36,7 +36,7 @@ LATEST = 253_402_300_799 * SECOND  # 9999-12-31T23:59:59
 
 _UNITS = {"m": 60 * SECOND, "h": 3_600 * SECOND, "d": DAY, "w": 7 * DAY}
 _DURATION = re.compile(r"(\d{1,6})([mhdw])")
-_HAS_OFFSET = r"[T ]\d{2}.*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
+_HAS_OFFSET = r"[T ]\d.*(?:[Zz]$|[+-])"  # whatever pandas may take for one, so that no local reading is aware
 _EPOCH_DIGITS = {10: SECOND, 13: 1_000, 16: 1}
 _LOCAL_FORMATS = (
     *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d"),

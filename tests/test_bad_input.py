@@ -432,6 +432,12 @@ TABLES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "leads.csv column 'source' holds binary; it needs one text, number or time a row. Flatten it, or leave it out of [leads] in leadscore.toml",
     ),
     (
+        "text that is none in Parquet",
+        {"leads.csv": parquet(**LEAD).replace(b"2025-01-01", b"2025-01-\xff1")},
+        {},
+        "leads.csv can't be read (it holds text that is not UTF-8, or is damaged). It is the source of [leads]: export it again, as CSV or Parquet, with one header row",
+    ),
+    (
         "a column missing in Parquet",
         {"leads.csv": parquet(lead_id=["a"], created_at=["2025-01-01"], source=["x"])},
         {},

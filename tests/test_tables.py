@@ -196,6 +196,16 @@ def test_not_a_number_is_no_category():
     assert columns.text_column(column).to_pylist() == ["1.5", None, None]
 
 
+@pytest.mark.parametrize("value", [0.1, 1e-5, 1 / 3, 5.0, -0.0, 2.0**53, 2.0**53 + 2, 1e16, 1.6e17, 1e300, 5e-324])
+def test_a_number_is_the_same_category_in_a_table_and_in_a_document(value):
+    import pyarrow as pa
+
+    from leadscore import columns
+
+    column = pa.chunked_array([pa.array([value, None]), pa.array([value])])
+    assert columns.text_column(column).to_pylist() == [columns.text_value(value), None, columns.text_value(value)]
+
+
 def test_large_whole_numbers_and_wrong_epochs(tmp_path):
     frame = pd.DataFrame({"lead_id": ["a"], "created_at": "2025-01-01", "source": "x", "employees": [2**60 + 1]})
     frames = {"leads": frame, "outcome": pd.read_csv(io.StringIO(builders.OUTCOMES))}

@@ -176,6 +176,14 @@ def test_dates_that_are_the_same_either_way_are_no_error():
     assert read("03/03/2026") == (["2026-03-03T00:00:00Z"], 0)
 
 
+def test_odd_offsets_beside_local_times_are_read_or_never():
+    texts = [f"2025-01-05T00:00:00{tail}" for tail in ("+1", " +01", " Z", "+01:0", "+", "-", "+02:00:1", "")]
+    found, _ = read(*texts, "2025-01-05T00:00:0-02", "2025-01-05 10-30", timezone="Europe/Berlin")
+    assert found[0] == found[1] == found[3] == found[7] == "2025-01-04T23:00:00Z"
+    assert found[2] == "2025-01-05T00:00:00Z"
+    assert found[4] is found[5] is None
+
+
 def test_a_declared_format_is_taken_at_its_word():
     assert read("03/04/2026", "2026-04-03", time_format="%d/%m/%Y") == (["2026-04-03T00:00:00Z", None], 0)
     assert read("03/04/2026 10:00 +0200", time_format="%m/%d/%Y %H:%M %z") == (["2026-03-04T08:00:00Z"], 0)
