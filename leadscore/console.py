@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import sys
 import time as clock
 import warnings
@@ -80,8 +79,6 @@ def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
         @functools.wraps(function)
         def run(as_json: bool, **options: Any) -> None:
             console = Console(as_json=as_json)
-            # waiting threads that spin make training many times slower wherever something else needs a core
-            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
             warnings.simplefilter("ignore", LeadScoreWarning)  # verbs say what reading counted in their own words
             try:
                 function(console, **options)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-# LightGBM's threads spin while they wait: where another process has a core, training takes 40 times as long.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import leadscore as ls
 
