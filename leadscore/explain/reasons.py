@@ -57,9 +57,9 @@ class Reasons:
         return np.array([self.plan.side(self.plan.features[columns[0]]) for columns in self._groups])
 
     def group_names(self) -> list[str]:
-        """Return what each group is about, in words: ``touchpoints: channel webinar``, ``lead: employees``."""
+        """Return what each group is about, in words: ``touchpoints, channel webinar``, ``lead, employees``."""
         parts = [group_of(self.plan.features[columns[0]]) for columns in self._groups]
-        return [f"{readable(first)}: {readable(' '.join(rest)) or 'any'}" for first, *rest in parts]
+        return [f"{readable(first)}, {readable(' '.join(rest)) or 'any'}" for first, *rest in parts]
 
     def group_effects(self, contributions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Add up effects by group: (n, n_features + 1) → (n, n_groups), without the base."""

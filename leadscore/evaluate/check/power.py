@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore.evaluate.check.material import Column
+from leadscore.model.booster import load_lightgbm
 
 N_FOLDS = 5
 SMOOTHING = 20.0
@@ -79,7 +80,7 @@ class Ablation:
 
     def _fitted(self, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scores (n,) of each half from a model of the other, and gains (n_names,)."""
-        import lightgbm
+        lightgbm = load_lightgbm()
 
         chosen = [self.names.index(name) for name in names]
         matrix = self.matrix[:, chosen]
