@@ -77,7 +77,10 @@ def encode(text: pa.Array, missing: Collection[str] = ()) -> tuple[NDArray[np.in
 
 
 def numbers(column: pa.ChunkedArray, missing: Collection[str] = ()) -> tuple[NDArray[np.float64], int]:
-    """float64 (n,), NaN where null, named in `missing` or unreadable, and how many were unreadable or infinite."""
+    """float64 (n,), NaN where null, named in `missing` or unreadable, and how many were unreadable or infinite.
+
+    A number is named in `missing` however it is written or typed: ``"0"`` names 0, 0.0 and ``"0.0"``.
+    """
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
@@ -92,7 +95,16 @@ def numbers(column: pa.ChunkedArray, missing: Collection[str] = ()) -> tuple[NDA
     values = np.array(values, dtype=np.float64)
     values[~(np.abs(values) <= LARGEST)] = np.nan
     values += 0.0  # a negative zero is a zero
-    return values, int(np.isnan(values).sum()) - min(n_null, int(np.isnan(values).sum()))
+    n_unreadable = int(np.isnan(values).sum()) - min(n_null, int(np.isnan(values).sum()))
+    if missing:
+        values[np.isin(values, missing_numbers(missing))] = np.nan
+    return values, n_unreadable
+
+
+def missing_numbers(missing: Collection[str]) -> list[float]:
+    """Return the numbers among the values that mean "not filled in"."""
+    read = [number_value(text) for text in missing]
+    return [number for number in read if number == number]
 
 
 def _parse_numbers(text: pa.Array) -> NDArray[np.float64]:

@@ -293,7 +293,7 @@ def _number(value: Any, where: str, warnings: list[str], missing: Sequence[str] 
     number = columns.number_value(text)
     if number != number and value == value:
         warnings.append(f"{where}: not a finite number, taken as missing")
-    return number
+    return float("nan") if missing and number in columns.missing_numbers(missing) else number
 
 
 def _instant(

@@ -181,6 +181,8 @@ class Cutoffs:
         if not data.project.timed:
             return cls(lead, np.full(len(lead), FOREVER, dtype=np.int64))
         cutoff = frame["cutoff"]
+        if pd.api.types.infer_dtype(cutoff) == "datetime":  # timestamps in a column of objects are still timestamps
+            cutoff = pd.to_datetime(cutoff, utc=True)
         timezone = "UTC" if pd.api.types.is_datetime64_any_dtype(cutoff.dtype) else data.project.timezone
         try:
             at, _ = parse_instants(cutoff, timezone)

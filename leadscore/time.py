@@ -177,7 +177,7 @@ def parse_instant(value: Any, timezone: str, time_format: str | None = None) -> 
             return int(declared[0])
     if isinstance(value, dt.datetime):
         moment = value
-    elif isinstance(value, str):
+    elif isinstance(value, str) and not value.strip().isdecimal():  # an epoch would read as a day of the year 17xx
         try:
             moment = dt.datetime.fromisoformat(value.strip())
         except ValueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import leadscore as ls
@@ -77,6 +78,20 @@ def test_values_named_as_missing_are():
     parsed = parse(document(source="Select", employees="Select"), {"leads.missing": ["Select"]})
     assert parsed.categories == (None,)
     assert parsed.warnings == []
+
+
+@pytest.mark.parametrize("value", ["-1", -1, -1.0, "-1.0", " -1 "])
+def test_a_number_named_as_missing_is_however_it_is_typed(tmp_path, value):
+    changes = {"leads.missing": ["-1"]}
+    parsed = parse(document(employees=value), changes)
+    assert np.isnan(parsed.numbers[0])
+    assert parsed.warnings == []
+    row = {"lead_id": ["L1"], "created_at": ["2025-01-01"], "source": ["ads"], "employees": [value]}
+    frames = {"leads": pd.DataFrame(row), "outcome": pd.DataFrame({"lead_id": [], "closed_at": [], "status": []})}
+    builders.folder_of(tmp_path)
+    data = ls.read(builders.project(changes, folder=tmp_path), frames=frames)
+    assert np.isnan(data.leads.values[0, 0])
+    assert [note.kind for note in data.notes if note.table == "leads"] == []
 
 
 def test_undeclared_fields_give_one_warning_a_table():

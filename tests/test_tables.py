@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import io
 import sqlite3
@@ -12,7 +13,7 @@ import pytest
 
 import leadscore as ls
 from leadscore.errors import DataError
-from leadscore.time import NEVER, format_instant
+from leadscore.time import NEVER, format_instant, parse_instant
 from tests import builders
 
 LINES = [line.split(",") for line in builders.LEADS.splitlines()]
@@ -380,3 +381,20 @@ def test_rows_are_named_as_a_person_finds_them(tmp_path):
     }
     with pytest.raises(DataError, match=r"p1\.csv \(and 1 more files\): .* first at p1\.csv row 1, p2\.csv row 2"):
         builders.read(tmp_path, files, {"leads.source": "p*.csv"})
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "America/New_York"])
+def test_a_cutoff_without_zone_is_utc_as_a_timestamp_and_local_as_text(tmp_path, timezone):
+    data = builders.read(tmp_path, changes={"timezone": timezone})
+    moment = dt.datetime(2025, 1, 6, 12)
+    columns = {
+        "typed": pd.Series(pd.to_datetime([moment])),
+        "objects": pd.Series([moment], dtype=object),
+        "aware": pd.Series([moment.replace(tzinfo=dt.UTC)], dtype=object),
+        "text": pd.Series([format_instant(parse_instant(moment.isoformat(), "UTC"))]),
+    }
+    for name, cutoff in columns.items():
+        asked = ls.Cutoffs.of(data, pd.DataFrame({"lead_id": ["a"], "cutoff": cutoff}))
+        assert asked.at.tolist() == [parse_instant("2025-01-06T12:00:00Z", "UTC")], name
+    local = ls.Cutoffs.of(data, pd.DataFrame({"lead_id": ["a"], "cutoff": ["2025-01-06 12:00"]}))
+    assert local.at.tolist() == [parse_instant("2025-01-06 12:00", timezone)]

@@ -218,6 +218,13 @@ def test_one_local_instant_follows_the_rules_of_a_column():
             parse_instant(text, "Europe/Berlin")
 
 
+@pytest.mark.parametrize("text", ["1788051261504", " 1799072411823 ", "1788051261", "1788051261504000", "20260501"])
+@pytest.mark.parametrize("timezone", ["UTC", "Europe/Berlin"])
+def test_digits_are_the_same_instant_alone_as_in_a_column(text, timezone):
+    """Python's own parser takes many an epoch in milliseconds for a day in the 18th century."""
+    assert [parse_instant(text, timezone)] == parse_instants(pd.Series([text]), timezone)[0].tolist()
+
+
 @given(st.integers(time.EARLIEST, time.LATEST))
 def test_format_and_parse_are_inverse(instant):
     text = format_instant(instant)
