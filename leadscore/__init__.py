@@ -14,8 +14,9 @@ from leadscore.explain.treeshap import TreeShap
 from leadscore.features.plan import FeaturePlan
 from leadscore.model.scorer import LeadScorer
 from leadscore.project import Project
+from leadscore.reading import read
 from leadscore.snapshots import Snapshots, snapshots
-from leadscore.tables import Cutoffs, Data, read
+from leadscore.tables import Cutoffs, Data
 
 __all__ = [
     "Cutoffs",

@@ -14,7 +14,8 @@ from leadscore import time
 from leadscore.console import Console, project_argument, verb
 from leadscore.errors import DataError, ProjectError
 from leadscore.project import Project, Source
-from leadscore.tables import Cutoffs, Data, read
+from leadscore.reading import read
+from leadscore.tables import Cutoffs, Data
 
 
 class _Verbs(click.Group):

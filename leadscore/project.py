@@ -192,8 +192,8 @@ class Project:
         return next(table for table in self.events if table.name == name)
 
     def read(self) -> Data:
-        """Read and validate every table of the project; see `leadscore.tables.read`."""
-        from leadscore.tables import read
+        """Read and validate every table of the project; see `leadscore.reading.read`."""
+        from leadscore.reading import read
 
         return read(self)
 

@@ -62,7 +62,7 @@ def check(project: Project, *, seed: int = 0, progress: Progress | None = None) 
     Raises
     ------
     DataError
-        If the tables can't be read at all; see `leadscore.tables.read`.
+        If the tables can't be read at all; see `leadscore.reading.read`.
     """
     data = project.read()
     material = Material.of(data, snapshots(data, seed=seed), seed=seed)
