@@ -38,7 +38,7 @@ MODEL_HELP = "A registered model (champion, 7, models:/name/7) or a scorer's fol
 @click.option("--leads", "n_leads", type=click.IntRange(1), default=2_000, show_default=True, help="How many leads.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Same seed, same bytes.")
 def simulate(console: Console, folder: Path, n_leads: int, seed: int) -> None:
-    r"""Write a project of a simulated market with a known truth into FOLDER.
+    """Write a project of a simulated market with a known truth into FOLDER.
 
     \b
     Example: leadscore simulate market --leads 20000
@@ -66,7 +66,7 @@ def init(
     console: Console, files: tuple[Path, ...], out: Path, leads: Path | None, outcome: Path | None,
     won: tuple[str, ...], named: tuple[str, ...], time_format: str | None,
 ) -> None:  # fmt: skip
-    r"""Write a leadscore.toml from exported FILES (HubSpot, Salesforce, plain), with what was left out and why.
+    """Write a leadscore.toml from exported FILES (HubSpot, Salesforce, plain), with what was left out and why.
 
     \b
     Examples: leadscore init contacts.csv activities.csv --out acme
@@ -107,7 +107,7 @@ def check(console: Console, project: str, seed: int, strict: bool) -> None:
 @click.option("--model", metavar="M", help=MODEL_HELP)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of intervals and of sampled cutoffs.")
 def evaluate(console: Console, project: str, model: str | None, seed: int) -> None:
-    r"""Judge a model on all mature snapshots of PROJECT, as on a hold-out.
+    """Judge a model on all mature snapshots of PROJECT, as on a hold-out.
 
     \b
     Example: leadscore evaluate later_data --model acme/scorer
@@ -133,7 +133,7 @@ def score(
     console: Console, project: str, out: Path, as_of: str | None, cutoffs: str | None, leads: str | None,
     n_reasons: int, model: str | None,
 ) -> None:  # fmt: skip
-    r"""Score every open lead of PROJECT, best first, into a file that appears whole or not at all.
+    """Score every open lead of PROJECT, best first, into a file that appears whole or not at all.
 
     \b
     Examples: leadscore score acme --out scored.csv --as-of 2026-05-01
@@ -151,6 +151,8 @@ def score(
     instant = None if asked is not None or not data.project.timed else _instant(data, as_of)
     if leads and instant is not None and not as_of:
         instant = max(instant, int(data.leads.created.max(initial=instant)))  # a new list is younger than the project
+    if instant is not None and instant > data.observed_until and not leads:
+        console.warn(_beyond(data, instant))
     with console.progress("Scoring leads") as progress:
         scores = score_list(scorer, data, as_of=instant, cutoffs=asked, n_reasons=n_reasons, progress=progress)
     write_list(scores, out)
@@ -185,7 +187,7 @@ def explain(
     console: Console, project: str, lead_id: str, as_of: str | None, before: str | None, after: str | None,
     model: str | None,
 ) -> None:  # fmt: skip
-    r"""Give every reason for the score of one lead; with two times, what moved it.
+    """Give every reason for the score of one lead; with two times, what moved it.
 
     \b
     Examples: leadscore explain acme --lead L42
@@ -206,6 +208,8 @@ def explain(
     if not data.project.timed:
         instants = [time.FOREVER]
     records = scorer.explain(data, Cutoffs(np.repeat(lead, len(instants)), np.array(instants, dtype=np.int64)))
+    for record, instant in zip(records, instants, strict=True):
+        record["warnings"] += _untimely(data, int(lead[0]), instant)
     if len(records) == 1:
         _say_reasons(console, records[0])
         console.result(records[0])
@@ -250,16 +254,43 @@ def _instant(data: Data, text: str | None) -> int:
         raise ProjectError(f"'{text}' is {error}") from None
 
 
+def _untimely(data: Data, lead: int, at: int) -> list[str]:
+    """Say why a score at this time is no forecast: the lead was closed, not there yet, or the data end earlier."""
+    if not data.project.timed:
+        return []
+    outcomes, created = data.outcomes, int(data.leads.created[lead])
+    warnings = []
+    for word, closed_at in (("won", int(outcomes.won_at[lead])), ("lost", int(outcomes.lost_at[lead]))):
+        if closed_at != time.NEVER and closed_at < at:
+            warnings.append(f"the lead was {word} on {time.format_instant(closed_at)}: this is no forecast")
+    if created == time.NEVER or created > at:
+        warnings.append("the lead was not created yet, or nobody knows when: this is no forecast")
+    return warnings + ([_beyond(data, at)] if at > data.observed_until else [])
+
+
+def _beyond(data: Data, at: int) -> str:
+    return f"the data end at {time.format_instant(data.observed_until)}, before {time.format_instant(at)}"
+
+
+def _calibrated(record: dict[str, Any]) -> str:
+    if record["calibration"] == "none":
+        return ""
+    return f"; calibration ({record['calibration']}) makes {record['probability']:.1%} of them"
+
+
 def _say_reasons(console: Console, record: dict[str, Any]) -> None:
     when = f" as of {record['as_of']}" if record["as_of"] else ""
     console.say(f"{record['lead_id']}{when}: probability {record['probability']:.1%}, score {record['score']}, "
                 f"grade {record['grade']}, fit {record['fit']}, intent {record['intent']}")  # fmt: skip
     for warning in record["warnings"]:
         console.say(f"  ! {warning}")
+    shown = sum(reason["effect"] for reason in record["reasons"])
     for reason in record["reasons"]:
         console.say(f"  {reason['effect']:+7.3f}  {reason['text']}")
+    n_small = len(record["groups"]) - len(record["reasons"])
+    console.say(f"  {record['margin'] - record['base'] - shown:+7.3f}  {n_small} smaller ones together")
     console.say(f"  {record['base']:+7.3f}  where every lead starts")
-    console.say(f"  {record['margin']:+7.3f}  log-odds in all")
+    console.say(f"  {record['margin']:+7.3f}  log-odds in all{_calibrated(record)}")
 
 
 def _say_moves(console: Console, records: list[dict[str, Any]], found: list[Any]) -> None:
@@ -270,7 +301,10 @@ def _say_moves(console: Console, records: list[dict[str, Any]], found: list[Any]
         if abs(move.effect) >= 0.005:
             change = move.after if move.before == move.after else f"{move.before} → {move.after}"
             console.say(f"  {move.effect:+7.3f}  {change}")
-    console.say(f"  {after['margin'] - before['margin']:+7.3f}  log-odds in all")
+    console.say(f"  {after['margin'] - before['margin']:+7.3f}  log-odds in all{_calibrated(after)}")
+    for record in records:
+        for warning in record["warnings"]:
+            console.say(f"  ! {record['as_of']}: {warning}")
 
 
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -112,7 +112,7 @@ class Task:
     split: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Project:
     """A checked ``leadscore.toml``; `raw` is the file's content, `folder` what its paths are relative to."""
 
@@ -127,6 +127,9 @@ class Project:
     grades: Mapping[str, float]
     raw: Mapping[str, Any]
     folder: Path
+
+    def __repr__(self) -> str:
+        return f"<Project {self.name} in {self.folder}>"
 
     @property
     def timed(self) -> bool:

@@ -34,7 +34,7 @@ _SPARE_WINS = (1.2, 1.6, 2.4)
 _GRID_ANCHOR = 4 * time.DAY  # a Monday, so that grids of weeks fall on Mondays and never move as data grow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Snapshots:
     """Mature snapshots of leads at risk, with labels and weights, ordered by cutoff, then lead.
 
@@ -56,6 +56,9 @@ class Snapshots:
 
     def __len__(self) -> int:
         return len(self.lead)
+
+    def __repr__(self) -> str:
+        return f"<Snapshots: {len(self):,}, {int(self.label.sum()):,} won, of {len(np.unique(self.lead)):,} leads>"
 
     @property
     def cutoffs(self) -> Cutoffs:

@@ -97,7 +97,7 @@ class Outcomes:
         return cls(never, never, never, never, None if timed else np.full(n_leads, -1, dtype=np.int8))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Data:
     """The validated tables of a project; events grouped by lead, all indices into `leads`."""
 
@@ -107,6 +107,10 @@ class Data:
     outcomes: Outcomes
     notes: tuple[Note, ...] = ()
     n_rows: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        events = ", ".join(f"{log.n_events:,} {name}" for name, log in self.logs.items())
+        return f"<Data of {self.project.name}: {len(self.leads.ids):,} leads{', ' + events if events else ''}>"
 
     @cached_property
     def observed_until(self) -> int:

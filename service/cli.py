@@ -21,7 +21,7 @@ from service import UNREGISTERED
 @click.option("--model", metavar="M", help="A registered model or a scorer's folder. [default: the champion]")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
 def serve(console: Console, project: str, port: int, host: str, model: str | None, workers: int) -> None:
-    r"""Answer scores over HTTP with the champion of PROJECT, until Ctrl-C.
+    """Answer scores over HTTP with the champion of PROJECT, until Ctrl-C.
 
     \b
     Example: leadscore serve data/sample --port 3000
@@ -29,7 +29,6 @@ def serve(console: Console, project: str, port: int, host: str, model: str | Non
     if importlib.util.find_spec("bentoml") is None:
         raise MissingExtraError("leadscore serve", "service")
     from leadscore.tracking import find_scorer
-
     from service.process import Server
 
     folder, registered = find_scorer(project, model)

@@ -175,8 +175,8 @@ def test_a_scorer_folder_is_found_without_mlflow(sample_scorer_folder):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("9", r"has no version 9 \(versions 1; aliases challenger, champion\)$"),
-        ("shadow", r"has no alias 'shadow' \(versions 1; .*leadscore promote"),
+        ("9", r"has no version 9 \(versions 1; aliases challenger, champion\)\. Name one of them"),
+        ("shadow", r"has no alias 'shadow' \(versions 1; .*Name one of them"),
         ("models:/nobody/1", r"no model is registered as 'nobody' \(registered are: market\)"),
         ("models:/market@shadow", "has no alias 'shadow'"),
         ("runs:/0123/model", "Run with id=0123 not found"),
@@ -197,7 +197,7 @@ def test_a_run_without_that_model_names_those_it_holds(logged):
 def test_a_project_without_champion_says_how_to_get_one(project, sample_scorer):
     log(sample_scorer, project)
     client_of(project).delete_registered_model_alias("market", "champion")
-    with pytest.raises(TrackingError, match=r"no alias 'champion' .* Set one: leadscore train"):
+    with pytest.raises(TrackingError, match=r"no alias 'champion' .* or run: leadscore train"):
         tracking.find_scorer(project)
 
 

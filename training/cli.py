@@ -16,7 +16,7 @@ from leadscore.console import Console, project_argument, verb
 @click.option("--out", type=click.Path(path_type=Path), help="Also save the scorer into this folder.")
 @click.option("--track/--no-track", default=True, show_default=True, help="Log to MLflow and register.")
 def train(console: Console, project: str, seed: int | None, out: Path | None, track: bool) -> None:
-    r"""Train a scorer on PROJECT, judge it on its latest part beside every baseline, register it as challenger.
+    """Train a scorer on PROJECT, judge it on its latest part beside every baseline, register it as challenger.
 
     \b
     The first model of a project becomes its champion, which score and serve use.
@@ -31,7 +31,8 @@ def train(console: Console, project: str, seed: int | None, out: Path | None, tr
     console.say(trained.report.text())
     console.say()
     if trained.version is not None:
-        console.say(f"Registered as models:/{trained.scorer.name}/{trained.version}, run {trained.run_id}")
+        console.say(f"Registered as version {trained.version} of {trained.scorer.name}, run {trained.run_id}")
+        console.say(f"For other projects: --model {trained.uri}")
     if out is not None:
         console.say(f"Saved in {out}")
     console.result(trained.to_dict())
@@ -47,7 +48,9 @@ def demo(console: Console, project: str) -> None:
     with console.progress("Growing trees") as progress:
         trained, best, scored = run(project, progress=progress)
     console.say(trained.report.text())
-    console.say(f"\nThe best open leads of {trained.scorer.name}, horizon {trained.scorer.horizon or 'none'}:")
+    at = best["as_of"].iloc[0].date() if len(best) and trained.scorer.horizon else None
+    when = f" as of {at}, to convert within {trained.scorer.horizon}" if at else ""
+    console.say(f"\nThe best open leads{when} (fit and intent are percentiles: who they are, what they did):")
     console.say(table(best))
     console.say()
     console.say(next_steps(trained, ls.Project.load(project), scored))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +50,15 @@ def table(best: pd.DataFrame) -> str:
 def next_steps(trained: Trained, project: ls.Project, scored: Path) -> str:
     """Return what to run next, with the commands spelled out."""
     folder = project.folder
+    beside = Path(sys.executable).parent
+    prefix = "" if shutil.which("leadscore") else f"{os.path.relpath(beside)}/"
     return "\n".join(
         [
             f"The whole list is in {scored}; the MLflow run is {trained.run_id} in {folder / 'mlflow.db'}",
             "Next:",
-            f"  leadscore serve {folder}                         # the service, with this champion",
-            f"  mlflow ui --backend-store-uri sqlite:///{(folder / 'mlflow.db').resolve()}",
-            f"  leadscore explain {folder} --lead {_first_id(scored)}",
+            f"  {prefix}leadscore serve {folder}                         # the service, with this champion",
+            f"  {prefix}mlflow ui --backend-store-uri sqlite:///{(folder / 'mlflow.db').resolve()}",
+            f"  {prefix}leadscore explain {folder} --lead {_first_id(scored)}",
         ]
     )
 

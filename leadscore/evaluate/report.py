@@ -98,16 +98,39 @@ class Report:
 
     def text(self) -> str:
         """Return the report for a terminal: verdict, warnings, one table."""
-        lines = [self.verdict, *(f"! {warning}" for warning in self.warnings), ""]
+        lines = [self.verdict, *(f"! {warning}" for warning in self.warnings), "", self._judged_on(), ""]
         shown = ("auc", "average_precision", "log_loss", "brier", "calibration_slope", "lift_at_10pct")
         titles = ("AUC", "avg. prec.", "log-loss", "Brier", "calib. slope", "lift at 10%")
         lines.append(f"{'':20}" + "".join(f"{title:>14}" for title in titles))
-        for name, metrics in {"the model": self.metrics, **self.baselines}.items():
+        rows = {"the model": self.metrics, **self.baselines}
+        for name, metrics in rows.items():
             cells = "".join(f"{_cell(metrics.get(metric)):>14}" for metric in shown)
             lines.append(f"{name.replace('_', ' '):20}{cells}")
-        cells = "".join(f"{_span(self.intervals.get(metric)):>14}" for metric in shown)
-        lines.append(f"{'  its 95% interval':20}{cells}")
-        return "\n".join(lines)
+            if metrics is self.metrics:
+                cells = "".join(f"{_span(self.intervals.get(metric)):>14}" for metric in shown)
+                lines.append(f"{'  its 95% interval':20}{cells}")
+        return "\n".join([*lines, "", self._promised()])
+
+    def _judged_on(self) -> str:
+        """Say what was judged: how many snapshots of which time."""
+        rows = self.judged.snapshots
+        n_won = len(np.unique(rows.lead[rows.label == 1]))
+        text = f"Judged on {len(rows):,} snapshots of {len(np.unique(rows.lead)):,} leads, {n_won:,} of them won"
+        if rows.data.project.timed and len(rows):
+            text += f", with cutoffs from {time.format_instant(rows.at.min())} to {time.format_instant(rows.at.max())}"
+        embargo = self.blocks.get("embargo_days")
+        return text + (f", {embargo:g} days after all that was learnt" if embargo is not None else "")
+
+    def _promised(self) -> str:
+        """Say whether the probabilities hold, in all and where it matters."""
+        mean = float(np.average(self.judged.probability, weights=self.judged.snapshots.weight))
+        text = f"Predicted {mean:.1%} on average, observed {self.metrics['base_rate'] or 0.0:.1%}"
+        listed = self.calibration["in_top_10pct"]
+        if listed is None:
+            return text
+        return (
+            f"{text}; in the best 10 % predicted {listed['expected_rate']:.1%}, observed {listed['observed_rate']:.1%}"
+        )
 
 
 def report(scorer: LeadScorer) -> Report:
@@ -125,13 +148,14 @@ def report(scorer: LeadScorer) -> Report:
     rows = fitted.snapshots.take(test)
     judged = Judged(rows, fitted.margin[test], scorer.calibrator.apply(fitted.margin[test]))
     baselines, against = _compare(judged, fitted, test, scorer.seed)
-    warnings = [*fitted.blocks.warnings, *_notes(fitted.snapshots.data)]
+    intervals = judged.intervals(scorer.seed)
+    warnings = [*fitted.blocks.warnings, *_off_level(intervals), *_notes(fitted.snapshots.data)]
     if fitted.fallback is not None:
         warnings.insert(0, f"The {fitted.fallback.replace('_', ' ')} stands in for the model")
     return Report(
         verdict=_verdict(baselines, against, judged),
         metrics=judged.metrics(),
-        intervals=judged.intervals(scorer.seed),
+        intervals=intervals,
         baselines=baselines,
         against=against,
         snapshots=_counts(fitted.snapshots),
@@ -165,17 +189,18 @@ def judge(scorer: LeadScorer, data: Data, *, seed: int = 0) -> Report:
         against["base_rate"] = paired_bootstrap(
             rows.label, judged.probability, constant, rows.clusters(), seed=seed, weight=rows.weight, margin=margin
         )
+    intervals = judged.intervals(seed)
     return Report(
         verdict=_verdict(baselines, against, judged),
         metrics=judged.metrics(),
-        intervals=judged.intervals(seed),
+        intervals=intervals,
         baselines=baselines,
         against=against,
         snapshots=_counts(rows),
         blocks={},
         groups=_groups(judged),
         calibration=_calibration(scorer.calibrator.kind, (), judged),
-        warnings=(*_outcome_warnings(rows), *_notes(data)),
+        warnings=(*_seen_in_training(scorer, data), *_outcome_warnings(rows), *_off_level(intervals), *_notes(data)),
         judged=judged,
     )
 
@@ -224,16 +249,18 @@ def _verdict(
     if not unbeaten:
         found = against[best]["log_loss"]
         assert found is not None
+        whom = "every baseline" if len(baselines) > 1 else f"the {best.replace('_', ' ')}"
+        against_best = f" against the best, {best.replace('_', ' ')}" if len(baselines) > 1 else ""
         return (
-            f"The model beats every baseline: log-loss {found.difference:+.4f} "
-            f"[{found.low:+.4f}, {found.high:+.4f}] against the best, {best.replace('_', ' ')}"
+            f"The model beats {whom} on log-loss: {found.difference:+.4f} "
+            f"[{found.low:+.4f}, {found.high:+.4f}]{against_best}"
         )
     if "base rate" in unbeaten:
         return (
             "NO SIGNAL BEYOND THE NOISE: the model does not beat the base rate on log-loss. "
             "Its ranking and its probabilities are not to be used"
         )
-    return f"The model does NOT beat every baseline beyond the noise: not {', not '.join(unbeaten)}"
+    return f"The model does NOT beat every baseline on log-loss beyond the noise: not {', not '.join(unbeaten)}"
 
 
 def _beats(found: Difference | None, loss: float) -> bool:
@@ -307,6 +334,24 @@ def _calibration(kind: str, candidates: tuple[Candidate, ...], judged: Judged) -
         rows = judged.snapshots
         listed = asdict(calibration_in_list(rows.label, judged.probability, rows.weight, margin=judged.margin))
     return {"kind": kind, "candidates": [asdict(candidate) for candidate in candidates], "in_top_10pct": listed}
+
+
+def _seen_in_training(scorer: LeadScorer, data: Data) -> list[str]:
+    if scorer.manifest.get("data") != data.fingerprint:
+        return []
+    return ["The scorer was trained on these very data, which flatters it; its training report has its honest figures"]
+
+
+def _off_level(intervals: Mapping[str, Interval | None]) -> list[str]:
+    """Warn where probabilities are too high or too low on the whole, beyond the noise."""
+    span = intervals.get("calibration_intercept")
+    if span is None or span[0] <= 0 <= span[1]:
+        return []
+    which = "high" if span[1] < 0 else "low"
+    return [
+        f"The probabilities are too {which} here, beyond the noise (calibration intercept {span[0]:+.2f} to "
+        f"{span[1]:+.2f} in log-odds): the ranking stands, the level has drifted"
+    ]
 
 
 def _outcome_warnings(rows: Snapshots) -> list[str]:

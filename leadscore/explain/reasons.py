@@ -22,6 +22,10 @@ NOISE = 0.01
 """Effects smaller than this, in log-odds, are no reason: they move the odds by less than 1 %."""
 
 
+HARD_TO_READ = ("min", "std")
+"""Ops that speak for their group only where no other does."""
+
+
 def group_of(name: FeatureName) -> tuple[str, ...]:
     """Return what a feature is about: events of a kind, a column of them, or one profile field."""
     if name.table == "lead":
@@ -43,6 +47,12 @@ class Reasons:
         for column, name in enumerate(self.plan.features):
             members.setdefault(group_of(name), []).append(column)
         return [np.array(columns) for columns in members.values()]
+
+    @cached_property
+    def _plain(self) -> list[NDArray[np.bool_]]:
+        """Which members of each group say something that a seller would say."""
+        features = self.plan.features
+        return [np.array([features[column].op not in HARD_TO_READ for column in columns]) for columns in self._groups]
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
@@ -105,9 +115,12 @@ class Reasons:
     def _reason(
         self, group: int, values: NDArray[Any], contributions: NDArray[np.float64], effect: float
     ) -> dict[str, Any]:
-        """Let the group's strongest feature speak; of those that tie, the first."""
+        """Let the group's strongest feature speak, a plain one if any pulls this way; of those that tie, the first."""
         columns = self._groups[group]
-        column = int(columns[np.argmax(np.sign(effect) * contributions[columns])])
+        pull = np.sign(effect) * contributions[columns]
+        if (pull[self._plain[group]] > 0).any():
+            columns, pull = columns[self._plain[group]], pull[self._plain[group]]
+        column = int(columns[np.argmax(pull)])
         name = self.plan.features[column]
         value = float(values[column])
         category = self.plan.category(name, value) if self.plan.is_categorical(name) else None

@@ -99,6 +99,11 @@ class LeadScorer:
         self.golden = self._golden_leads(data, fitted)
         return self
 
+    def __repr__(self) -> str:
+        if not hasattr(self, "plan"):
+            return "<LeadScorer, not fitted>"
+        return f"<LeadScorer of {self.name}: {len(self.plan.features)} features, {self.model.kind}, {self.horizon}>"
+
     @property
     def name(self) -> str:
         """The project's name, under which the model is registered."""
@@ -215,8 +220,9 @@ class LeadScorer:
     def explain(self, data: Data, asked: Cutoffs) -> list[dict[str, Any]]:
         """Return score records with every reason above noise, and all that the margin is made of.
 
-        Beside the record: ``base``, ``margin``, the effects of ``fit``, ``intent`` and ``context`` (base and the three
-        sum to the margin), and under ``groups`` every group of features as a reason, whatever its effect.
+        Beside the record: ``base``, ``margin``, the kind of ``calibration`` between margin and probability, the effects
+        of ``fit``, ``intent`` and ``context`` (base and the three sum to the margin), and under ``groups`` every group
+        of features as a reason, whatever its effect.
         """
         matrix = self.plan.transform(data, asked)
         effects = self.model.contributions(matrix)
@@ -225,6 +231,7 @@ class LeadScorer:
         for row, record in enumerate(records):
             record["base"] = float(effects[row, -1])
             record["margin"] = float(effects[row].sum())
+            record["calibration"] = self.calibrator.kind
             for side in ("fit", "intent", "context"):
                 record[f"{side}_effect"] = float(self._reasons.side_effects(groups[row : row + 1], side)[0])
             record["groups"] = self._reasons.all_of_row(matrix[row], effects[row], groups[row])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +64,37 @@ def connect(folder: str | Path) -> Iterator[MlflowClient]:
             logger.setLevel(level)
 
 
+def create_database(folder: str | Path) -> None:
+    """Make the project's database whole or not at all: half of MLflow's migrations is beyond use."""
+    path = Path(folder).resolve() / DATABASE
+    if tracking_uri(folder) != own_uri(folder) or path.exists():
+        return
+    from mlflow import MlflowClient
+
+    beside = path.with_name(f".{DATABASE}.{os.getpid()}.part")
+    try:
+        MlflowClient(tracking_uri=f"sqlite:///{beside.as_posix()}").search_experiments(max_results=1)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Let Ctrl-C take effect at the end: MLflow's writes last seconds, and stopped in between leave half a version."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
 def own_uri(folder: str | Path) -> str:
     """Return the address of the SQLite file in a project's folder."""
     return f"sqlite:///{(Path(folder).resolve() / DATABASE).as_posix()}"
@@ -84,7 +117,10 @@ def check_database(folder: str | Path, *, must_exist: bool) -> None:
         if start not in (b"", _SQLITE_STARTS_WITH):
             raise TrackingError(f"{path} is not an SQLite database. Move it away, or restore it from a backup")
     elif must_exist:
-        raise TrackingError(f"{path} does not exist: nothing was trained here yet. Run: leadscore train {folder}")
+        raise TrackingError(
+            f"{path} does not exist: nothing was trained here yet. Run: leadscore train {folder}; or name a model that "
+            "another project trained by its folder, the uri of leadscore train --json: --model FOLDER"
+        )
 
 
 def local_path(location: str) -> Path | None:

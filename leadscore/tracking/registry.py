@@ -95,10 +95,9 @@ def _version(client: MlflowClient, name: str, selector: str, folder: str | Path)
     if version is not None:
         return str(version)
     there_are = f"versions {', '.join(sorted(versions, key=int))}; aliases " + (", ".join(sorted(aliases)) or "none")
-    remedy = f"leadscore train {folder}" if selector == CHAMPION else f"leadscore promote {folder}"
     what = f"version {selector}" if selector.isdigit() else f"alias '{selector}'"
     raise TrackingError(
-        f"model '{name}' has no {what} ({there_are})" + ("" if selector.isdigit() else f". Set one: {remedy}")
+        f"model '{name}' has no {what} ({there_are}). Name one of them with --model, or run: leadscore train {folder}"
     )
 
 

@@ -32,6 +32,8 @@ from leadscore.tracking.connection import (
     CHAMPION,
     check_database,
     connect,
+    create_database,
+    interrupts_wait,
     local_path,
     own_uri,
     registered_name,
@@ -98,7 +100,8 @@ def log(
     """
     name = registered_name(str(scorer.manifest.get("name", scorer.name)))
     check_database(folder, must_exist=False)
-    with connect(folder) as client:
+    with interrupts_wait(), connect(folder) as client:
+        create_database(folder)
         requirements = _requirements()
         experiment = _experiment(client, folder, name)
         run_id = client.create_run(experiment, tags=_tags(scorer, tags or {})).info.run_id

@@ -164,7 +164,7 @@ def test_sides(name, side):
 def test_never_is_null_in_json(reasons):
     (found,) = of_row(reasons, [0, 0, 0.5, 0, 0, 0, 0], values=[0, 0, math.nan, 0, 0, 0, 0])
     assert found["value"] is None
-    assert found["text"] == "never any touchpoints"
+    assert found["text"] == "no touchpoints so far"
     assert [json_number(value) for value in (math.nan, 2.0, 2.5)] == [None, 2, 2.5]
 
 
