@@ -5,6 +5,7 @@
     LeadScoreError                 everything below; catch this at the edge
     ├── ProjectError (ValueError)      leadscore.toml says something it can't mean
     ├── DataError (ValueError)         a table can't be read, lacks a column, or holds too many bad rows
+    │   └── NoSourceError                  nothing is where a table should be
     ├── PlanError (ValueError)         a feature name isn't understood, or a plan doesn't fit the data
     ├── TrainingError (ValueError)     the data can't support a model
     ├── ArtifactError (ValueError)     a scorer folder is damaged, or fails its golden leads
@@ -33,6 +34,10 @@ class ProjectError(LeadScoreError, ValueError):
 
 class DataError(LeadScoreError, ValueError):
     """A table can't be read, lacks a column, or holds too many bad rows."""
+
+
+class NoSourceError(DataError):
+    """Nothing is where a table should be: no such file, or no address of its database."""
 
 
 class PlanError(LeadScoreError, ValueError):

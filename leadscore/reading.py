@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from leadscore import columns
-from leadscore.errors import DataError, LeadScoreWarning
+from leadscore.errors import DataError, LeadScoreWarning, NoSourceError
 from leadscore.eventlog import EventLog
 from leadscore.project import EventsSpec, LeadsSpec, OutcomeSpec, Project, Source
 from leadscore.sources import Rows, header, read_rows, rows_from_frame
@@ -39,7 +39,8 @@ def read(
     Parameters
     ----------
     leads : another source of leads, for scoring a new list
-    outcome : ``"optional"`` takes every lead as open where the outcome's source isn't there
+    outcome : ``"optional"`` takes every lead as open where the outcome's source isn't there, or is a list of leads
+        without its columns
     frames : DataFrames to use in place of sources, by table name (``leads``, an event table, ``outcome``)
 
     Raises
@@ -154,10 +155,11 @@ class _Reader:
         lead_column = spec.lead or self.project.leads.id
         try:
             rows = self._rows("outcome", spec.source, [lead_column, spec.time, spec.column, spec.known], "outcome")
-        except DataError:
-            if need == "required":
+        except DataError as error:
+            # a file that is there, but damaged, would put every closed lead on the call list
+            if need == "required" or not (same_list or isinstance(error, NoSourceError)):
                 raise
-            self.notes.append(Note("no_outcomes", "outcome", 0, "outcomes can't be read: every lead is taken as open"))
+            self.notes.append(Note("no_outcomes", "outcome", 0, "there are no outcomes: every lead is taken as open"))
             return Outcomes.none(len(leads.ids), timed=self.project.timed)
         ids = _row_numbers(rows) if lead_column is None else columns.text_column(rows.table[lead_column])
         lead = _positions(ids, leads)

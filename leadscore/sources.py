@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from leadscore.errors import DataError, MissingExtraError, nearest
+from leadscore.errors import DataError, MissingExtraError, NoSourceError, nearest
 from leadscore.project import Source
 
 _DELIMITERS = ",;\t|"
@@ -102,7 +102,7 @@ def _paths(source: Source, folder: Path, where: str) -> list[Path]:
     files = [path for path in sorted(matches) if path.is_file()]
     if not files:
         beside = sorted(path.name for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
-        raise DataError(
+        raise NoSourceError(
             f"[{where}] source '{source.path}' matches no file in {folder}.{nearest(str(source.path), beside)} "
             f"Paths are relative to leadscore.toml"
         )
@@ -282,7 +282,7 @@ def _query(source: Source, where: str) -> pd.DataFrame:
     variable = str(source.url).removeprefix("env:")
     url = os.environ.get(variable)
     if not url:
-        raise DataError(
+        raise NoSourceError(
             f"[{where}] reads SQL from the environment variable {variable}, which is not set. "
             "Set it to a database URL, as in postgresql://user:password@host/name"
         )

@@ -327,6 +327,19 @@ def test_scoring_needs_no_outcome(tmp_path):
     assert notes(data)["no_outcomes"] == ("outcome", 0)
 
 
+def test_outcomes_that_are_there_but_damaged_are_no_absence(tmp_path):
+    """Taken for absent, they would put every closed lead on the call list."""
+    folder = builders.folder_of(tmp_path, {"outcomes.csv": builders.OUTCOMES.replace("status", "stage")})
+    with pytest.raises(DataError, match="missing column 'status'"):
+        ls.read(builders.project(folder=folder), outcome="optional")
+
+
+def test_a_list_of_leads_without_the_columns_of_its_outcome_is_all_open(tmp_path):
+    changes = {"outcome.source": "leads.csv"}
+    data = ls.read(builders.project(changes, folder=builders.folder_of(tmp_path)), outcome="optional")
+    assert notes(data)["no_outcomes"] == ("outcome", 0)
+
+
 def test_a_labelled_list():
     frame = pd.DataFrame({"source": list("xyxy"), "visits": [1, 2, 3, 4], "converted": ["1", "0", "", "maybe"]})
     data = ls.read(builders.project(base=builders.LABELLED), frames={"leads": frame, "outcome": frame})
