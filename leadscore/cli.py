@@ -218,11 +218,11 @@ def explain(
 def find(project: str | Path, model: str | None) -> tuple[Any, dict[str, Any]]:
     """Load the scorer that ``--model`` names (default: the project's champion), and say which it is."""
     from leadscore.model.scorer import LeadScorer
-    from leadscore.tracking import find_scorer
+    from leadscore.tracking import find_scorer, registered_name
 
     folder, version = find_scorer(project, model)
     scorer = LeadScorer.load(folder, version=version)
-    uri = f"models:/{scorer.name}/{version}" if version else str(folder)
+    uri = f"models:/{registered_name(scorer.name)}/{version}" if version else str(folder)
     return scorer, {"name": scorer.name, "version": version, "uri": uri}
 
 
