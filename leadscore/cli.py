@@ -145,6 +145,8 @@ def score(
         raise click.UsageError("--as-of and --cutoffs exclude each other: a cutoff file says when by itself")
     scorer, described = find(project, model)
     data = _read_list(Project.load(project), leads)
+    if as_of and not data.project.timed:
+        raise click.UsageError("--as-of needs times, and this project is a list without them")
     for note in data.notes:
         console.warn(f"{note.table}: {note.text}")
     asked = None if cutoffs is None else _read_cutoffs(data, cutoffs)
@@ -223,11 +225,11 @@ def explain(
 def find(project: str | Path, model: str | None) -> tuple[Any, dict[str, Any]]:
     """Load the scorer that ``--model`` names (default: the project's champion), and say which it is."""
     from leadscore.model.scorer import LeadScorer
-    from leadscore.tracking import find_scorer
+    from leadscore.tracking import find_scorer, registered_name
 
     folder, version = find_scorer(project, model)
     scorer = LeadScorer.load(folder, version=version)
-    uri = f"models:/{scorer.name}/{version}" if version else str(folder)
+    uri = f"models:/{registered_name(scorer.name)}/{version}" if version else str(folder)
     return scorer, {"name": scorer.name, "version": version, "uri": uri}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 import leadscore as ls
-from leadscore.cli import main
+from leadscore import tracking
+from leadscore.cli import find, main
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 VERBS = ("check", "demo", "evaluate", "explain", "init", "score", "serve", "simulate", "train")
@@ -52,6 +55,20 @@ def test_nothing_trained_yet_names_the_remedy(fresh_sample, tmp_path) -> None:
     assert code == 1
     assert "leadscore train" in err
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_model_is_found_again_by_the_address_that_is_printed(sample_scorer, fresh_sample) -> None:
+    """The registry takes no slash: what it calls the model is not the project's name."""
+    folder = fresh_sample()
+    text = (folder / "leadscore.toml").read_text(encoding="utf-8")
+    (folder / "leadscore.toml").write_text(text.replace('name = "market"', 'name = "acme/north"'), encoding="utf-8")
+    scorer = copy.copy(sample_scorer)
+    scorer.project = dataclasses.replace(sample_scorer.project, name="acme/north")
+    scorer.manifest = {**sample_scorer.manifest, "name": "acme/north"}
+    tracking.log(scorer, folder, metrics={}, parameters={})
+    _, described = find(folder, None)
+    assert described == {"name": "acme/north", "version": "1", "uri": "models:/acme-north/1"}
+    assert find(folder, described["uri"])[1] == described
 
 
 def test_score_ranks_open_leads_and_keeps_nothing_half_written(sample_scorer_folder, sample, tmp_path) -> None:

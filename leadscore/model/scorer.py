@@ -339,6 +339,8 @@ class LeadScorer:
             scores = [(float(golden["score"]["probability"]), golden["score"]["grade"]) for golden in self.golden]
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{where}: golden.json holds no golden leads ({error}). Save the scorer anew") from None
+        if not raw:
+            raise ArtifactError(f"{where}: golden.json holds no golden leads. Save the scorer anew")
         found = self.score_documents(raw, now=0)
         for position, ((probability, expected_grade), record) in enumerate(zip(scores, found, strict=True)):
             if isinstance(record, LeadScoreError):
