@@ -22,7 +22,6 @@ def train(console: Console, project: str, seed: int | None, out: Path | None, tr
     The first model of a project becomes its champion, which score and serve use.
     Example: leadscore train acme
     """
-    from leadscore.tracking import registered_name
     from training.train import train as run
 
     if not track and out is None:
@@ -32,13 +31,8 @@ def train(console: Console, project: str, seed: int | None, out: Path | None, tr
     console.say(trained.report.text())
     console.say()
     if trained.version is not None:
-<<<<<<< HEAD
         console.say(f"Registered as version {trained.version} of {trained.scorer.name}, run {trained.run_id}")
         console.say(f"For other projects: --model {trained.uri}")
-=======
-        name = registered_name(trained.scorer.name)
-        console.say(f"Registered as models:/{name}/{trained.version}, run {trained.run_id}")
->>>>>>> brk
     if out is not None:
         console.say(f"Saved in {out}")
     console.result(trained.to_dict())
