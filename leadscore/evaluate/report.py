@@ -350,7 +350,7 @@ def _off_level(intervals: Mapping[str, Interval | None]) -> list[str]:
     which = "high" if span[1] < 0 else "low"
     return [
         f"The probabilities are too {which} here, beyond the noise (calibration intercept {span[0]:+.2f} to "
-        f"{span[1]:+.2f} in log-odds): the ranking stands, the level has drifted"
+        f"{span[1]:+.2f} in log-odds): the level has drifted since training"
     ]
 
 
