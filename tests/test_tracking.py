@@ -325,6 +325,12 @@ def test_names_that_the_registry_refuses_are_rewritten(name, kept):
     _validate_model_name(kept)
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_trained(project, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(TrackingError, match=r"can't be written.*--no-track --out FOLDER"):
+        tracking.require_writable(project)
+
+
 def test_a_remote_model_is_fetched_once(project, sample_scorer):
     log(sample_scorer, project)
     model = tracking.find_scorer(project)[0].parents[1]

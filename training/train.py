@@ -56,6 +56,10 @@ def train(
         If the project can't be read, or its data can't support a model.
     """
     chosen = int(project.model.get("seed", 0)) if seed is None else seed
+    if track:
+        from leadscore import tracking
+
+        tracking.require_writable(project.folder)
     data = project.read()
     scorer = ls.LeadScorer(seed=chosen, parameters=parameters)
     scorer.fit(data, ls.snapshots(data, seed=chosen), progress=progress)

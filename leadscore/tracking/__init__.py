@@ -1,6 +1,14 @@
 """MLflow: log a training run, register its scorer, find it again."""
 
-from leadscore.tracking.connection import ARTIFACTS, CHALLENGER, CHAMPION, DATABASE, registered_name, tracking_uri
+from leadscore.tracking.connection import (
+    ARTIFACTS,
+    CHALLENGER,
+    CHAMPION,
+    DATABASE,
+    registered_name,
+    require_writable,
+    tracking_uri,
+)
 from leadscore.tracking.registry import find_scorer
 from leadscore.tracking.runs import Registered, log
 
@@ -13,5 +21,6 @@ __all__ = [
     "find_scorer",
     "log",
     "registered_name",
+    "require_writable",
     "tracking_uri",
 ]

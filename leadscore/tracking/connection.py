@@ -47,6 +47,7 @@ def connect(folder: str | Path) -> Iterator[MlflowClient]:
     try:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError  # MLflow brings it
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "mlflow":
             raise
@@ -59,9 +60,25 @@ def connect(folder: str | Path) -> Iterator[MlflowClient]:
         yield MlflowClient(tracking_uri=tracking_uri(folder))
     except MlflowException as error:
         raise TrackingError(f"MLflow at {shown(tracking_uri(folder))} refused: {error}") from error
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise TrackingError(f"MLflow's database at {shown(tracking_uri(folder))} can't be used: {reason}") from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def require_writable(folder: str | Path) -> None:
+    """Refuse a project whose runs would have no place, before anything is trained in vain; raises TrackingError."""
+    place = Path(folder).resolve()
+    database = place / DATABASE
+    if tracking_uri(folder) != own_uri(folder):
+        return
+    if not os.access(place, os.W_OK) or (database.exists() and not os.access(database, os.W_OK)):
+        raise TrackingError(
+            f"{place} can't be written, and its runs belong into it. Copy the project, set MLFLOW_TRACKING_URI, "
+            "or train with --no-track --out FOLDER"
+        )
 
 
 def create_database(folder: str | Path) -> None:
