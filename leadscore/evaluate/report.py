@@ -53,7 +53,9 @@ class Judged:
         from leadscore.evaluate import plots
 
         rows = self.snapshots
-        drawn = {"importance": plots.importance(list(importance), list(importance.values()))}
+        drawn = {}
+        if any(importance.values()):  # a base rate that stands in for the model is moved by nothing
+            drawn["importance"] = plots.importance(list(importance), list(importance.values()))
         if rows.label.any():
             drawn["reliability"] = plots.reliability(
                 rows.label, self.probability, seed=seed, weight=rows.weight, cluster=rows.clusters()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import re
@@ -69,7 +70,17 @@ def connect(folder: str | Path) -> Iterator[MlflowClient]:
 
 
 def require_writable(folder: str | Path) -> None:
-    """Refuse a project whose runs would have no place, before anything is trained in vain; raises TrackingError."""
+    """Refuse to track where that can't succeed, before anything is trained in vain.
+
+    Raises
+    ------
+    MissingExtraError
+        If mlflow isn't installed.
+    TrackingError
+        If the project's folder can't be written.
+    """
+    if importlib.util.find_spec("mlflow") is None:
+        raise MissingExtraError("Tracking", "tracking")
     place = Path(folder).resolve()
     database = place / DATABASE
     if tracking_uri(folder) != own_uri(folder):

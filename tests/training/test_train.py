@@ -9,6 +9,7 @@ import pytest
 
 import leadscore as ls
 from leadscore import tracking
+from leadscore.simulate import simulate
 from training.demo import demo, table
 from training.train import Trained, train
 
@@ -62,6 +63,16 @@ def test_report_holds_what_a_machine_reads(trained) -> None:
     for block in ("train", "tune", "calibrate", "test"):
         assert told["blocks"][block]["n_won_leads"] >= 30
     assert told["blocks"]["embargo_days"] == 30.0
+
+
+def test_too_few_wins_register_the_best_baseline_and_say_so(tmp_path) -> None:
+    folder = simulate(tmp_path / "small", n_leads=250, seed=1, truth=False)
+    small = train(ls.Project.load(folder))
+    assert small.report.warnings[0].endswith("stands in for the model")
+    assert small.scorer.model.kind in ("rate", "logistic")
+    scorer, _ = tracking.find_scorer(folder)
+    scored = ls.LeadScorer.load(scorer).score(small.scorer.fitted.snapshots.data, as_of="2026-06-01")
+    assert scored["probability"].between(0, 1, inclusive="neither").all()
 
 
 def test_demo_prints_the_best_leads_with_reasons(folder) -> None:
