@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadscore import time
-from leadscore.errors import ProjectError, nearest
+from leadscore.errors import ProjectError
+from leadscore.section import FILE, Section, checked
 
 if TYPE_CHECKING:
     from leadscore.tables import Data
 
-FILE = "leadscore.toml"
 RESERVED_TABLES = ("lead", "profile", "calendar", "owner", "account", "origin", "leads", "outcome")
 """First words of feature names that we compute beside events, and our other tables; no event table may take them."""
 
@@ -161,9 +160,9 @@ class Project:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], *, folder: str | Path = ".") -> Project:
         """Check the content of a project file; raises ProjectError as `load` does."""
-        top = _Section(raw, "", "name timezone leads events outcome task features model grades")
+        top = Section(raw, "", "name timezone leads events outcome task features model grades")
         timezone = top.text("timezone") or "UTC"
-        _checked(time.zone, timezone, "timezone")
+        checked(time.zone, timezone, "timezone")
         leads = _leads(top.section("leads"))
         events = tuple(_events(name, table) for name, table in top.sections("events"))
         outcome = _outcome(top.section("outcome"), leads)
@@ -201,107 +200,32 @@ class Project:
         return read(self)
 
 
-class _Section:
-    """One TOML table that knows its own keys and says where it stands in every error."""
-
-    def __init__(self, raw: Any, where: str, keys: str) -> None:
-        self.where = where
-        if not isinstance(raw, Mapping):
-            raise ProjectError(
-                f"{FILE}: {self.title} must be a table, with its keys on the lines below it; found {raw!r}"
-            )
-        self.raw = raw
-        known = keys.split()
-        for key in raw:
-            if keys and key not in known:
-                raise ProjectError(
-                    f"{FILE}: unknown key '{key}' in {self.title}.{nearest(key, known)} Known keys: {', '.join(known)}"
-                )
-
-    @property
-    def title(self) -> str:
-        return f"[{self.where}]" if self.where else "the top level"
-
-    def fail(self, message: str) -> ProjectError:
-        return ProjectError(f"{FILE}: {self.title} {message}" if self.where else f"{FILE}: {message}")
-
-    def text(self, key: str) -> str | None:
-        value = self.raw.get(key)
-        if isinstance(value, dt.date | dt.time):
-            raise self.fail(f'{key} must be a string; put it in quotes: {key} = "{value.isoformat()}"')
-        if value is not None and (not isinstance(value, str) or not value):
-            raise self.fail(f'{key} must be text in quotes, as in {key} = "…"; found {value!r}')
-        return value
-
-    def required(self, key: str) -> str:
-        value = self.text(key)
-        if value is None:
-            raise self.fail(f'needs {key} = "…"; found {", ".join(self.raw) or "nothing"}')
-        return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.raw.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.fail(f'{key} must be a list of texts, as in {key} = ["…", "…"]; found {value!r}')
-        repeated = sorted({item for item in value if value.count(item) > 1})
-        if repeated:
-            raise self.fail(f"{key} names {repeated[0]!r} twice; remove one")
-        return tuple(value)
-
-    def every(self, keys: str, read: str = "text") -> dict[str, Any]:
-        """Several keys of one kind, as keyword arguments."""
-        return {key: getattr(self, read)(key) for key in keys.split()}
-
-    def whole(self, key: str) -> int | None:
-        value = self.raw.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise self.fail(f"{key} must be a whole number above 0, not {value!r}")
-        return value
-
-    def source(self) -> Source:
-        value = self.raw.get("source")
-        if isinstance(value, str) and value:
-            return Source(path=value)
-        if isinstance(value, Mapping):
-            query = _Section(value, f"{self.where}.source", "sql url")
-            url = query.required("url")
-            if not url.startswith("env:"):
-                raise query.fail('url must name an environment variable, as in url = "env:CRM_URL": no secret in files')
-            return Source(sql=query.required("sql"), url=url)
-        raise self.fail('needs source = "file.csv" (or a glob, or { sql = "select …", url = "env:NAME" })')
-
-    def section(self, key: str, *, required: bool = True) -> Any:
-        if key not in self.raw and required:
-            raise ProjectError(
-                f"{FILE} has no [{key}] section, and needs one; found {', '.join(self.raw) or 'nothing'}. "
-                f'Add [{key}] with source = "{key}.csv" and the names of its columns'
-            )
-        return self.raw.get(key, {})
-
-    def sections(self, key: str) -> Iterable[tuple[str, Any]]:
-        return _Section(self.raw.get(key, {}), key, "").raw.items()
-
-
 def _columns(categorical: tuple[str, ...], numeric: tuple[str, ...]) -> dict[str, list[str]]:
     return {"categorical": list(categorical), "numeric": list(numeric)}
-
-
-def _checked(parse: Any, value: Any, where: str) -> Any:
-    try:
-        return parse(value)
-    except ValueError as error:
-        raise ProjectError(f"{FILE}: {where}: {error}") from None
 
 
 def _name_from_folder(folder: str | Path) -> str:
     return Path(folder).resolve().name or "leadscore"
 
 
+def _source(section: Section) -> Source:
+    value = section.raw.get("source")
+    if isinstance(value, str) and value:
+        return Source(path=value)
+    if isinstance(value, Mapping):
+        query = Section(value, f"{section.where}.source", "sql url")
+        url = query.required("url")
+        if not url.startswith("env:"):
+            raise query.fail('url must name an environment variable, as in url = "env:CRM_URL": no secret in files')
+        return Source(sql=query.required("sql"), url=url)
+    raise section.fail('needs source = "file.csv" (or a glob, or { sql = "select …", url = "env:NAME" })')
+
+
 def _leads(raw: Any) -> LeadsSpec:
     keys = "source id created account origin owner known categorical numeric missing time_format"
-    section = _Section(raw, "leads", keys)
+    section = Section(raw, "leads", keys)
     spec = LeadsSpec(
-        source=section.source(),
+        source=_source(section),
         **section.every("id created account origin owner known time_format"),
         **section.every("categorical numeric missing", "texts"),
     )
@@ -318,10 +242,10 @@ def _events(name: str, raw: Any) -> EventsSpec:
         raise ProjectError(
             f"{FILE}: [events.{name}] takes a reserved name; rename it (reserved: {', '.join(RESERVED_TABLES)})"
         )
-    section = _Section(raw, f"events.{name}", "source lead time known id categorical numeric time_format")
+    section = Section(raw, f"events.{name}", "source lead time known id categorical numeric time_format")
     spec = EventsSpec(
         name=name,
-        source=section.source(),
+        source=_source(section),
         lead=section.required("lead"),
         time=section.required("time"),
         **section.every("known id time_format"),
@@ -331,16 +255,16 @@ def _events(name: str, raw: Any) -> EventsSpec:
     return spec
 
 
-def _refuse_overlap(section: _Section, categorical: tuple[str, ...], numeric: tuple[str, ...]) -> None:
+def _refuse_overlap(section: Section, categorical: tuple[str, ...], numeric: tuple[str, ...]) -> None:
     both = sorted(set(categorical) & set(numeric))
     if both:
         raise section.fail(f"lists {both[0]!r} as categorical and as numeric; choose one")
 
 
 def _outcome(raw: Any, leads: LeadsSpec) -> OutcomeSpec:
-    section = _Section(raw, "outcome", "source lead time column won lost known time_format")
+    section = Section(raw, "outcome", "source lead time column won lost known time_format")
     spec = OutcomeSpec(
-        source=section.source(),
+        source=_source(section),
         **section.every("lead time column known time_format"),
         **section.every("won lost", "texts"),
     )
@@ -360,7 +284,7 @@ def _outcome(raw: Any, leads: LeadsSpec) -> OutcomeSpec:
 
 
 def _task(raw: Any, timezone: str, has_events: bool, timed: bool) -> Task:
-    section = _Section(raw, "task", "horizon cutoffs observed_from observed_until split")
+    section = Section(raw, "task", "horizon cutoffs observed_from observed_until split")
     if not timed:
         for key in ("horizon", "cutoffs", "observed_from", "observed_until"):
             if key in section.raw:
@@ -375,7 +299,7 @@ def _task(raw: Any, timezone: str, has_events: bool, timed: bool) -> Task:
         raise section.fail('needs horizon = "30d": within what time must a lead convert to count as a win?')
     instants = {
         key: None if section.raw.get(key) is None
-        else _checked(
+        else checked(
             lambda value: time.parse_instant(value, timezone), section.text(key), f"[task] {key} = {section.raw[key]!r}"
         )
         for key in ("observed_from", "observed_until")
@@ -387,7 +311,7 @@ def _task(raw: Any, timezone: str, has_events: bool, timed: bool) -> Task:
             f"{section.raw['observed_until']!r}: nothing would be observed. Swap or mend them"
         )
     return Task(
-        horizon=_checked(time.parse_span, horizon, "[task] horizon") if horizon else None,
+        horizon=checked(time.parse_span, horizon, "[task] horizon") if horizon else None,
         horizon_text=horizon,
         cutoffs=_cutoffs(section.raw.get("cutoffs"), has_events),
         split=split,
@@ -398,7 +322,7 @@ def _task(raw: Any, timezone: str, has_events: bool, timed: bool) -> Task:
 def _cutoffs(raw: Any, has_events: bool) -> CutoffRule:
     if raw is None:
         return CutoffRule(every=7 * time.DAY, max_per_lead=8) if has_events else CutoffRule(at_age=(0,))
-    section = _Section(raw, "task.cutoffs", "every after at_age source max_per_lead")
+    section = Section(raw, "task.cutoffs", "every after at_age source max_per_lead")
     given = [key for key in ("every", "after", "at_age", "source") if key in section.raw]
     if len(given) != 1:
         raise section.fail(
@@ -407,7 +331,7 @@ def _cutoffs(raw: Any, has_events: bool) -> CutoffRule:
         )
     at_most = section.whole("max_per_lead")
     if given == ["every"]:
-        step = _checked(time.parse_span, section.text("every"), "[task.cutoffs] every")
+        step = checked(time.parse_span, section.text("every"), "[task.cutoffs] every")
         return CutoffRule(every=step, max_per_lead=at_most or 8)
     if given == ["after"]:
         if section.text("after") != "events":
@@ -418,23 +342,23 @@ def _cutoffs(raw: Any, has_events: bool) -> CutoffRule:
             )
         return CutoffRule(after_events=True, max_per_lead=at_most or 8)
     if given == ["at_age"]:
-        ages = [_checked(time.parse_duration, age, "[task.cutoffs] at_age") for age in section.texts("at_age")]
+        ages = [checked(time.parse_duration, age, "[task.cutoffs] at_age") for age in section.texts("at_age")]
         if not ages:
             raise section.fail('at_age is empty; write at least at_age = ["0d"]')
         return CutoffRule(at_age=tuple(sorted(ages)), max_per_lead=at_most)
-    return CutoffRule(source=section.source(), max_per_lead=at_most)
+    return CutoffRule(source=_source(section), max_per_lead=at_most)
 
 
 def _windows(raw: Any) -> tuple[str, ...]:
-    section = _Section(raw, "features", "windows")
+    section = Section(raw, "features", "windows")
     windows = section.texts("windows") if "windows" in section.raw else DEFAULT_WINDOWS
     if not windows:
         raise section.fail("windows is empty; leave it out for the default")
-    return tuple(sorted(windows, key=lambda text: int(_checked(time.parse_window, text, "[features] windows"))))
+    return tuple(sorted(windows, key=lambda text: int(checked(time.parse_window, text, "[features] windows"))))
 
 
 def _model(raw: Any) -> dict[str, Any]:
-    section = _Section(raw, "model", " ".join(["seed", "trials", *sorted(LIGHTGBM_PARAMETERS)]))
+    section = Section(raw, "model", " ".join(["seed", "trials", *sorted(LIGHTGBM_PARAMETERS)]))
     for key, value in section.raw.items():
         if key == "boosting":
             if value not in ("gbdt", "dart", "rf"):
@@ -448,7 +372,7 @@ def _model(raw: Any) -> dict[str, Any]:
 
 
 def _grades(raw: Any) -> dict[str, float]:
-    section = _Section(raw, "grades", "A B C")
+    section = Section(raw, "grades", "A B C")
     grades = {**DEFAULT_GRADES, **section.raw}
     floors = list(grades.values())
     numbers = all(isinstance(floor, int | float) and not isinstance(floor, bool) for floor in floors)

@@ -18,7 +18,8 @@ from leadscore.errors import DataError, LeadScoreError, ProjectError
 from leadscore.init import exports
 from leadscore.init.exports import CATEGORICAL, NUMERIC, Column, Table
 from leadscore.init.recognise import RELIABLE, Recognised
-from leadscore.project import FILE, Project
+from leadscore.project import Project
+from leadscore.section import FILE
 
 Entries = dict[str, tuple[Any, str]]
 """The keys of a section: value (nothing: left out) and comment."""
