@@ -1,6 +1,6 @@
 """Train on project folders and print every model beside every baseline, as Markdown.
 
-``python -m tests.bench.projects data/sample ../shared/data/*/``
+``python -m tests.bench.projects data/sample FOLDER …``
 """
 
 from __future__ import annotations
