@@ -66,7 +66,8 @@ def salesforce(folder: Path) -> Path:
 
 
 def plain(folder: Path) -> list[Path]:
-    return [Path(shutil.copy(path, folder)) for path in sorted(SAMPLE.glob("*.csv"))]
+    tables = sorted(path for path in SAMPLE.glob("*.csv") if path.name != "scored.csv")  # which a demo leaves there
+    return [Path(shutil.copy(path, folder)) for path in tables]
 
 
 def reasons(written) -> dict[str, str]:
