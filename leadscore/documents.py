@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ LONGEST_TEXT = 10_000
 """Characters that one value may have."""
 LONGEST_NUMBER = 300
 """Digits that a whole number may have where text is wanted."""
+_TOO_LONG = 10**LONGEST_NUMBER
 PARTS = ("lead", "events", "as_of", "context")
 
 Event = tuple[int, int, tuple[str | None, ...], tuple[float, ...]]
@@ -63,11 +64,15 @@ def parse(project: Project, document: Any, *, now: int) -> LeadDocument:
     if unknown:
         raise DocumentError(
             f"unknown part.{nearest(str(unknown[0]), PARTS)} A lead document has: {', '.join(PARTS)}",
-            where=_path("", unknown[0]),
+            where=str(_Field("", unknown[0])),
         )
     lead = document.get("lead")
     _require(lead, Mapping, "an object with the lead's fields", "lead")
-    as_of = time.FOREVER if not project.timed else _instant(document.get("as_of"), project, "as_of", default=now)
+    as_of = (
+        time.FOREVER
+        if not project.timed
+        else _instant(document.get("as_of"), project, _Field("", "as_of"), default=now)
+    )
     parsed = _lead(project, lead, as_of)
     events = document.get("events")
     events = {} if events is None else events
@@ -77,7 +82,7 @@ def parse(project: Project, document: Any, *, now: int) -> LeadDocument:
         if name not in names:
             known = f"the project has: {', '.join(names)}" if names else "the project has no event tables"
             raise DocumentError(
-                f"unknown event table.{nearest(str(name), names)} {known}".strip(), where=_path("events", name)
+                f"unknown event table.{nearest(str(name), names)} {known}".strip(), where=str(_Field("events", name))
             )
     for spec in project.events:
         rows = events.get(spec.name)
@@ -167,9 +172,9 @@ def _text_of_instant(instant: int) -> str | None:
 
 def _lead(project: Project, raw: Mapping[str, Any], as_of: int) -> LeadDocument:
     spec = project.leads
-    lead_id = None if spec.id is None else _text(raw.get(spec.id), _path("lead", spec.id))
+    lead_id = None if spec.id is None else _text(raw.get(spec.id), _Field("lead", spec.id))
     if spec.id is not None and lead_id is None:
-        raise DocumentError(f"is missing; every lead needs its '{spec.id}'", where=_path("lead", spec.id))
+        raise DocumentError(f"is missing; every lead needs its '{spec.id}'", where=str(_Field("lead", spec.id)))
     warnings: list[str] = []
     role_columns = {role: getattr(spec, role) for role in ("account", "origin", "owner") if getattr(spec, role)}
     declared = {spec.id, spec.created, spec.known, *role_columns.values(), *spec.categorical, *spec.numeric}
@@ -178,15 +183,15 @@ def _lead(project: Project, raw: Mapping[str, Any], as_of: int) -> LeadDocument:
         warnings.append(f"lead: {len(undeclared)} undeclared field(s) ignored")
     created = NEVER
     if spec.created is not None and raw.get(spec.created) not in (None, ""):
-        created = _instant(raw[spec.created], project, _path("lead", spec.created), spec.time_format)
+        created = _instant(raw[spec.created], project, _Field("lead", spec.created), spec.time_format)
     return LeadDocument(
         lead_id=lead_id,
         as_of=as_of,
         created=created,
-        categories=tuple(_category(raw.get(name), _path("lead", name), spec.missing) for name in spec.categorical),
-        numbers=tuple(_number(raw.get(name), _path("lead", name), warnings, spec.missing) for name in spec.numeric),
+        categories=tuple(_category(raw.get(name), _Field("lead", name), spec.missing) for name in spec.categorical),
+        numbers=tuple(_number(raw.get(name), _Field("lead", name), warnings, spec.missing) for name in spec.numeric),
         roles={
-            role: _category(raw.get(name), _path("lead", name), spec.missing) for role, name in role_columns.items()
+            role: _category(raw.get(name), _Field("lead", name), spec.missing) for role, name in role_columns.items()
         },
         events={},
         context={},
@@ -209,7 +214,7 @@ def _events(project: Project, spec: EventsSpec, raw: Any, lead: LeadDocument) ->
         _require(row, Mapping, "an object with the event's fields", where)
         undeclared |= row.keys() - declared
         event = _event(project, spec, row, lead, where)
-        event_id = _text(row.get(spec.id), _path(where, spec.id)) if spec.id else None
+        event_id = _text(row.get(spec.id), _Field(where, spec.id)) if spec.id else None
         if event_id is None:
             events.append(event)
         elif event_id not in delivered or _delivery_order(event) < _delivery_order(delivered[event_id]):
@@ -220,18 +225,18 @@ def _events(project: Project, spec: EventsSpec, raw: Any, lead: LeadDocument) ->
 
 
 def _event(project: Project, spec: EventsSpec, row: Mapping[str, Any], lead: LeadDocument, where: str) -> Event:
-    owner = _text(row.get(spec.lead), _path(where, spec.lead))
+    owner = _text(row.get(spec.lead), _Field(where, spec.lead))
     if owner is not None and lead.lead_id is not None and owner != lead.lead_id:
-        raise DocumentError("names another lead than the document", where=_path(where, spec.lead))
-    happened = _instant(row.get(spec.time), project, _path(where, spec.time), spec.time_format)
+        raise DocumentError("names another lead than the document", where=str(_Field(where, spec.lead)))
+    happened = _instant(row.get(spec.time), project, _Field(where, spec.time), spec.time_format)
     known = happened
     if spec.known is not None and row.get(spec.known) not in (None, ""):
-        known = _instant(row[spec.known], project, _path(where, spec.known), spec.time_format)
+        known = _instant(row[spec.known], project, _Field(where, spec.known), spec.time_format)
     return (
         happened,
         known,
-        tuple(_category(row.get(name), _path(where, name)) for name in spec.categorical),
-        tuple(_number(row.get(name), _path(where, name), lead.warnings) for name in spec.numeric),
+        tuple(_category(row.get(name), _Field(where, name)) for name in spec.categorical),
+        tuple(_number(row.get(name), _Field(where, name), lead.warnings) for name in spec.numeric),
     )
 
 
@@ -263,30 +268,37 @@ def _kind(value: Any) -> str:
     return "an object" if isinstance(value, Mapping) else names.get(type(value), type(value).__name__)
 
 
-def _path(where: str, key: Any) -> str:
-    shown = str(key)[:60].encode("utf-8", "replace").decode()
-    return f"{where}.{shown}" if where else shown
+class _Field(NamedTuple):
+    """Where a value stands in the document; written out only if it is wrong."""
+
+    part: str
+    key: Any
+
+    def __str__(self) -> str:
+        shown = str(self.key)[:60].encode("utf-8", "replace").decode()
+        return f"{self.part}.{shown}" if self.part else shown
 
 
-def _text(value: Any, where: str) -> str | None:
-    if isinstance(value, Mapping | list | tuple):
-        raise DocumentError(f"must be a single value, not {_kind(value)}", where=where)
-    if isinstance(value, int) and abs(value) >= 10**LONGEST_NUMBER:
-        raise DocumentError(f"has more than {LONGEST_NUMBER} digits; write it as text", where=where)
+def _text(value: Any, where: _Field) -> str | None:
+    if type(value) is not str:
+        if isinstance(value, Mapping | list | tuple):
+            raise DocumentError(f"must be a single value, not {_kind(value)}", where=str(where))
+        if isinstance(value, int) and abs(value) >= _TOO_LONG:
+            raise DocumentError(f"has more than {LONGEST_NUMBER} digits; write it as text", where=str(where))
     text = columns.text_value(value)
     if text is not None and len(text) > LONGEST_TEXT:
-        raise DocumentError(f"has {len(text)} characters; at most {LONGEST_TEXT} are allowed", where=where)
+        raise DocumentError(f"has {len(text)} characters; at most {LONGEST_TEXT} are allowed", where=str(where))
     if text is not None and not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise DocumentError("holds half a surrogate pair, which is no text; send UTF-8", where=where)
+        raise DocumentError("holds half a surrogate pair, which is no text; send UTF-8", where=str(where))
     return text
 
 
-def _category(value: Any, where: str, missing: Sequence[str] = ()) -> str | None:
+def _category(value: Any, where: _Field, missing: Sequence[str] = ()) -> str | None:
     text = _text(value, where)
     return None if text in missing else text
 
 
-def _number(value: Any, where: str, warnings: list[str], missing: Sequence[str] = ()) -> float:
+def _number(value: Any, where: _Field, warnings: list[str], missing: Sequence[str] = ()) -> float:
     text = value if isinstance(value, int | float) else _text(value, where)
     if text is None or text in missing:
         return float("nan")
@@ -297,20 +309,20 @@ def _number(value: Any, where: str, warnings: list[str], missing: Sequence[str] 
 
 
 def _instant(
-    value: Any, project: Project, where: str, time_format: str | None = None, *, default: int | None = None
+    value: Any, project: Project, where: _Field, time_format: str | None = None, *, default: int | None = None
 ) -> int:
     if value is None or value == "":
         if default is not None:
             return default
-        raise DocumentError("is missing; write a time such as '2026-05-01T09:00:00Z'", where=where)
+        raise DocumentError("is missing; write a time such as '2026-05-01T09:00:00Z'", where=str(where))
     try:
         instant = time.parse_instant(value, project.timezone, time_format)
     except (ValueError, TypeError):
         raise DocumentError(
-            "is not a readable time; write ISO 8601, as in '2026-05-01T09:00:00Z'", where=where
+            "is not a readable time; write ISO 8601, as in '2026-05-01T09:00:00Z'", where=str(where)
         ) from None
     if not time.EARLIEST <= instant <= time.LATEST:
-        raise DocumentError("lies outside the years 1 to 9999", where=where)
+        raise DocumentError("lies outside the years 1 to 9999", where=str(where))
     return instant
 
 

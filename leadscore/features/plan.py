@@ -198,6 +198,11 @@ class FeaturePlan:
                 programs.append((spec, compile_table(spec, features, codes)))
         return programs
 
+    @cached_property
+    def _lead_features(self) -> list[tuple[int, FeatureName]]:
+        """The features that need no events, with their columns."""
+        return [(target, name) for target, name in enumerate(self.features) if name.table not in self.schema["events"]]
+
     def _fill_events(
         self, data: Data, spec: EventsSpec, program: Program, asked: Cutoffs, out: NDArray[Any], threads: int | None
     ) -> None:
@@ -212,7 +217,9 @@ class FeaturePlan:
         order = np.arange(n_rows)
         if n_rows > 1 and (np.diff(asked.lead) < 0).any():
             order = np.argsort(asked.lead, kind="stable")
-        n_threads = min(threads or os.cpu_count() or 1, max(1, n_rows // _FEWEST_ROWS_PER_THREAD))
+        n_threads = 1
+        if n_rows >= 2 * _FEWEST_ROWS_PER_THREAD:
+            n_threads = min(threads or os.cpu_count() or 1, n_rows // _FEWEST_ROWS_PER_THREAD)
 
         def run(rows: NDArray[np.int64]) -> None:
             program.run(log, asked.lead[rows], asked.at[rows], rows, out, bound)
@@ -224,7 +231,7 @@ class FeaturePlan:
             list(pool.map(run, np.array_split(order, n_threads * 4)))
 
     def _fill_lead_features(self, data: Data, asked: Cutoffs, out: NDArray[Any]) -> None:
-        wanted = [(target, name) for target, name in enumerate(self.features) if name.table not in data.logs]
+        wanted = self._lead_features
         if not wanted:
             return
         leads, spec = data.leads, data.project.leads
