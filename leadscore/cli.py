@@ -140,6 +140,7 @@ def score(
               leadscore score acme --out scored.parquet --leads new_leads.csv --reasons 0
     """
     from leadscore.batch import score_list, write_list
+    from leadscore.evaluate.capacity import at_capacity
 
     if as_of and cutoffs:
         raise click.UsageError("--as-of and --cutoffs exclude each other: a cutoff file says when by itself")
@@ -162,17 +163,20 @@ def score(
     grades = {grade: int(n) for grade, n in scores["grade"].value_counts().sort_index().items()}
     counts = ", ".join(f"{grade} {n:,}" for grade, n in grades.items())
     console.say(f"Scored {len(scores):,} leads{f' as of {at}' if at else ''} into {out}: {counts or 'none is open'}")
+    wins = at_capacity(scores["probability"], len(scores))
+    if asked is None and len(scores):  # at given cutoffs a lead may stand twice
+        console.say(f"Of these, {wins.expected:.0f} should convert (90 %: {wins.low} to {wins.high})")
     n_closed = 0 if asked is not None else len(data.leads.ids) - len(scores)
     if n_closed:
         console.say(f"{n_closed:,} leads are not open then (closed, not yet created, or without creation time)")
-    expected = float(scores["probability"].sum())
     console.result(
         {
             "out": str(out),
             "n": len(scores),
             "as_of": at,
             "grades": grades,
-            "expected_wins": expected,
+            "expected_wins": wins.expected,
+            "expected_wins_90pct": [wins.low, wins.high],
             "model": described,
         }
     )

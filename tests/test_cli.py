@@ -79,6 +79,9 @@ def test_score_ranks_open_leads_and_keeps_nothing_half_written(sample_scorer_fol
     scored = pd.read_csv(out)
     assert told["n"] == len(scored) == sum(told["grades"].values())
     assert told["as_of"] == "2026-06-30T00:00:00Z"
+    low, high = told["expected_wins_90pct"]
+    assert told["expected_wins"] == pytest.approx(scored["probability"].sum())
+    assert low <= told["expected_wins"] <= high
     assert scored["probability"].is_monotonic_decreasing
     assert set(scored["lead_id"]) <= set(sample.leads.ids)
     assert [path.name for path in tmp_path.iterdir()] == ["scored.csv"]
@@ -146,3 +149,30 @@ def test_simulate_writes_a_project(tmp_path) -> None:
     assert code == 0
     assert json.loads(printed)["n_leads"] == 50
     assert len(ls.Project.load(tmp_path / "market").read().leads.ids) == 50
+
+
+def test_explain_warns_of_what_is_no_forecast(sample_scorer_folder, sample: ls.Data) -> None:
+    won = int((sample.outcomes.won_at > 0).argmax())
+    code, printed, _ = run(
+        "explain", SAMPLE, "--lead", sample.leads.ids[won], "--as-of", "2030-01-01", "--model", sample_scorer_folder,
+        "--json",
+    )  # fmt: skip
+    assert code == 0
+    warnings = json.loads(printed)["warnings"]
+    assert any(warning.startswith("the lead was won on ") for warning in warnings)
+    assert any(warning.startswith("the data end at 2026-06-30T00:00:00Z") for warning in warnings)
+
+
+def test_a_list_without_times_takes_no_time(tmp_path) -> None:
+    rows = "\n".join(f"{row},{row % 7},{'yes' if row % 3 == 0 else 'no'}" for row in range(600))
+    (tmp_path / "leads.csv").write_text("id,size,won\n" + rows)
+    (tmp_path / "leadscore.toml").write_text(
+        '[leads]\nsource = "leads.csv"\nid = "id"\nnumeric = ["size"]\n'
+        '[outcome]\nsource = "leads.csv"\nlead = "id"\ncolumn = "won"\nwon = ["yes"]\n'
+    )
+    assert run("train", tmp_path, "--no-track", "--out", tmp_path / "scorer")[0] == 0
+    code, _, err = run(
+        "score", tmp_path, "--model", tmp_path / "scorer", "--out", tmp_path / "o.csv", "--as-of", "2026-01-01"
+    )
+    assert code == 2
+    assert "needs times" in err

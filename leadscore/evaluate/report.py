@@ -155,17 +155,12 @@ def report(scorer: LeadScorer) -> Report:
     if fitted.fallback is not None:
         warnings.insert(0, f"The {fitted.fallback.replace('_', ' ')} stands in for the model")
     return Report(
-        verdict=_verdict(baselines, against, judged),
-        metrics=judged.metrics(),
-        intervals=intervals,
-        baselines=baselines,
-        against=against,
+        **_measured(judged, baselines, against, intervals),
         snapshots=_counts(fitted.snapshots),
         blocks=_blocks(fitted),
         groups=_groups(judged) | _account_disjoint(judged, fitted),
         calibration=_calibration(fitted.calibration.calibrator.kind, fitted.calibration.candidates, judged),
         warnings=tuple(warnings),
-        judged=judged,
     )
 
 
@@ -193,17 +188,12 @@ def judge(scorer: LeadScorer, data: Data, *, seed: int = 0) -> Report:
         )
     intervals = judged.intervals(seed)
     return Report(
-        verdict=_verdict(baselines, against, judged),
-        metrics=judged.metrics(),
-        intervals=intervals,
-        baselines=baselines,
-        against=against,
+        **_measured(judged, baselines, against, intervals),
         snapshots=_counts(rows),
         blocks={},
         groups=_groups(judged),
         calibration=_calibration(scorer.calibrator.kind, (), judged),
         warnings=(*_seen_in_training(scorer, data), *_outcome_warnings(rows), *_off_level(intervals), *_notes(data)),
-        judged=judged,
     )
 
 
@@ -217,6 +207,23 @@ def importance(scorer: LeadScorer, *, most_rows: int = 500) -> dict[str, float]:
         return {}
     test = fitted.blocks.rows["test"]
     return scorer.group_importance(fitted.matrix[test[:: max(1, -(-len(test) // most_rows))]])
+
+
+def _measured(
+    judged: Judged,
+    baselines: Mapping[str, Metrics],
+    against: Mapping[str, Mapping[str, Difference | None]],
+    intervals: Mapping[str, Interval | None],
+) -> dict[str, Any]:
+    """What every report says of the rows it judged."""
+    return {
+        "verdict": _verdict(baselines, against, judged),
+        "metrics": judged.metrics(),
+        "intervals": intervals,
+        "baselines": baselines,
+        "against": against,
+        "judged": judged,
+    }
 
 
 def _compare(

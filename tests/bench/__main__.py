@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bench import features, service
+from tests.bench import features, reading, service
 
-for benchmark in (features, service):
+for benchmark in (reading, features, service):
     print("\n".join(benchmark.run()), flush=True)
     print()

@@ -99,8 +99,8 @@ def run(n_events: int = 1_000_000, n_cutoffs: int = 200_000, seed: int = 0) -> l
     plan = ls.FeaturePlan.of(project(), names())
     data = ls.read(project(), frames=frames)
     asked = ls.Cutoffs.of(data, cutoffs)
-    ours_s, ours = _best_of(3, lambda: plan.transform(data, asked))
-    reading_s, _ = _best_of(1, lambda: ls.read(project(), frames=frames))
+    ours_s, ours = best_of(3, lambda: plan.transform(data, asked))
+    reading_s, _ = best_of(1, lambda: ls.read(project(), frames=frames))
 
     connection = duckdb.connect()
     connection.execute("set threads to 2; set enable_progress_bar = false")
@@ -111,7 +111,7 @@ def run(n_events: int = 1_000_000, n_cutoffs: int = 200_000, seed: int = 0) -> l
         connection.register(f"{name}_frame", view)
         connection.execute(f"create table {name} as select * from {name}_frame")
     query = duckdb_query()
-    theirs_s, theirs = _best_of(2, lambda: _matrix(connection.execute(query).fetchnumpy()))
+    theirs_s, theirs = best_of(2, lambda: _matrix(connection.execute(query).fetchnumpy()))
 
     np.testing.assert_allclose(ours, theirs, rtol=1e-6, equal_nan=True)
     n_cells = ours.size
@@ -132,7 +132,7 @@ def _matrix(columns: dict[str, np.ndarray]) -> np.ndarray:
     return np.stack(filled, axis=1).astype(np.float32)
 
 
-def _best_of(n: int, work: Callable[[], object]) -> tuple[float, object]:
+def best_of(n: int, work: Callable[[], object]) -> tuple[float, object]:
     """Seconds of the fastest of n runs after a warm-up, and the last result."""
     result = work()
     fastest = float("inf")

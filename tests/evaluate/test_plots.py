@@ -166,7 +166,8 @@ assert not heavy, heavy
 figure = leadscore.evaluate.plots.importance(["a"], [1.0])
 assert "matplotlib.pyplot" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", script], check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_figures_are_plain_figures():

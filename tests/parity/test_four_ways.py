@@ -48,7 +48,7 @@ def from_python(sample: ls.Data, sample_scorer: ls.LeadScorer, asked: pd.DataFra
     return sample_scorer.score(sample, cutoffs=asked)
 
 
-def _same(expected: pd.DataFrame, found: list[dict[str, Any]]) -> None:
+def assert_same(expected: pd.DataFrame, found: list[dict[str, Any]]) -> None:
     assert [record["lead_id"] for record in found] == list(expected["lead_id"])
     probabilities = np.array([record["probability"] for record in found])
     assert np.abs(probabilities - expected["probability"]).max() <= 1e-12
@@ -68,13 +68,13 @@ def test_command(registered, asked, from_python, tmp_path) -> None:
         for record in records:
             record["reasons"] = json.loads(record["reasons"])
             record["warnings"] = json.loads(record["warnings"])
-        _same(from_python, records)
+        assert_same(from_python, records)
 
 
 def test_pyfunc(registered, lead_documents, from_python) -> None:
     mlflow = pytest.importorskip("mlflow")
     model = mlflow.pyfunc.load_model(registered[1].location)
-    _same(from_python, model.predict(pd.DataFrame(lead_documents)).to_dict("records"))
+    assert_same(from_python, model.predict(pd.DataFrame(lead_documents)).to_dict("records"))
 
 
 def test_http(registered, lead_documents, from_python) -> None:
@@ -83,5 +83,5 @@ def test_http(registered, lead_documents, from_python) -> None:
         assert server.wait_until_ready()
         batch = httpx.post(f"{server.url}/v1/score/batch", json={"documents": lead_documents}, timeout=60).json()
         single = [httpx.post(f"{server.url}/v1/score", json=one, timeout=60).json() for one in lead_documents[:20]]
-    _same(from_python, batch["scores"])
-    _same(from_python.head(20), single)
+    assert_same(from_python, batch["scores"])
+    assert_same(from_python.head(20), single)

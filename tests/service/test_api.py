@@ -72,7 +72,8 @@ def test_a_large_lead_scores_as_a_small_one_does(service: Service, documents: li
     [{}, [], 1, None, {"documents": {}}, {"documents": None}, {"documents": [], "more": 1}, {"document": []}],
 )
 def test_another_shape_than_a_batch_is_refused(service: Service, body: Any) -> None:
-    problem(service.post("/v1/score/batch", content=json.dumps(body), headers=JSON), 422, "invalid-document")
+    found = problem(service.post("/v1/score/batch", content=json.dumps(body), headers=JSON), 422, "invalid-document")
+    assert found["errors"]
 
 
 def test_too_many_documents_are_refused_and_the_limit_is_named(service: Service) -> None:
@@ -94,7 +95,8 @@ def test_a_document_that_cannot_be_scored_says_where_and_quotes_nothing(
 
 @pytest.mark.parametrize("body", [[], 1, "text", None, {}, {"lead": []}, {"lead": None}, {"lead": {}}])
 def test_what_is_no_lead_document_is_refused(service: Service, body: Any) -> None:
-    problem(service.post("/v1/score", content=json.dumps(body), headers=JSON), 422, "invalid-document")
+    found = problem(service.post("/v1/score", content=json.dumps(body), headers=JSON), 422, "invalid-document")
+    assert found["errors"]
 
 
 @pytest.mark.parametrize("path", ["/v1/score", "/v1/score/batch"])
