@@ -38,7 +38,7 @@ def coin_flips(n_leads: int = 3_000) -> ls.Data:
         }
     )
     won = rng.random(n_leads) < 0.3
-    outcome = pd.DataFrame({"id": leads["id"][won], "at": leads["at"][won] + pd.Timedelta("1d")})
+    outcome = pd.DataFrame({"id": leads["id"][won], "at": leads["at"][won] + pd.Timedelta("1D")})
     return ls.read(project, frames={"leads": leads, "outcome": outcome})
 
 
