@@ -34,7 +34,7 @@ def subjects_of(table: str, subject: str) -> list[tuple[str | None, str | None]]
 
 
 def names_of(op: str, subject: str) -> list[str]:
-    windows = list(streams.WINDOWS) if EVENT_PRIMITIVES[op].windowed else [None]
+    windows = list(streams.WINDOWS) if EVENT_PRIMITIVES[op].span != "none" else [None]
     return [
         str(FeatureName(table, op, column, category, window))
         for table in streams.COLUMNS
