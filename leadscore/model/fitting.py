@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from leadscore.tables import Data
 MOST_EXPLAINED = 2_000
 """Rows of the reference population whose fit and intent are taken."""
 N_GOLDEN = 5
+SHARE_WITHOUT_COMPANY = 0.1
+"""Of the rows that the model learns from."""
 _LIGHTGBM_ONLY = ("seed", "trials")
 
 
@@ -89,6 +91,8 @@ def fit(
     kept = [column for column in range(matrix.shape[1]) if column not in left_out]
     plan, matrix = wide.select(kept), np.ascontiguousarray(matrix[:, kept])
     parts = {name: _block(snapshots, matrix, rows) for name, rows in blocks.rows.items()}
+    for part, name in enumerate(("train", "tune")):
+        _forget_company(parts[name].matrix, plan.company, seed=(seed, part))
     rivals = baselines.fit_all(data.project, plan, parts["train"], parts["tune"], seed=seed)
     settings = {key: value for key, value in data.project.model.items() if key not in _LIGHTGBM_ONLY}
     model: Model
@@ -136,6 +140,15 @@ def _check_labels(snapshots: Snapshots) -> None:
 
 def _block(snapshots: Snapshots, matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> Block:
     return Block(matrix[rows], snapshots.label[rows], snapshots.weight[rows])
+
+
+def _forget_company(matrix: NDArray[np.float32], company: Sequence[int], *, seed: tuple[int, int]) -> None:
+    """Make some rows look like a lead document that came without what is known of its company.
+
+    Else no tree would ever have seen it missing, and LightGBM would take it for 0: a company that never bought.
+    """
+    rows = np.flatnonzero(np.random.default_rng(seed).random(len(matrix)) < SHARE_WITHOUT_COMPANY)
+    matrix[np.ix_(rows, np.array(company, dtype=np.int64))] = np.nan
 
 
 def _best_baseline(rivals: Mapping[str, Predictor], parts: Mapping[str, Block]) -> tuple[str, Model]:
