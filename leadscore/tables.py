@@ -99,7 +99,11 @@ class Outcomes:
 
 @dataclass(frozen=True, repr=False)
 class Data:
-    """The validated tables of a project; events grouped by lead, all indices into `leads`."""
+    """The validated tables of a project; events grouped by lead, all indices into `leads`.
+
+    `context` is None where features over other leads are computed from these tables. For lead documents, which hold no
+    other leads, it has what came in their place: float64 (n_leads,) by feature name, NaN where not given.
+    """
 
     project: Project
     leads: Leads
@@ -107,6 +111,7 @@ class Data:
     outcomes: Outcomes
     notes: tuple[Note, ...] = ()
     n_rows: Mapping[str, int] = field(default_factory=dict)
+    context: Mapping[str, NDArray[np.float64]] | None = None
 
     def __repr__(self) -> str:
         events = ", ".join(f"{log.n_events:,} {name}" for name, log in self.logs.items())
