@@ -52,6 +52,18 @@ class LeadsSpec:
     missing: tuple[str, ...]
     time_format: str | None
 
+    @cached_property
+    def roles(self) -> Mapping[str, str]:
+        """The column of each declared role: account, origin, owner."""
+        columns = {"account": self.account, "origin": self.origin, "owner": self.owner}
+        return {role: column for role, column in columns.items() if column}
+
+    @cached_property
+    def blank(self) -> Mapping[str, None]:
+        """A row of which nothing is known: every declared column, null."""
+        names = (self.id, self.created, self.known, *self.roles.values(), *self.categorical, *self.numeric)
+        return dict.fromkeys(name for name in names if name is not None)
+
 
 @dataclass(frozen=True)
 class EventsSpec:
@@ -67,6 +79,12 @@ class EventsSpec:
     numeric: tuple[str, ...]
     time_format: str | None
     direction: Direction | None = None
+
+    @cached_property
+    def blank(self) -> Mapping[str, None]:
+        """A row of which nothing is known: every declared column, null."""
+        names = (self.lead, self.time, self.known, self.id, *self.categorical, *self.numeric)
+        return dict.fromkeys(name for name in names if name is not None)
 
 
 @dataclass(frozen=True)

@@ -100,8 +100,8 @@ class Outcomes:
 class Data:
     """The validated tables of a project; events grouped by lead, all indices into `leads`.
 
-    `context` is for leads that came without their company: what features of account, origin and owner are, by name,
-    float64 (n_leads,). None where the tables hold the company as well.
+    `context` is None where features over other leads are computed from these tables. For leads that came alone, as in
+    lead documents, it has what came in their place: float64 (n_leads,) by feature name, NaN where not given.
     """
 
     project: Project

@@ -11,10 +11,12 @@ Every instant is a UTC int64 count of microseconds since 1970. Intervals are clo
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import re
 import zoneinfo
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,7 @@ FOREVER = np.iinfo(np.int64).max
 EARLIEST = -62_135_596_800 * SECOND  # 0001-01-01
 LATEST = 253_402_300_799 * SECOND  # 9999-12-31T23:59:59
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _UNITS = {"m": 60 * SECOND, "h": 3_600 * SECOND, "d": DAY, "w": 7 * DAY}
 _DURATION = re.compile(r"(\d{1,6})([mhdw])")
 _HAS_OFFSET = r"[T ]\d.*(?:[Zz]$|[+-])"  # whatever pandas may take for one, so that no local reading is aware
@@ -177,6 +180,8 @@ def parse_instant(value: Any, timezone: str, time_format: str | None = None) -> 
     if isinstance(value, str):
         declared = None if time_format is None else _declared(value.strip(), timezone, time_format)
         return _of_text(value.strip(), timezone) if declared is None else declared
+    if type(value) in (int, float):
+        return _of_epoch(value)
     return _of_moment(value, timezone) if isinstance(value, dt.datetime) else _as_column(value, timezone)
 
 
@@ -200,25 +205,50 @@ def _of_text(text: str, timezone: str) -> int:
     return _of_moment(next(iter(readings.values())), timezone)
 
 
+def _of_epoch(number: float) -> int:
+    """One instant of an epoch number; what `_epochs` does to a column."""
+    with contextlib.suppress(OverflowError):
+        amount = float(number)
+        for digits, unit in _EPOCH_DIGITS.items():
+            if 10 ** (digits - 1) <= amount < 10**digits:
+                return round(amount * unit)
+    raise ValueError("not a time; write ISO 8601, as in '2026-05-01T09:00:00Z'")
+
+
 def _formats_like(text: str) -> list[str]:
     """Return the local formats with the punctuation of a text; no other can read it."""
     marks = [text.count(mark) for mark in "/-.,:"]
     return [name for name in _ALL_FORMATS if [name.count(mark) for mark in "/-.,:"] == marks]
 
 
+def parse_instants_with_offset(texts: Sequence[str]) -> list[int]:
+    """Instants of ISO 8601 texts that all have an offset: what `parse_instant` makes of each, but several times faster.
+
+    Raises ValueError or TypeError if there is anything else among them.
+    """
+    spans = [moment - _EPOCH for moment in map(dt.datetime.fromisoformat, texts)]
+    return [(span.days * 86_400 + span.seconds) * SECOND + span.microseconds for span in spans]
+
+
 def _of_moment(moment: dt.datetime, timezone: str) -> int:
     """One instant of a datetime; what `localize` does to a column."""
-    if moment.tzinfo is None:
-        local = zone(timezone)
-        aware = moment.replace(tzinfo=local, fold=1)  # the later one of two
-        try:
-            possible = aware.astimezone(dt.UTC).astimezone(local).replace(tzinfo=None, fold=0) == moment.replace(fold=0)
-        except OverflowError:
-            return _as_column(moment, timezone)
-        if not possible:
-            raise ValueError("not a time: clocks skip it; write ISO 8601, as in '2026-05-01T09:00:00Z'")
-        moment = aware
-    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+    return _of_local(moment, timezone) if moment.tzinfo is None else _microseconds_of(moment - _EPOCH)
+
+
+def _of_local(naive: dt.datetime, timezone: str) -> int:
+    """One instant of a local clock reading: the later of two, and an error where clocks skip it."""
+    local = zone(timezone)
+    before, after = (local.utcoffset(naive.replace(fold=fold)) for fold in (0, 1))  # a change of clocks at this reading
+    assert before is not None
+    assert after is not None
+    if before < after:
+        raise ValueError("not a time: clocks skip it; write ISO 8601, as in '2026-05-01T09:00:00Z'")
+    instant = _microseconds_of(naive - _EPOCH.replace(tzinfo=None) - after)
+    return instant if EARLIEST <= instant < LATEST + SECOND else _as_column(naive, timezone)
+
+
+def _microseconds_of(span: dt.timedelta) -> int:
+    return (span.days * 86_400 + span.seconds) * SECOND + span.microseconds
 
 
 def _declared(text: str, timezone: str, time_format: str) -> int | None:
@@ -241,7 +271,7 @@ def _strptime(text: str, time_format: str) -> dt.datetime | None:
 def _as_column(value: Any, timezone: str) -> int:
     try:
         instants, _ = parse_instants(pd.Series([value]), timezone)
-    except (TypeError, OverflowError, pd.errors.OutOfBoundsDatetime) as error:
+    except (TypeError, OverflowError, NotImplementedError, pd.errors.OutOfBoundsDatetime) as error:
         raise ValueError("not a time") from error
     if instants[0] == NEVER:
         raise ValueError("not a time; write ISO 8601, as in '2026-05-01T09:00:00Z'")
