@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from leadscore import columns
 from leadscore.errors import DataError, LeadScoreWarning, NoSourceError
 from leadscore.eventlog import EventLog
-from leadscore.project import EventsSpec, LeadsSpec, OutcomeSpec, Project, Source
+from leadscore.project import ROLES, EventsSpec, LeadsSpec, OutcomeSpec, Project, Source
 from leadscore.sources import Rows, header, read_rows, rows_from_frame
-from leadscore.tables import ROLES, Data, Leads, Note, Outcomes
+from leadscore.tables import Data, Leads, Note, Outcomes
 from leadscore.time import NEVER, Instants, Mask
 
 MOST_REJECTED = 0.05

@@ -13,12 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leadscore import columns
+from leadscore.company import Company
 from leadscore.errors import DataError
 from leadscore.eventlog import EventLog
 from leadscore.project import Project
 from leadscore.time import FOREVER, NEVER, Instants, Mask, parse_instants
-
-ROLES = ("account", "origin", "owner")
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,11 @@ class Outcomes:
 
 @dataclass(frozen=True, repr=False)
 class Data:
-    """The validated tables of a project; events grouped by lead, all indices into `leads`."""
+    """The validated tables of a project; events grouped by lead, all indices into `leads`.
+
+    `context` is for leads that came without their company: what features of account, origin and owner are, by name,
+    float64 (n_leads,). None where the tables hold the company as well.
+    """
 
     project: Project
     leads: Leads
@@ -107,10 +110,16 @@ class Data:
     outcomes: Outcomes
     notes: tuple[Note, ...] = ()
     n_rows: Mapping[str, int] = field(default_factory=dict)
+    context: Mapping[str, NDArray[np.float64]] | None = None
 
     def __repr__(self) -> str:
         events = ", ".join(f"{log.n_events:,} {name}" for name, log in self.logs.items())
         return f"<Data of {self.project.name}: {len(self.leads.ids):,} leads{', ' + events if events else ''}>"
+
+    @cached_property
+    def company(self) -> Company:
+        """What leads of one account, origin or owner have in common."""
+        return Company(self)
 
     @cached_property
     def observed_until(self) -> int:

@@ -12,6 +12,7 @@ Every instant is a UTC int64 count of microseconds since 1970. Intervals are clo
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 import zoneinfo
 from typing import Any
@@ -248,13 +249,42 @@ def _as_column(value: Any, timezone: str) -> int:
 
 
 def local_days_and_microseconds(instants: Instants, timezone: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Local calendar day (days since 1970-01-01) and microseconds since local midnight of UTC instants."""
-    local = instants
-    if timezone != "UTC":
-        aware = pd.DatetimeIndex(instants.view("M8[us]")).tz_localize("UTC").tz_convert(timezone)
-        local = _microseconds(aware.tz_localize(None))
+    """Local calendar day (days since 1970-01-01) and microseconds since local midnight of UTC instants.
+
+    Exact from 1900 to 2100; beyond, the clocks are taken to stay as they were at that end.
+    """
+    changes, offsets = clock_changes(timezone)
+    local = instants + offsets[np.searchsorted(changes, instants, side="right") - 1]
     days = np.floor_divide(local, DAY)
     return days, local - days * DAY
+
+
+@functools.lru_cache(maxsize=64)
+def clock_changes(timezone: str) -> tuple[Instants, NDArray[np.int64]]:
+    """When a zone's clocks changed (first `NEVER`, ascending), and by how much they were ahead of UTC from then on.
+
+    Both int64 (n_changes,), microseconds. Found by looking at every day from 1900 to 2100, then closer.
+    """
+    local = zone(timezone)
+
+    def ahead(second: int) -> int:
+        moment = dt.datetime.fromtimestamp(second, dt.UTC).astimezone(local)
+        return (moment.utcoffset() or dt.timedelta()) // dt.timedelta(seconds=1)
+
+    day = DAY // SECOND
+    days = range(-25_567 * day, 47_482 * day, day)
+    changes, offsets = [NEVER], [ahead(days[0])]
+    if timezone == "UTC":
+        days = range(0)
+    for before in days:
+        if ahead(before + day) != offsets[-1]:
+            low, high = before, before + day
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if ahead(middle) == offsets[-1] else (low, middle)
+            changes.append(high * SECOND)
+            offsets.append(ahead(before + day))
+    return np.array(changes, dtype=np.int64), np.array(offsets, dtype=np.int64) * SECOND
 
 
 def _microseconds(index: pd.DatetimeIndex) -> Instants:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
-from leadscore.features import kernels
+from leadscore.features import lead_kernels
 from leadscore.features.learning import key_of
 from leadscore.features.plan import FeaturePlan
 from leadscore.tables import Cutoffs, Data
@@ -43,7 +43,7 @@ def _text(table: str, column: str, word: str) -> str:
 def _unseen_profile_values(plan: FeaturePlan, data: Data, asked: Cutoffs, warnings: list[list[str]]) -> None:
     leads = data.leads
     version = np.empty(len(asked), dtype=np.int64)
-    kernels.version_at(asked.lead, asked.at, leads.offsets, leads.known, version)
+    lead_kernels.version_at(asked.lead, asked.at, leads.offsets, leads.known, version)
     for position, column in enumerate(data.project.leads.categorical):
         unseen = _unseen(plan, "lead", column, leads.vocabularies[position])
         if not unseen:

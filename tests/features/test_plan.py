@@ -10,7 +10,7 @@ import pytest
 
 import leadscore as ls
 from leadscore.errors import PlanError
-from leadscore.features.learning import KEPT_CATEGORIES
+from leadscore.options import FeatureOptions
 from leadscore.features.primitives import LEAD_PRIMITIVES
 from tests import builders
 
@@ -74,7 +74,7 @@ def test_the_commonest_are_kept_and_ties_go_by_alphabet():
     plan = ls.FeaturePlan.default(data.project).fit(data, at(("a", T)))
     column = plan.learnt["touchpoints.channel"]
     assert column.kept == ("w38", "w39", *(f"w{n:02d}" for n in range(28)))
-    assert len(column.kept) == KEPT_CATEGORIES == 30
+    assert len(column.kept) == FeatureOptions.categories == 30
     assert len(column.seen) == 40
     assert column.codes == (*column.kept, "(other)", "(missing)")
     assert "touchpoints.channel=(other).count.7d" in plan.names

@@ -38,8 +38,8 @@ DIRECTIONS = {
 INSTANTS = ("created_at", "updated_at", "occurred_at", "ingested_at", "closed_at", "recorded_at")
 FIELDS = {
     "leads": ["lead_id", "created_at", "updated_at", "account", "rep", *PROFILE["categorical"], *PROFILE["numeric"]],
-    "touchpoints": ["event_id", "lead_id", "occurred_at", "ingested_at", *sum(COLUMNS["touchpoints"].values(), [])],
-    "interactions": ["lead_id", "occurred_at", *sum(COLUMNS["interactions"].values(), [])],
+    "touchpoints": ["event_id", "lead_id", "occurred_at", "ingested_at", *itertools.chain(*COLUMNS["touchpoints"].values())],
+    "interactions": ["lead_id", "occurred_at", *itertools.chain(*COLUMNS["interactions"].values())],
     "outcome": ["lead_id", "status", "closed_at", "recorded_at"],
 }
 """The columns of each table, whether or not it has rows."""
