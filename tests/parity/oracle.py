@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import itertools
 import math
 import statistics
 import zoneinfo
@@ -219,7 +220,7 @@ def n_local_days(oracle: Oracle, rows: list[Row]) -> int:
 
 def gaps(rows: list[Row]) -> list[float]:
     """Days between each event and the next."""
-    return [days(later["occurred_at"], earlier) for earlier, later in zip(rows, rows[1:], strict=False)]
+    return [days(later["occurred_at"], earlier) for earlier, later in itertools.pairwise(rows)]
 
 
 def gap_mean(rows: list[Row]) -> float:

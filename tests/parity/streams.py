@@ -38,7 +38,13 @@ DIRECTIONS = {
 INSTANTS = ("created_at", "updated_at", "occurred_at", "ingested_at", "closed_at", "recorded_at")
 FIELDS = {
     "leads": ["lead_id", "created_at", "updated_at", "account", "rep", *PROFILE["categorical"], *PROFILE["numeric"]],
-    "touchpoints": ["event_id", "lead_id", "occurred_at", "ingested_at", *itertools.chain(*COLUMNS["touchpoints"].values())],
+    "touchpoints": [
+        "event_id",
+        "lead_id",
+        "occurred_at",
+        "ingested_at",
+        *itertools.chain(*COLUMNS["touchpoints"].values()),
+    ],
     "interactions": ["lead_id", "occurred_at", *itertools.chain(*COLUMNS["interactions"].values())],
     "outcome": ["lead_id", "status", "closed_at", "recorded_at"],
 }
@@ -138,7 +144,7 @@ def project_of(timezone: str, *, versions: bool) -> dict[str, Any]:
 
 def text_frame(rows: list[dict[str, Any]], table: str) -> pd.DataFrame:
     texts = [{k: iso(v) if k in INSTANTS else v for k, v in row.items()} for row in rows]
-    frame = pd.DataFrame(texts, columns=FIELDS[table], dtype=object)
+    frame = pd.DataFrame(texts, columns=list(FIELDS[table]), dtype=object)
     return frame.where(frame.notna(), None)
 
 
@@ -147,10 +153,10 @@ def make(seed: int, *, n_leads: int = 7, n_cutoffs: int = 36) -> Stream:
     rng = random.Random(seed)
     versions = seed % 2 == 1
     timezone = list(CLOCKS)[seed // 2 % len(CLOCKS)]
-    anchors = (*ANCHORS, *map(micros, CLOCKS[timezone]))
+    anchors = (*ANCHORS, *map(micros, CLOCKS[timezone] * 3))
     names = [f"L{number}" for number in range(n_leads)]
     events = {
-        "touchpoints": [_touchpoint(rng, anchors, name, n) for n, name in enumerate(_busy(rng, names, 16))],
+        "touchpoints": [_touchpoint(rng, anchors, name, n) for n, name in enumerate(_busy(rng, names, 18))],
         "interactions": [_interaction(rng, anchors, name) for name in _busy(rng, names, 10)],
     }
     for rows in events.values():
@@ -163,7 +169,7 @@ def make(seed: int, *, n_leads: int = 7, n_cutoffs: int = 36) -> Stream:
         rng.shuffle(rows)
     stream.cutoffs = [(name, at) for name in names for at in _cutoffs(rng, anchors, name, stream, n_cutoffs)]
     rng.shuffle(stream.cutoffs)
-    stream.train = rng.sample(stream.cutoffs, 3 * n_leads)
+    stream.train = rng.sample(stream.cutoffs, 6 * n_leads)
     return stream
 
 
@@ -243,6 +249,9 @@ def _outcomes(rng: random.Random, anchors: tuple[int, ...], leads: list[dict[str
                 closed = at + rng.choice((0, 1, DAY, 9 * DAY, HORIZON - 1, HORIZON, HORIZON + 1, 40 * DAY, -1))
             status = rng.choice(("won", "won", "won", "lost", "disqualified", "postponed", None))
             rows.append(_outcome(lead, status, closed, _known(rng, closed)))
+            if rng.random() < 0.4:  # the same, or its opposite, a little earlier, and recorded only long after
+                status = rng.choice((status, "won", "lost"))
+                rows.append(_outcome(lead, status, closed - rng.choice((0, 1, DAY)), closed + 31 * DAY))
     rows.append(_outcome("L0", rng.choice(("won", "lost")), ANCHORS[0], None))
     return rows + [_outcome(lead, None, None, None) for lead in rng.choices(list(created), k=20)]
 
