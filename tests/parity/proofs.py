@@ -113,7 +113,7 @@ def from_documents(plan: ls.FeaturePlan, project: ls.Project, raw: list[dict[str
 
 
 def different(names: list[str], found: NDArray[Any], expected: NDArray[Any]) -> list[str]:
-    """Names of the columns that differ, for the message of a proof that fails."""
+    """Names of the columns that differ."""
     differs = np.atleast_2d(found).view("i8") != np.atleast_2d(expected).view("i8")
     return [name for name, wrong in zip(names, differs.any(axis=0), strict=True) if wrong]
 
