@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import warnings
 from typing import Any
 
 import numpy as np
@@ -81,7 +80,7 @@ def document_equals_batch(seed: int) -> frozenset[Kind]:
     """The same lead as a document with its context, among others and alone, is the row of the batch bit for bit."""
     stream, _, plan, exact, _ = computed(seed)
     data = stream.data()
-    raw = lead_documents(data, plan, exact, stream.cutoffs[:N_ALONE])
+    raw = lead_documents(data, plan, stream.cutoffs[:N_ALONE])
     together = from_documents(plan, data.project, raw)
     assert together.tobytes() == exact[:N_ALONE].tobytes(), different(plan.names, together, exact[:N_ALONE])
     for row, document in enumerate(raw[:20]):
@@ -90,26 +89,21 @@ def document_equals_batch(seed: int) -> frozenset[Kind]:
     return telling(plan.names, together)
 
 
-def lead_documents(
-    data: ls.Data, plan: ls.FeaturePlan, matrix: NDArray[Any], pairs: list[tuple[str, int]]
-) -> list[dict[str, Any]]:
+def lead_documents(data: ls.Data, plan: ls.FeaturePlan, pairs: list[tuple[str, int]]) -> list[dict[str, Any]]:
     """What a CRM would send of each lead, and what it would say of the lead's company; through JSON and back."""
     raw = []
-    for row, (lead, t) in enumerate(pairs):
+    for (lead, t), told in zip(pairs, plan.context(data, cutoffs(data, pairs)), strict=True):
+        assert all(company(name) for name in told)
         document = documents.from_data(data, int(data.leads.find([lead])[0]), t)
-        told = {name: float(value) for name, value in zip(plan.names, matrix[row], strict=True) if company(name)}
-        document["context"] = {name: value for name, value in told.items() if value == value}
-        raw.append(document)
+        raw.append(document | {"context": {name: value for name, value in told.items() if value == value}})
     return json.loads(json.dumps(raw, allow_nan=False))
 
 
 def from_documents(plan: ls.FeaturePlan, project: ls.Project, raw: list[dict[str, Any]]) -> NDArray[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        parsed = [documents.parse(project, document, now=0) for document in raw]
-        assert not any(document.warnings for document in parsed)
-        there, at = documents.to_data(project, parsed)
-        return plan.transform(there, Cutoffs(np.arange(len(parsed)), at), dtype=np.float64)
+    parsed = [documents.parse(project, document, now=0) for document in raw]
+    assert not any(document.warnings for document in parsed if document.context)
+    there, at = documents.to_data(project, parsed)
+    return plan.transform(there, Cutoffs(np.arange(len(parsed)), at), dtype=np.float64)
 
 
 def different(names: list[str], found: NDArray[Any], expected: NDArray[Any]) -> list[str]:

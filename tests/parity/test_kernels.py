@@ -12,7 +12,7 @@ from leadscore.errors import PlanError
 from leadscore.features import kernels
 from leadscore.features.primitives import EVENT_PRIMITIVES, HISTORY_PRIMITIVES, LEAD_PRIMITIVES
 from tests.parity import oracle, proofs, streams
-from tests.parity.catalogue import KINDS, OF_NO_ACCOUNT, Kind
+from tests.parity.catalogue import KINDS, OF_NO_ACCOUNT, Kind, company
 from tests.parity.proofs import SEEDS, computed, cutoffs
 
 
@@ -36,6 +36,19 @@ def test_one_lead_alone_equals_its_row_of_the_batch(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_lead_document_equals_its_row_of_the_batch(seed):
     assert proofs.document_equals_batch(seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:4])
+def test_without_context_a_document_knows_nothing_of_its_company(seed):
+    """And nothing else suffers: documents asked together are no company."""
+    stream, _, plan, exact, _ = computed(seed)
+    data = stream.data()
+    raw = proofs.lead_documents(data, plan, stream.cutoffs[: proofs.N_ALONE])
+    bare = [{part: document[part] for part in ("lead", "events", "as_of")} for document in raw]
+    found = proofs.from_documents(plan, data.project, bare)
+    expected = exact[: proofs.N_ALONE].copy()
+    expected[:, [company(name) for name in plan.names]] = np.nan
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
