@@ -38,7 +38,7 @@ def read(
 
     Parameters
     ----------
-    leads : another source of leads, for scoring a new list
+    leads : another source of leads, for scoring a new list; what is known of their company is then not at hand
     outcome : ``"optional"`` takes every lead as open where the outcome's source isn't there, or is a list of leads
         without its columns
     frames : DataFrames to use in place of sources, by table name (``leads``, an event table, ``outcome``)
@@ -52,7 +52,9 @@ def read(
     lead_table = reader.leads(leads or project.leads.source)
     logs = {spec.name: reader.events(spec, lead_table, quiet=leads is not None) for spec in project.events}
     outcomes = reader.outcomes(lead_table, outcome, quiet=leads is not None)
-    return Data(project, lead_table, logs, outcomes, tuple(reader.notes), reader.n_rows)
+    alone = leads is not None or any(note.kind == "no_outcomes" for note in reader.notes)
+    context: dict[str, Any] | None = {} if alone else None
+    return Data(project, lead_table, logs, outcomes, tuple(reader.notes), reader.n_rows, context)
 
 
 class _Reader:

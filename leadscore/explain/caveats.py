@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,18 @@ def caveats(plan: FeaturePlan, data: Data, asked: Cutoffs) -> list[list[str]]:
         for row in np.flatnonzero(_cold(data, asked)):
             warnings[row].append(COLD)
     return warnings
+
+
+def without_context(plan: FeaturePlan, given: Collection[str]) -> list[str]:
+    """Return the warning that a lead came without what is known of its company, as a list; empty if nothing is lacking.
+
+    `given` are the names of the features that came with it.
+    """
+    lacking = [name for name in (str(plan.features[target]) for target in plan.company) if name not in given]
+    if not lacking:
+        return []
+    more = f" and {len(lacking) - 2} more" if len(lacking) > 2 else ""
+    return [f"context: {', '.join(lacking[:2])}{more} not given; taken as unknown"]
 
 
 def _unseen(plan: FeaturePlan, table: str, column: str, vocabulary: tuple[str, ...]) -> dict[int, str]:

@@ -10,8 +10,8 @@ import pytest
 
 import leadscore as ls
 from leadscore.errors import PlanError
-from leadscore.options import FeatureOptions
 from leadscore.features.primitives import LEAD_PRIMITIVES
+from leadscore.options import FeatureOptions
 from tests import builders
 
 T = "2025-02-01T00:00:00Z"
