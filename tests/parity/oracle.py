@@ -36,6 +36,9 @@ MOST_OF_ACCOUNT = 10_000
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
+parsed = functools.cache(FeatureName.parse)
+
+
 class Oracle:
     """All features of one stream, the slow way."""
 
@@ -77,7 +80,7 @@ class Oracle:
 
     def value(self, name: str, lead: str, t: int) -> float:
         """One feature of one lead as of one cutoff."""
-        feature = FeatureName.parse(name)
+        feature = parsed(name)
         if feature.table in self.events:
             rows = self.rows(feature.scope, feature.table, lead, t)
             if rows is None:

@@ -12,7 +12,7 @@ from leadscore.errors import PlanError
 from leadscore.features import kernels
 from leadscore.features.primitives import EVENT_PRIMITIVES, HISTORY_PRIMITIVES, LEAD_PRIMITIVES
 from tests.parity import oracle, proofs, streams
-from tests.parity.catalogue import KINDS, OF_NO_ACCOUNT, Kind, company
+from tests.parity.catalogue import KINDS, NAMES, OF_NO_ACCOUNT, Kind, company
 from tests.parity.proofs import SEEDS, computed, cutoffs
 
 
@@ -62,6 +62,8 @@ def test_float32_is_the_cast_of_float64(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_plan_learns_what_the_oracle_learns(seed):
     _, truth, plan, _, _ = computed(seed)
+    assert plan.names == NAMES
+    assert plan.prior == truth.prior
     assert {key: list(learnt.codes) for key, learnt in plan.learnt.items()} == truth.codes
 
 
