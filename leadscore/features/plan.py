@@ -288,16 +288,20 @@ class FeaturePlan:
         for program in self._programs:
             if not program.of_account or data.context is None:
                 fills.append(filling.event_fill(data, program, self._kept[program.table], asked, out))
-        for target in self.company:
+        for target, text in self._company_names:
             name = self.features[target]
             if data.context is not None:
-                values = data.context.get(str(name))
+                values = data.context.get(text)
                 out[:, target] = np.nan if values is None else values[asked.lead]
             elif name.scope is None:
                 average = (self.smoothing, self.prior or 0.0)
                 primitive = HISTORY_PRIMITIVES[name.op]
                 fills.append(filling.history_fill(data, name.table, primitive, average, asked, out[:, target]))
         return fills
+
+    @cached_property
+    def _company_names(self) -> list[tuple[int, str]]:
+        return [(target, str(self.features[target])) for target in self.company]
 
     @cached_property
     def _profile_learnt(self) -> dict[int, Learnt]:
