@@ -39,8 +39,11 @@ def features(plan: ls.FeaturePlan, data: ls.Data, pairs: Pairs, **options: int) 
 
 
 def instants(stream: Stream, seed: int, n: int = N_INSTANTS) -> list[int]:
-    """Cutoffs of the stream, some of them edges; and the end, when all is known."""
-    return sorted({t for _, t in random.Random(seed).sample(stream.cutoffs, n)} | {ANCHORS[-1] + 100 * DAY})
+    """Cutoffs of the stream, some of them edges; when outcomes were recorded; and the end, when all is known."""
+    rng = random.Random(seed)
+    recorded = [row["recorded_at"] for row in stream.outcomes if row["recorded_at"] is not None]
+    chosen = rng.sample(stream.cutoffs, n - n // 4)
+    return sorted({t for _, t in chosen} | set(rng.choices(recorded, k=n // 4)) | {ANCHORS[-1] + 100 * DAY})
 
 
 @functools.cache
