@@ -165,8 +165,8 @@ class Company:
         created, outcomes = self._data.leads.created, self._data.outcomes
         exists = created != NEVER
         horizon = self._data.project.task.horizon or 0
-        won = _seen(outcomes.won_at, outcomes.won_known)
-        closed = np.minimum(won, _seen(outcomes.lost_at, outcomes.lost_known))
+        won = _seen(outcomes.won_seen)
+        closed = np.minimum(won, _seen(outcomes.lost_seen))
         resolved = np.minimum(closed, np.where(exists, created, 0) + horizon)
         never = np.full(len(created), FOREVER, dtype=np.int64)
 
@@ -180,9 +180,9 @@ class Company:
         }
 
 
-def _seen(at: Instants, known: Instants) -> Instants:
-    """When something that happened was known as well; `FOREVER` for what never did."""
-    return np.where(at == NEVER, FOREVER, np.maximum(at, known))
+def _seen(at: Instants) -> Instants:
+    """When something was seen to have happened; `FOREVER` for what never was."""
+    return np.where(at == NEVER, FOREVER, at)
 
 
 def _offsets(group: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -208,9 +209,13 @@ class _Reader:
         created = np.where(lead >= 0, leads.created[lead], NEVER) if len(leads.ids) else np.full(len(lead), NEVER)
         early = keep & won & (created != NEVER) & (at < created)
         self._count("won_before_created", "outcome", spec.time, early, "are wins before the lead was created: left out")
-        won_at, won_known = _first(leads, lead, at, known, keep & won & ~early)
-        lost_at, lost_known = _first(leads, lead, at, known, keep & lost)
-        return Outcomes(won_at, won_known, lost_at, lost_known)
+        wins, losses = keep & won & ~early, keep & lost
+        won_at, won_known = _first(leads, lead, at, known, wins)
+        lost_at, lost_known = _first(leads, lead, at, known, losses)
+        seen = np.maximum(at, known)
+        won_seen, _ = _first(leads, lead, seen, known, wins)
+        lost_seen, _ = _first(leads, lead, seen, known, losses)
+        return Outcomes(won_at, won_known, lost_at, lost_known, won_seen, lost_seen)
 
     def _rows(self, table: str, source: Source, names: list[Any], where: str) -> Rows:
         wanted = [name for name in names if name is not None]
@@ -368,4 +373,4 @@ def _labels(leads: Leads, lead: NDArray[np.int64], won: Mask, open_: Mask) -> Ou
     known_lead = lead >= 0
     label[lead[known_lead & ~open_]] = 0
     label[lead[known_lead & won]] = 1
-    return Outcomes(outcomes.won_at, outcomes.won_known, outcomes.lost_at, outcomes.lost_known, label)
+    return replace(outcomes, label=label)

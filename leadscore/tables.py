@@ -80,6 +80,9 @@ class Leads:
 class Outcomes:
     """First win and first loss of every lead, with when each became known; all int64 (n_leads,), `NEVER` for none.
 
+    `won_seen` and `lost_seen` are when any win, any loss, had both happened and become known: the first win may be
+    recorded after a later one, and must not hide what was seen before.
+
     A labelled list has `label` instead: int8 (n_leads,), 1 won, 0 not won, −1 open.
     """
 
@@ -87,13 +90,15 @@ class Outcomes:
     won_known: Instants
     lost_at: Instants
     lost_known: Instants
+    won_seen: Instants
+    lost_seen: Instants
     label: NDArray[np.int8] | None = None
 
     @classmethod
     def none(cls, n_leads: int, *, timed: bool) -> Outcomes:
         """Outcomes of leads of which nothing is known: all open."""
         never = np.full(n_leads, NEVER, dtype=np.int64)
-        return cls(never, never, never, never, None if timed else np.full(n_leads, -1, dtype=np.int8))
+        return cls(never, never, never, never, never, never, None if timed else np.full(n_leads, -1, dtype=np.int8))
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,7 +143,8 @@ class Data:
         """SHA-256 of the content, whatever the order and format of the input."""
         digest = hashlib.sha256()
         lead_columns = (self.leads.created, self.leads.offsets, self.leads.known, self.leads.codes, self.leads.values)
-        outcomes = (self.outcomes.won_at, self.outcomes.won_known, self.outcomes.lost_at, self.outcomes.lost_known)
+        outcomes = [self.outcomes.won_at, self.outcomes.won_known, self.outcomes.won_seen]
+        outcomes += [self.outcomes.lost_at, self.outcomes.lost_known, self.outcomes.lost_seen]
         roles = dict(sorted(self.leads.roles.items()))
         words = [(role, vocabulary) for role, (_, vocabulary) in roles.items()]
         digest.update(repr((list(self.leads.ids), self.leads.vocabularies, words)).encode())
