@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bench import features, reading, service
+from tests.bench import documents, features, reading, service
 
-for benchmark in (reading, features, service):
+for benchmark in (reading, features, documents, service):
     print("\n".join(benchmark.run()), flush=True)
     print()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import leadscore as ls
-from leadscore import documents, time
+from leadscore import time
 from leadscore.errors import ArtifactError, DocumentError, PlanError, TrainingError
 from leadscore.model.population import Population, Reference, grade
 from leadscore.model.scorer import COLUMNS
@@ -18,6 +18,11 @@ from tests import builders
 
 AS_OF = "2026-05-01"
 AT = time.parse_instant(AS_OF, "UTC")
+
+
+def as_of(data: ls.Data, ids: object) -> Cutoffs:
+    found = data.leads.find(ids)
+    return Cutoffs(found, np.full(len(found), AT))
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +154,7 @@ def test_instants_may_be_said_in_many_ways(sample, sample_scorer, scores):
 
 def test_a_list_and_documents_score_the_same(sample, sample_scorer, scores):
     some = scores.iloc[::9]
-    raw = [documents.from_data(sample, int(lead), AT) for lead in sample.leads.find(some["lead_id"])]
+    raw = sample_scorer.documents(sample, as_of(sample, some["lead_id"]))
     records = sample_scorer.score_documents(json.loads(json.dumps(raw)), now=0)
     for record, (_, row) in zip(records, some.iterrows(), strict=True):
         for key in ("lead_id", "probability", "score", "grade", "fit", "intent", "reasons", "warnings"):
@@ -160,13 +165,13 @@ def test_a_list_and_documents_score_the_same(sample, sample_scorer, scores):
 
 
 def test_a_document_scores_the_same_alone_and_among_others(sample, sample_scorer, scores):
-    raw = [documents.from_data(sample, int(lead), AT) for lead in sample.leads.find(scores["lead_id"][:120])]
+    raw = sample_scorer.documents(sample, as_of(sample, scores["lead_id"][:120]))
     together = sample_scorer.score_documents(raw, now=0)
     assert [sample_scorer.score_documents([one], now=0)[0] for one in raw[:20]] == together[:20]
 
 
 def test_a_bad_document_stands_at_its_place(sample, sample_scorer):
-    good = documents.from_data(sample, 5, AT)
+    (good,) = sample_scorer.documents(sample, as_of(sample, sample.leads.ids[5:6]))
     found = sample_scorer.score_documents([good, {"lead": {}}, good, None], now=0)
     assert [isinstance(one, DocumentError) for one in found] == [False, True, False, True]
     assert found[0] == found[2]
