@@ -15,7 +15,7 @@ import contextlib
 import datetime as dt
 import re
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -184,6 +184,8 @@ def parse_instant(value: Any, timezone: str, time_format: str | None = None) -> 
         return _of_text(value.strip(), timezone) if declared is None else declared
     if type(value) in (int, float):
         return _of_epoch(value)
+    if isinstance(value, bool | list | tuple | dict):
+        raise ValueError("not a time; write ISO 8601, as in '2026-05-01T09:00:00Z'")
     return _of_moment(value, timezone) if isinstance(value, dt.datetime) else _as_column(value, timezone)
 
 
@@ -198,7 +200,7 @@ def _of_text(text: str, timezone: str) -> int:
             return _of_moment(dt.datetime.fromisoformat(text), timezone)
         except ValueError:
             if re.match(_ISO_DAY, text):
-                return _as_column(text, timezone)
+                return _as_column_of(_iso, text, timezone)
     readings = {name: moment for name in _formats_like(text) if (moment := _strptime(text, name)) is not None}
     if not readings:
         raise ValueError("not a time; write ISO 8601, as in '2026-05-01T09:00:00Z'")
@@ -276,9 +278,13 @@ def _strptime(text: str, time_format: str) -> dt.datetime | None:
 
 
 def _as_column(value: Any, timezone: str) -> int:
+    return _as_column_of(parse_instants, value, timezone)
+
+
+def _as_column_of(parse: Callable[[pd.Series, str], tuple[Instants, int]], value: Any, timezone: str) -> int:
     try:
-        instants, _ = parse_instants(pd.Series([value]), timezone)
-    except (TypeError, OverflowError, NotImplementedError, pd.errors.OutOfBoundsDatetime) as error:
+        instants, _ = parse(pd.Series([value]), timezone)
+    except (TypeError, OverflowError, pd.errors.OutOfBoundsDatetime) as error:
         raise ValueError("not a time") from error
     if instants[0] == NEVER:
         raise ValueError("not a time; write ISO 8601, as in '2026-05-01T09:00:00Z'")
