@@ -112,13 +112,24 @@ def zone(name: str) -> dt.tzinfo:
 def localize(naive: pd.DatetimeIndex, timezone: str) -> tuple[Instants, int]:
     """UTC instants of local clock readings, and how many were ambiguous.
 
-    An ambiguous reading (autumn) is the later instant; an impossible one (spring) becomes `NEVER`.
+    An ambiguous reading (autumn) is the later instant; an impossible one (spring), and one that is past the year 9999
+    in UTC, becomes `NEVER`.
     """
     if timezone == "UTC":
         return _microseconds(naive), 0
+    last = _last_reading(timezone)
+    if len(naive) and naive.max() > last:  # pandas would refuse them all
+        naive = pd.DatetimeIndex(naive.where(naive <= last))
     later = naive.tz_localize(timezone, ambiguous=np.zeros(len(naive), dtype=bool), nonexistent="NaT")
     unsure = naive.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
     return _microseconds(later.tz_convert("UTC")), int(np.sum(unsure.isna()) - np.sum(later.isna()))
+
+
+def _last_reading(timezone: str) -> pd.Timestamp:
+    """Return the last local reading that is still in the year 9999 in UTC."""
+    offset = zone(timezone).utcoffset(dt.datetime.max)
+    assert offset is not None
+    return pd.Timestamp(dt.datetime.max + min(offset, dt.timedelta(0)))
 
 
 def parse_instants(values: pd.Series, timezone: str, time_format: str | None = None) -> tuple[Instants, int]:
