@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict, UserDict, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -271,9 +272,19 @@ def test_contexts_become_columns_with_a_gap_where_one_is_not_given():
     parsed = [parse(document() | {"context": context}) for context in contexts]
     data, _ = documents.to_data(PROJECT, parsed)
     assert list(data.context) == ["owner.open_leads", "origin.win_rate", "account.n_won"]
+    assert len(data.context) == 3
+    assert "owner.n_won" not in data.context
     assert {column.dtype.name for column in data.context.values()} == {"float64"}
     table = np.array(list(data.context.values()))
     np.testing.assert_equal(table, [[3, np.nan, np.nan], [0.25, np.nan, np.nan], [np.nan, np.nan, 1]])
+
+
+def test_contexts_that_share_no_name_stay_small():
+    one = parse(document())
+    contexts = [{f"owner.{n}.{m}": 1.0 for m in range(1_000)} for n in range(300)]
+    data, _ = documents.to_data(PROJECT, [replace(one, context=context) for context in contexts])
+    assert len(data.context) == 300_000
+    assert np.nansum(data.context["owner.299.7"]) == data.context["owner.299.7"][299] == 1
 
 
 def test_documents_always_have_a_context_and_tables_never(sample):
