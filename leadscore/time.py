@@ -16,7 +16,7 @@ import datetime as dt
 import functools
 import re
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,13 +113,24 @@ def zone(name: str) -> dt.tzinfo:
 def localize(naive: pd.DatetimeIndex, timezone: str) -> tuple[Instants, int]:
     """UTC instants of local clock readings, and how many were ambiguous.
 
-    An ambiguous reading (autumn) is the later instant; an impossible one (spring) becomes `NEVER`.
+    An ambiguous reading (autumn) is the later instant; an impossible one (spring), and one that is past the year 9999
+    in UTC, becomes `NEVER`.
     """
     if timezone == "UTC":
         return _microseconds(naive), 0
+    last = _last_reading(timezone)
+    if len(naive) and naive.max() > last:  # pandas would refuse them all
+        naive = pd.DatetimeIndex(naive.where(naive <= last))
     later = naive.tz_localize(timezone, ambiguous=np.zeros(len(naive), dtype=bool), nonexistent="NaT")
     unsure = naive.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
     return _microseconds(later.tz_convert("UTC")), int(np.sum(unsure.isna()) - np.sum(later.isna()))
+
+
+def _last_reading(timezone: str) -> pd.Timestamp:
+    """Return the last local reading that is still in the year 9999 in UTC."""
+    offset = zone(timezone).utcoffset(dt.datetime.max)
+    assert offset is not None
+    return pd.Timestamp(dt.datetime.max + min(offset, dt.timedelta(0)))
 
 
 def parse_instants(values: pd.Series, timezone: str, time_format: str | None = None) -> tuple[Instants, int]:
@@ -185,6 +196,8 @@ def parse_instant(value: Any, timezone: str, time_format: str | None = None) -> 
         return _of_text(value.strip(), timezone) if declared is None else declared
     if type(value) in (int, float):
         return _of_epoch(value)
+    if isinstance(value, bool | list | tuple | dict):
+        raise ValueError("not a time; write ISO 8601, as in '2026-05-01T09:00:00Z'")
     return _of_moment(value, timezone) if isinstance(value, dt.datetime) else _as_column(value, timezone)
 
 
@@ -199,7 +212,7 @@ def _of_text(text: str, timezone: str) -> int:
             return _of_moment(dt.datetime.fromisoformat(text), timezone)
         except ValueError:
             if re.match(_ISO_DAY, text):
-                return _as_column(text, timezone)
+                return _as_column_of(_iso, text, timezone)
     readings = {name: moment for name in _formats_like(text) if (moment := _strptime(text, name)) is not None}
     if not readings:
         raise ValueError("not a time; write ISO 8601, as in '2026-05-01T09:00:00Z'")
@@ -277,9 +290,13 @@ def _strptime(text: str, time_format: str) -> dt.datetime | None:
 
 
 def _as_column(value: Any, timezone: str) -> int:
+    return _as_column_of(parse_instants, value, timezone)
+
+
+def _as_column_of(parse: Callable[[pd.Series, str], tuple[Instants, int]], value: Any, timezone: str) -> int:
     try:
-        instants, _ = parse_instants(pd.Series([value]), timezone)
-    except (TypeError, OverflowError, NotImplementedError, pd.errors.OutOfBoundsDatetime) as error:
+        instants, _ = parse(pd.Series([value]), timezone)
+    except (TypeError, OverflowError, pd.errors.OutOfBoundsDatetime) as error:
         raise ValueError("not a time") from error
     if instants[0] == NEVER:
         raise ValueError("not a time; write ISO 8601, as in '2026-05-01T09:00:00Z'")

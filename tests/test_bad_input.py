@@ -653,6 +653,11 @@ DOCUMENTS: list[tuple[str, Any, str]] = [
         document("context", [1]),
         "context: must be an object of feature names and values, not a list",
     ),
+    (
+        "an endless context",
+        document("context", {f"owner.{number}": 1 for number in range(1_001)}),
+        "context: holds 1001 values; at most 1000 are allowed",
+    ),
 ]
 
 

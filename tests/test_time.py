@@ -195,6 +195,44 @@ def test_one_bad_value_does_not_change_how_the_others_read():
     assert found == [*["2026-05-01T00:00:00Z"] * 9, None]
 
 
+@pytest.mark.parametrize("timezone", ["America/Los_Angeles", "America/St_Johns", "Etc/GMT+12"])
+def test_the_end_of_the_calendar_is_not_the_end_of_a_column(timezone):
+    """Exports write 9999-12-31 23:59:59 for "never"; west of Greenwich that is in the year 10000."""
+    found, _ = read("9999-12-31 23:59:59", "2026-05-01 09:00", "9999-12-31T23:59:59.5", timezone=timezone)
+    assert found == [None, format_instant(parse_instant("2026-05-01 09:00", timezone)), None]
+    with pytest.raises(ValueError, match="not a time"):
+        parse_instant("9999-12-31 23:59:59", timezone)
+    assert parse_instant("9999-12-31 11:00", timezone) == read_one("9999-12-31 11:00", timezone)
+
+
+def read_one(text: str, timezone: str) -> int:
+    return int(parse_instants(pd.Series([text]), timezone)[0][0])
+
+
+@pytest.mark.parametrize(
+    "value", [True, [], {}, ["2026-05-01"], (), None, -1, 10**400, float("inf"), 9_999_999_999_999_999]
+)
+def test_what_is_no_time(value):
+    with pytest.raises(ValueError, match="not a time"):
+        parse_instant(value, "Europe/Berlin")
+
+
+@pytest.mark.parametrize("number", [1_777_628_415, 1_777_628_415.25, 1_777_628_415_123, 1_777_628_415_123_456, 1e9])
+def test_an_epoch_is_the_same_instant_alone_as_in_a_column(number):
+    assert [parse_instant(number, "UTC")] == parse_instants(pd.Series([number]), "UTC")[0].tolist()
+
+
+@given(
+    st.datetimes(), st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia", "America/St_Johns"])
+)
+def test_a_local_reading_is_the_same_instant_alone_as_in_a_column(reading, timezone):
+    column = read_one(reading.isoformat(), timezone)
+    try:
+        assert parse_instant(reading.isoformat(), timezone) == column
+    except ValueError:
+        assert column == NEVER
+
+
 def test_typed_columns():
     aware = pd.Series(pd.to_datetime(["2026-05-01T02:00:00+02:00", None]))
     assert parse_instants(aware, "America/New_York")[0].tolist() == [parse_instant("2026-05-01", "UTC"), NEVER]
