@@ -166,7 +166,8 @@ def score(
     wins = at_capacity(scores["probability"], len(scores))
     if asked is None and len(scores):  # at given cutoffs a lead may stand twice
         console.say(f"Of these, {wins.expected:.0f} should convert (90 %: {wins.low} to {wins.high})")
-    n_closed = 0 if asked is not None else len(data.leads.ids) - len(scores)
+    n_listed = len(data.leads.ids) if data.listed is None else int(data.listed.sum())
+    n_closed = 0 if asked is not None else n_listed - len(scores)
     if n_closed:
         console.say(f"{n_closed:,} leads are not open then (closed, not yet created, or without creation time)")
     console.result(

@@ -39,7 +39,8 @@ def read(
 
     Parameters
     ----------
-    leads : another source of leads, for scoring a new list; what is known of their company is then not at hand
+    leads : another source of leads, for scoring a new list. The project's own leads are read beside them, where they
+        are there: they share accounts, origins and owners with the new ones
     outcome : ``"optional"`` takes every lead as open where the outcome's source isn't there, or is a list of leads
         without its columns
     frames : DataFrames to use in place of sources, by table name (``leads``, an event table, ``outcome``)
@@ -50,12 +51,17 @@ def read(
         If a source is missing, lacks a column, repeats an id, or more than 5 % of its rows are rejected.
     """
     reader = _Reader(project, dict(frames or {}))
+    own = None if leads is None else reader.company()
     lead_table = reader.leads(leads or project.leads.source)
+    listed = None
+    if own is not None:
+        lead_table, listed = lead_table.beside(own)
+    alone = leads is not None and own is None
     logs = {spec.name: reader.events(spec, lead_table, quiet=leads is not None) for spec in project.events}
-    outcomes = reader.outcomes(lead_table, outcome, quiet=leads is not None)
-    alone = leads is not None or any(note.kind == "no_outcomes" for note in reader.notes)
+    outcomes = reader.outcomes(lead_table, outcome, quiet=leads is not None, alone=alone)
+    alone |= any(note.kind == "no_outcomes" for note in reader.notes)
     context: dict[str, Any] | None = {} if alone else None
-    return Data(project, lead_table, logs, outcomes, tuple(reader.notes), reader.n_rows, context)
+    return Data(project, lead_table, logs, outcomes, tuple(reader.notes), reader.n_rows, context, listed)
 
 
 class _Reader:
@@ -95,6 +101,15 @@ class _Reader:
             if getattr(spec, role) is not None
         }
         return _assemble_leads(rows, spec, ids, usable, known, created, codes, values, vocabularies, roles)
+
+    def company(self) -> Leads | None:
+        """The project's own leads, where a plan may ask for them and they are there."""
+        if not self.project.schema["roles"] or not self.project.timed:
+            return None
+        try:
+            return self.leads(self.project.leads.source)
+        except NoSourceError:
+            return None
 
     def events(self, spec: EventsSpec, leads: Leads, *, quiet: bool) -> EventLog:
         names = [spec.lead, spec.time, spec.known, spec.id, *spec.categorical, *spec.numeric]
@@ -151,10 +166,10 @@ class _Reader:
         self._count("redelivered", spec.name, spec.id, again, "repeat an event id: the delivery known first is the row")
         return keep & ~again
 
-    def outcomes(self, leads: Leads, need: Literal["required", "optional"], *, quiet: bool) -> Outcomes:
+    def outcomes(self, leads: Leads, need: Literal["required", "optional"], *, quiet: bool, alone: bool) -> Outcomes:
         spec = self.project.outcome
         same_list = spec.source == self.project.leads.source
-        if quiet and same_list:
+        if alone and same_list:
             return Outcomes.none(len(leads.ids), timed=self.project.timed)
         lead_column = spec.lead or self.project.leads.id
         try:

@@ -134,7 +134,7 @@ def open_leads(data: Data, at: int) -> Cutoffs:
         return Cutoffs(lead, np.full(len(lead), time.FOREVER, dtype=np.int64))
     cutoff = np.full(len(data.leads.ids), at, dtype=np.int64)
     at_risk = time.at_risk(data.leads.created, data.outcomes.won_at, data.outcomes.lost_at, cutoff)
-    lead = np.flatnonzero(at_risk)
+    lead = np.flatnonzero(at_risk if data.listed is None else at_risk & data.listed)
     return Cutoffs(lead, cutoff[lead])
 
 

@@ -75,6 +75,61 @@ class Leads:
             return np.full(len(self.ids), -1, dtype=np.int32)
         return self.roles[role][0][self.offsets[1:] - 1]
 
+    def take(self, lead: NDArray[np.int64]) -> Leads:
+        """Return some of the leads, by position, in this order, each with its versions."""
+        n_versions = np.diff(self.offsets)[lead]
+        offsets = np.concatenate([[0], np.cumsum(n_versions)])
+        rows = np.repeat(self.offsets[lead] - offsets[:-1], n_versions) + np.arange(offsets[-1])
+        return Leads(
+            ids=self.ids[lead],
+            created=self.created[lead],
+            row=self.row[lead],
+            offsets=offsets,
+            known=self.known[rows],
+            codes=self.codes[:, rows],
+            values=self.values[:, rows],
+            vocabularies=self.vocabularies,
+            roles={role: (codes[rows], vocabulary) for role, (codes, vocabulary) in self.roles.items()},
+        )
+
+    def beside(self, others: Leads) -> tuple[Leads, Mask]:
+        """Return these leads and those of the others that aren't among them, and which of all are these."""
+        joined = _joined(self, others.take(np.flatnonzero(self.find(others.ids) < 0)))
+        order = np.argsort(joined.ids, kind="stable")
+        return joined.take(order), order < len(self.ids)
+
+
+def _joined(first: Leads, second: Leads) -> Leads:
+    """One after the other; their categories get codes in common."""
+    columns_of = [list(zip(leads.codes, leads.vocabularies, strict=True)) for leads in (first, second)]
+    coded = [_recoded(*pair) for pair in zip(*columns_of, strict=True)]
+    n_versions = len(first.known) + len(second.known)
+    return Leads(
+        ids=np.concatenate([first.ids, second.ids]),
+        created=np.concatenate([first.created, second.created]),
+        row=np.concatenate([first.row, second.row]),
+        offsets=np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]]),
+        known=np.concatenate([first.known, second.known]),
+        codes=np.array([codes for codes, _ in coded], dtype=np.int32).reshape(len(coded), n_versions),
+        values=np.concatenate([first.values, second.values], axis=1),
+        vocabularies=tuple(vocabulary for _, vocabulary in coded),
+        roles={role: _recoded(first.roles[role], second.roles[role]) for role in first.roles},
+    )
+
+
+Coded = tuple[NDArray[np.int32], tuple[str, ...]]
+
+
+def _recoded(first: Coded, second: Coded) -> Coded:
+    """Two coded columns as one, with the sorted words of both."""
+    vocabulary = tuple(sorted({*first[1], *second[1]}))
+    position = {word: code for code, word in enumerate(vocabulary)}
+    parts = []
+    for codes, words in (first, second):
+        meant = np.array([*(position[word] for word in words), -1], dtype=np.int32)  # −1, null, stays the last
+        parts.append(meant[codes])
+    return np.concatenate(parts), vocabulary
+
 
 @dataclass(frozen=True)
 class Outcomes:
@@ -107,6 +162,7 @@ class Data:
 
     `context` is None where features over other leads are computed from these tables. For leads that came alone, as in
     lead documents, it has what came in their place: float64 (n_leads,) by feature name, NaN where not given.
+    `listed` says which leads a list is of, where others stand beside them for what they have in common; None is all.
     """
 
     project: Project
@@ -116,6 +172,7 @@ class Data:
     notes: tuple[Note, ...] = ()
     n_rows: Mapping[str, int] = field(default_factory=dict)
     context: Mapping[str, NDArray[np.float64]] | None = None
+    listed: Mask | None = None
 
     def __repr__(self) -> str:
         events = ", ".join(f"{log.n_events:,} {name}" for name, log in self.logs.items())

@@ -20,6 +20,7 @@ from leadscore.tables import Cutoffs
 from tests import builders
 
 AS_OF = "2026-05-01"
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 AT = time.parse_instant(AS_OF, "UTC")
 
 
@@ -351,9 +352,23 @@ def test_trees_have_seen_an_unknown_company(sample, sample_scorer):
     assert kinds == {"NaN"}
 
 
-def test_a_list_of_its_own_says_that_its_company_is_unknown(sample_scorer):
-    source = Source(path=str(Path(__file__).parents[2] / "data" / "sample" / "leads.csv"))
-    data = read(sample_scorer.project, leads=source, outcome="optional")
+def test_a_list_scores_as_the_project_does_that_it_is_part_of(sample, sample_scorer, scores, tmp_path):
+    """The other leads of its companies stand in the project's own file."""
+    leads = pd.read_csv(SAMPLE / "leads.csv", dtype=str)
+    part = leads[leads["lead_id"].isin(scores["lead_id"][::5])]
+    part.assign(account_id=part["account_id"].fillna("A new company")).to_csv(tmp_path / "part.csv", index=False)
+    data = read(sample.project, leads=Source(path=str(tmp_path / "part.csv")), outcome="optional")
+    assert (data.listed.sum(), len(data.leads.ids)) == (len(part), len(leads))
+    found = sample_scorer.score(data, as_of=AS_OF)
+    expected = scores[scores["lead_id"].isin(part["lead_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_list_without_its_project_says_that_its_company_is_unknown(sample_scorer, fresh_sample):
+    folder = fresh_sample()
+    (folder / "leads.csv").rename(folder / "new.csv")
+    project = ls.Project.load(folder)
+    data = read(project, leads=Source(path=str(folder / "new.csv")), outcome="optional")
     scored = sample_scorer.score(data, as_of=AS_OF, n_reasons=0)
     assert all(any(text.startswith("context: ") for text in warnings) for warnings in scored["warnings"])
 
