@@ -51,7 +51,7 @@ class EventLog:
         n_leads: int,
     ) -> EventLog:
         """Group rows by lead index (0 ≤ lead < n_leads) and put them in time order. O(n log n)."""
-        order = _order(lead, time, known, codes, values)
+        order = in_order(lead, time, known, codes, values, np.arange(len(time)))
         offsets = np.zeros(n_leads + 1, dtype=np.int64)
         np.cumsum(np.bincount(lead, minlength=n_leads), out=offsets[1:])
         return cls(
@@ -68,25 +68,26 @@ class EventLog:
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
 
-def _order(
-    lead: NDArray[np.integer],
+def in_order(
+    group: NDArray[np.integer],
     time: Instants,
     known: Instants,
     codes: NDArray[np.int32],
     values: NDArray[np.float64],
+    rows: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Sort by lead and time; only where both tie, by `known` and content."""
-    order = np.lexsort((time, lead))
+    """Sort by group and time; only where both tie, by `known` and content, which is ``codes[:, rows]`` and `values`."""
+    order = np.lexsort((time, group))
     if len(order) < 2:
         return order
-    sorted_lead, sorted_time = lead[order], time[order]
-    same = (sorted_lead[1:] == sorted_lead[:-1]) & (sorted_time[1:] == sorted_time[:-1])
+    sorted_group, sorted_time = group[order], time[order]
+    same = (sorted_group[1:] == sorted_group[:-1]) & (sorted_time[1:] == sorted_time[:-1])
     if not same.any():
         return order
     tied = np.zeros(len(order), dtype=bool)
     tied[1:] |= same
     tied[:-1] |= same
-    rows = order[tied]
-    content = [*values[::-1, rows], *codes[::-1, rows], known[rows], time[rows], lead[rows]]
-    order[tied] = rows[np.lexsort(content)]
+    ties = order[tied]
+    content = [*values[::-1, rows[ties]], *codes[::-1, rows[ties]], known[ties], time[ties], group[ties]]
+    order[tied] = ties[np.lexsort(content)]
     return order

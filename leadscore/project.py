@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,23 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadscore import time
+from leadscore.direction import Direction, declared
 from leadscore.errors import ProjectError
+from leadscore.options import FeatureOptions, feature_options, grade_floors, model_options
 from leadscore.section import FILE, Section, checked
 
 if TYPE_CHECKING:
     from leadscore.tables import Data
 
+ROLES = ("account", "origin", "owner")
+"""What leads may have in common: a company, where they came from, who works them."""
 RESERVED_TABLES = ("lead", "profile", "calendar", "owner", "account", "origin", "leads", "outcome")
 """First words of feature names that we compute beside events, and our other tables; no event table may take them."""
-
-DEFAULT_WINDOWS = ("1d", "7d", "30d", "90d", "all")
-DEFAULT_GRADES = {"A": 90.0, "B": 70.0, "C": 40.0}
-LIGHTGBM_PARAMETERS = frozenset(
-    """bagging_fraction bagging_freq boosting cat_l2 cat_smooth early_stopping_rounds extra_trees feature_fraction
-    feature_fraction_bynode lambda_l1 lambda_l2 learning_rate max_bin max_cat_threshold max_cat_to_onehot max_depth
-    max_delta_step min_data_in_bin min_data_in_leaf min_data_per_group min_gain_to_split min_sum_hessian_in_leaf
-    num_iterations num_leaves path_smooth""".split()
-)
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,18 @@ class LeadsSpec:
     missing: tuple[str, ...]
     time_format: str | None
 
+    @cached_property
+    def roles(self) -> Mapping[str, str]:
+        """The column of each declared role: account, origin, owner."""
+        columns = {"account": self.account, "origin": self.origin, "owner": self.owner}
+        return {role: column for role, column in columns.items() if column}
+
+    @cached_property
+    def blank(self) -> Mapping[str, None]:
+        """A row of which nothing is known: every declared column, null."""
+        names = (self.id, self.created, self.known, *self.roles.values(), *self.categorical, *self.numeric)
+        return dict.fromkeys(name for name in names if name is not None)
+
 
 @dataclass(frozen=True)
 class EventsSpec:
@@ -72,6 +78,13 @@ class EventsSpec:
     categorical: tuple[str, ...]
     numeric: tuple[str, ...]
     time_format: str | None
+    direction: Direction | None = None
+
+    @cached_property
+    def blank(self) -> Mapping[str, None]:
+        """A row of which nothing is known: every declared column, null."""
+        names = (self.lead, self.time, self.known, self.id, *self.categorical, *self.numeric)
+        return dict.fromkeys(name for name in names if name is not None)
 
 
 @dataclass(frozen=True)
@@ -121,7 +134,7 @@ class Project:
     events: tuple[EventsSpec, ...]
     outcome: OutcomeSpec
     task: Task
-    windows: tuple[str, ...]
+    features: FeatureOptions
     model: Mapping[str, Any]
     grades: Mapping[str, float]
     raw: Mapping[str, Any]
@@ -173,9 +186,9 @@ class Project:
             events=events,
             outcome=outcome,
             task=_task(top.section("task", required=False), timezone, bool(events), outcome.time is not None),
-            windows=_windows(top.section("features", required=False)),
-            model=_model(top.section("model", required=False)),
-            grades=_grades(top.section("grades", required=False)),
+            features=feature_options(top.section("features", required=False)),
+            model=model_options(top.section("model", required=False)),
+            grades=grade_floors(top.section("grades", required=False)),
             raw=dict(raw),
             folder=Path(folder),
         )
@@ -185,9 +198,20 @@ class Project:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The tables and columns that features are made of, as plain JSON values."""
-        tables = {spec.name: _columns(spec.categorical, spec.numeric) for spec in self.events}
         leads = _columns(self.leads.categorical, self.leads.numeric)
-        return {"timezone": self.timezone, "timed": self.timed, "leads": leads, "events": tables}
+        tables: dict[str, Any] = {}
+        for spec in self.events:
+            tables[spec.name] = _columns(spec.categorical, spec.numeric)
+            if spec.direction is not None:
+                tables[spec.name]["direction"] = spec.direction.to_dict()
+        return {
+            "timezone": self.timezone,
+            "timed": self.timed,
+            "horizon": self.task.horizon_text,
+            "roles": [role for role in ROLES if getattr(self.leads, role) is not None],
+            "leads": leads,
+            "events": tables,
+        }
 
     def events_named(self, name: str) -> EventsSpec:
         """Return the declaration of an event table; raises KeyError if there is none."""
@@ -242,14 +266,17 @@ def _events(name: str, raw: Any) -> EventsSpec:
         raise ProjectError(
             f"{FILE}: [events.{name}] takes a reserved name; rename it (reserved: {', '.join(RESERVED_TABLES)})"
         )
-    section = Section(raw, f"events.{name}", "source lead time known id categorical numeric time_format")
+    section = Section(raw, f"events.{name}", "source lead time known id categorical numeric time_format direction")
+    categorical = section.texts("categorical")
     spec = EventsSpec(
         name=name,
         source=_source(section),
         lead=section.required("lead"),
         time=section.required("time"),
         **section.every("known id time_format"),
-        **section.every("categorical numeric", "texts"),
+        categorical=categorical,
+        numeric=section.texts("numeric"),
+        direction=declared(section, categorical),
     )
     _refuse_overlap(section, spec.categorical, spec.numeric)
     return spec
@@ -347,39 +374,6 @@ def _cutoffs(raw: Any, has_events: bool) -> CutoffRule:
             raise section.fail('at_age is empty; write at least at_age = ["0d"]')
         return CutoffRule(at_age=tuple(sorted(ages)), max_per_lead=at_most)
     return CutoffRule(source=_source(section), max_per_lead=at_most)
-
-
-def _windows(raw: Any) -> tuple[str, ...]:
-    section = Section(raw, "features", "windows")
-    windows = section.texts("windows") if "windows" in section.raw else DEFAULT_WINDOWS
-    if not windows:
-        raise section.fail("windows is empty; leave it out for the default")
-    return tuple(sorted(windows, key=lambda text: int(checked(time.parse_window, text, "[features] windows"))))
-
-
-def _model(raw: Any) -> dict[str, Any]:
-    section = Section(raw, "model", " ".join(["seed", "trials", *sorted(LIGHTGBM_PARAMETERS)]))
-    for key, value in section.raw.items():
-        if key == "boosting":
-            if value not in ("gbdt", "dart", "rf"):
-                raise section.fail(f"boosting must be 'gbdt', 'dart' or 'rf', not {value!r}")
-        elif key in ("seed", "trials"):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise section.fail(f"{key} must be a whole number, 0 or above, not {value!r}")
-        elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise section.fail(f"{key} must be a number, not {value!r}")
-    return dict(section.raw)
-
-
-def _grades(raw: Any) -> dict[str, float]:
-    section = Section(raw, "grades", "A B C")
-    grades = {**DEFAULT_GRADES, **section.raw}
-    floors = list(grades.values())
-    numbers = all(isinstance(floor, int | float) and not isinstance(floor, bool) for floor in floors)
-    if not numbers or not 100 > floors[0] > floors[1] > floors[2] > 0:
-        shown = ", ".join(f"{name} = {floor}" for name, floor in grades.items())
-        raise section.fail(f"must fall from A to C between 100 and 0, as A = 90, B = 70, C = 40 do; found {shown}")
-    return grades
 
 
 def _check_whole(project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 from leadscore import columns
 from leadscore.errors import DataError, LeadScoreWarning, NoSourceError
 from leadscore.eventlog import EventLog
-from leadscore.project import EventsSpec, LeadsSpec, OutcomeSpec, Project, Source
+from leadscore.project import ROLES, EventsSpec, LeadsSpec, OutcomeSpec, Project, Source
 from leadscore.sources import Rows, header, read_rows, rows_from_frame
-from leadscore.tables import ROLES, Data, Leads, Note, Outcomes
+from leadscore.tables import Data, Leads, Note, Outcomes
 from leadscore.time import NEVER, Instants, Mask
 
 MOST_REJECTED = 0.05
@@ -38,7 +39,7 @@ def read(
 
     Parameters
     ----------
-    leads : another source of leads, for scoring a new list
+    leads : another source of leads, for scoring a new list; what is known of their company is then not at hand
     outcome : ``"optional"`` takes every lead as open where the outcome's source isn't there, or is a list of leads
         without its columns
     frames : DataFrames to use in place of sources, by table name (``leads``, an event table, ``outcome``)
@@ -52,7 +53,9 @@ def read(
     lead_table = reader.leads(leads or project.leads.source)
     logs = {spec.name: reader.events(spec, lead_table, quiet=leads is not None) for spec in project.events}
     outcomes = reader.outcomes(lead_table, outcome, quiet=leads is not None)
-    return Data(project, lead_table, logs, outcomes, tuple(reader.notes), reader.n_rows)
+    alone = leads is not None or any(note.kind == "no_outcomes" for note in reader.notes)
+    context: dict[str, Any] | None = {} if alone else None
+    return Data(project, lead_table, logs, outcomes, tuple(reader.notes), reader.n_rows, context)
 
 
 class _Reader:
@@ -206,9 +209,13 @@ class _Reader:
         created = np.where(lead >= 0, leads.created[lead], NEVER) if len(leads.ids) else np.full(len(lead), NEVER)
         early = keep & won & (created != NEVER) & (at < created)
         self._count("won_before_created", "outcome", spec.time, early, "are wins before the lead was created: left out")
-        won_at, won_known = _first(leads, lead, at, known, keep & won & ~early)
-        lost_at, lost_known = _first(leads, lead, at, known, keep & lost)
-        return Outcomes(won_at, won_known, lost_at, lost_known)
+        wins, losses = keep & won & ~early, keep & lost
+        won_at, won_known = _first(leads, lead, at, known, wins)
+        lost_at, lost_known = _first(leads, lead, at, known, losses)
+        seen = np.maximum(at, known)
+        won_seen, _ = _first(leads, lead, seen, known, wins)
+        lost_seen, _ = _first(leads, lead, seen, known, losses)
+        return Outcomes(won_at, won_known, lost_at, lost_known, won_seen, lost_seen)
 
     def _rows(self, table: str, source: Source, names: list[Any], where: str) -> Rows:
         wanted = [name for name in names if name is not None]
@@ -366,4 +373,4 @@ def _labels(leads: Leads, lead: NDArray[np.int64], won: Mask, open_: Mask) -> Ou
     known_lead = lead >= 0
     label[lead[known_lead & ~open_]] = 0
     label[lead[known_lead & won]] = 1
-    return Outcomes(outcomes.won_at, outcomes.won_known, outcomes.lost_at, outcomes.lost_known, label)
+    return replace(outcomes, label=label)

@@ -13,12 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leadscore import columns
+from leadscore.company import Company
 from leadscore.errors import DataError
 from leadscore.eventlog import EventLog
 from leadscore.project import Project
 from leadscore.time import FOREVER, NEVER, Instants, Mask, parse_instants
-
-ROLES = ("account", "origin", "owner")
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,9 @@ class Leads:
 class Outcomes:
     """First win and first loss of every lead, with when each became known; all int64 (n_leads,), `NEVER` for none.
 
+    `won_seen` and `lost_seen` are when any win, any loss, had both happened and become known: the first win may be
+    recorded after a later one, and must not hide what was seen before.
+
     A labelled list has `label` instead: int8 (n_leads,), 1 won, 0 not won, −1 open.
     """
 
@@ -88,18 +90,24 @@ class Outcomes:
     won_known: Instants
     lost_at: Instants
     lost_known: Instants
+    won_seen: Instants
+    lost_seen: Instants
     label: NDArray[np.int8] | None = None
 
     @classmethod
     def none(cls, n_leads: int, *, timed: bool) -> Outcomes:
         """Outcomes of leads of which nothing is known: all open."""
         never = np.full(n_leads, NEVER, dtype=np.int64)
-        return cls(never, never, never, never, None if timed else np.full(n_leads, -1, dtype=np.int8))
+        return cls(never, never, never, never, never, never, None if timed else np.full(n_leads, -1, dtype=np.int8))
 
 
 @dataclass(frozen=True, repr=False)
 class Data:
-    """The validated tables of a project; events grouped by lead, all indices into `leads`."""
+    """The validated tables of a project; events grouped by lead, all indices into `leads`.
+
+    `context` is None where features over other leads are computed from these tables. For leads that came alone, as in
+    lead documents, it has what came in their place: float64 (n_leads,) by feature name, NaN where not given.
+    """
 
     project: Project
     leads: Leads
@@ -107,10 +115,16 @@ class Data:
     outcomes: Outcomes
     notes: tuple[Note, ...] = ()
     n_rows: Mapping[str, int] = field(default_factory=dict)
+    context: Mapping[str, NDArray[np.float64]] | None = None
 
     def __repr__(self) -> str:
         events = ", ".join(f"{log.n_events:,} {name}" for name, log in self.logs.items())
         return f"<Data of {self.project.name}: {len(self.leads.ids):,} leads{', ' + events if events else ''}>"
+
+    @cached_property
+    def company(self) -> Company:
+        """What leads of one account, origin or owner have in common."""
+        return Company(self)
 
     @cached_property
     def observed_until(self) -> int:
@@ -129,7 +143,8 @@ class Data:
         """SHA-256 of the content, whatever the order and format of the input."""
         digest = hashlib.sha256()
         lead_columns = (self.leads.created, self.leads.offsets, self.leads.known, self.leads.codes, self.leads.values)
-        outcomes = (self.outcomes.won_at, self.outcomes.won_known, self.outcomes.lost_at, self.outcomes.lost_known)
+        outcomes = [self.outcomes.won_at, self.outcomes.won_known, self.outcomes.won_seen]
+        outcomes += [self.outcomes.lost_at, self.outcomes.lost_known, self.outcomes.lost_seen]
         roles = dict(sorted(self.leads.roles.items()))
         words = [(role, vocabulary) for role, (_, vocabulary) in roles.items()]
         digest.update(repr((list(self.leads.ids), self.leads.vocabularies, words)).encode())

@@ -44,7 +44,7 @@ def test_defaults(tmp_path):
     project = builders.project({"name": None, "timezone": None}, folder=tmp_path / "acme")
     assert project.name == "acme"
     assert project.timezone == "UTC"
-    assert project.windows == ("1d", "7d", "30d", "90d", "all")
+    assert project.features.windows == ("1d", "7d", "30d", "90d", "all")
     assert project.grades == {"A": 90, "B": 70, "C": 40}
     assert project.task.cutoffs == CutoffRule(every=7 * DAY, max_per_lead=8)
     assert project.task.observed_from is project.task.observed_until is None
@@ -70,7 +70,12 @@ def test_without_events_a_lead_is_looked_at_when_it_comes_in():
 
 
 def test_windows_are_put_in_order():
-    assert builders.project({"features.windows": ["all", "2w", "36h", "1d"]}).windows == ("1d", "36h", "2w", "all")
+    assert builders.project({"features.windows": ["all", "2w", "36h", "1d"]}).features.windows == (
+        "1d",
+        "36h",
+        "2w",
+        "all",
+    )
 
 
 def test_instants_without_offset_are_local():

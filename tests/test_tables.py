@@ -279,6 +279,27 @@ def test_the_first_win_and_the_first_loss_count():
     assert shown(data.outcomes.lost_at) == ["2025-02-15T00:00:00Z", None, None]
 
 
+def test_a_win_is_seen_once_any_has_happened_and_is_known():
+    """The first win is recorded after the second: it is the label's, but can't take back what was seen by then."""
+    frames = {
+        "leads": pd.read_csv(io.StringIO(builders.LEADS)),
+        "touchpoints": pd.read_csv(io.StringIO(builders.TOUCHPOINTS)),
+        "outcome": pd.DataFrame(
+            [
+                ("a", "2025-02-01", "2025-03-15", "won"),
+                ("a", "2025-02-10", "2025-02-11", "won"),
+                ("b", "2025-02-01", "2025-01-15", "lost"),
+            ],
+            columns=["lead_id", "closed_at", "recorded_at", "status"],
+        ),
+    }
+    data = ls.read(builders.project({"outcome.known": "recorded_at"}), frames=frames)
+    assert shown(data.outcomes.won_at) == ["2025-02-01T00:00:00Z", None, None]
+    assert shown(data.outcomes.won_known) == ["2025-03-15T00:00:00Z", None, None]
+    assert shown(data.outcomes.won_seen) == ["2025-02-11T00:00:00Z", None, None]
+    assert shown(data.outcomes.lost_seen) == [None, "2025-02-01T00:00:00Z", None]
+
+
 def test_a_win_before_the_lead_is_no_win_and_counted():
     data = outcomes(
         ("a", "2025-01-09T23:59:59.999999", "won"), ("a", "2025-02-01", "won"), ("b", "2025-01-10", "won"),

@@ -88,7 +88,7 @@ def _track(scorer: ls.LeadScorer, project: ls.Project, judged: Report, data: ls.
         parameters={
             "n_features": len(fitted.plan.features),
             "n_pruned": len(fitted.pruned),
-            "windows": ",".join(project.windows),
+            "windows": ",".join(project.features.windows),
             **{name: judged.snapshots[name] for name in ("n", "n_positive")},
             **counts,
         },

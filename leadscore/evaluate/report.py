@@ -77,6 +77,7 @@ class Report:
     blocks: Mapping[str, Any]
     groups: Mapping[str, list[dict[str, Any]]]
     calibration: Mapping[str, Any]
+    features: Mapping[str, Any]
     warnings: tuple[str, ...]
     judged: Judged
 
@@ -95,6 +96,7 @@ class Report:
             "blocks": dict(self.blocks),
             "groups": dict(self.groups),
             "calibration": dict(self.calibration),
+            "features": dict(self.features),
             "warnings": list(self.warnings),
         }
 
@@ -111,7 +113,7 @@ class Report:
             if metrics is self.metrics:
                 cells = "".join(f"{_span(self.intervals.get(metric)):>14}" for metric in shown)
                 lines.append(f"{'  its 95% interval':20}{cells}")
-        return "\n".join([*lines, "", self._promised()])
+        return "\n".join([*lines, "", self._promised(), *self._made_of()])
 
     def _judged_on(self) -> str:
         """Say what was judged: how many snapshots of which time."""
@@ -122,6 +124,18 @@ class Report:
             text += f", with cutoffs from {time.format_instant(rows.at.min())} to {time.format_instant(rows.at.max())}"
         embargo = self.blocks.get("embargo_days")
         return text + (f", {embargo:g} days after all that was learnt" if embargo is not None else "")
+
+    def _made_of(self) -> list[str]:
+        """Say how many features the model was given, and what it was spared."""
+        left_out = self.features.get("left_out")
+        if left_out is None:
+            return []
+        alike = [(name, twin) for name, twin in left_out.items() if twin is not None]
+        n_constant = len(left_out) - len(alike)
+        text = f"Made of {self.features['n']:,} features; left out: {n_constant:,} that never vary on train"
+        if alike:
+            text += f", {len(alike):,} that order leads as another does ({alike[0][0]} as {alike[0][1]}, …)"
+        return [text]
 
     def _promised(self) -> str:
         """Say whether the probabilities hold, in all and where it matters."""
@@ -160,6 +174,7 @@ def report(scorer: LeadScorer) -> Report:
         blocks=_blocks(fitted),
         groups=_groups(judged) | _account_disjoint(judged, fitted),
         calibration=_calibration(fitted.calibration.calibrator.kind, fitted.calibration.candidates, judged),
+        features={"n": len(fitted.plan.features), "left_out": dict(fitted.pruned)},
         warnings=tuple(warnings),
     )
 
@@ -193,6 +208,7 @@ def judge(scorer: LeadScorer, data: Data, *, seed: int = 0) -> Report:
         blocks={},
         groups=_groups(judged),
         calibration=_calibration(scorer.calibrator.kind, (), judged),
+        features={"n": len(scorer.plan.features)},
         warnings=(*_seen_in_training(scorer, data), *_outcome_warnings(rows), *_off_level(intervals), *_notes(data)),
     )
 

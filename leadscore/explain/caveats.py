@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
-from leadscore.features import kernels
+from leadscore.features import lead_kernels
 from leadscore.features.learning import key_of
 from leadscore.features.plan import FeaturePlan
 from leadscore.tables import Cutoffs, Data
@@ -26,6 +28,18 @@ def caveats(plan: FeaturePlan, data: Data, asked: Cutoffs) -> list[list[str]]:
     return warnings
 
 
+def without_context(plan: FeaturePlan, given: Collection[str]) -> list[str]:
+    """Return the warning that a lead came without what is known of its company, as a list; empty if nothing is lacking.
+
+    `given` are the names of the features that came with it.
+    """
+    lacking = [name for name in (str(plan.features[target]) for target in plan.company) if name not in given]
+    if not lacking:
+        return []
+    more = f" and {len(lacking) - 2} more" if len(lacking) > 2 else ""
+    return [f"context: {', '.join(lacking[:2])}{more} not given; taken as unknown"]
+
+
 def _unseen(plan: FeaturePlan, table: str, column: str, vocabulary: tuple[str, ...]) -> dict[int, str]:
     """Codes of a column's vocabulary that training never saw; none where the plan doesn't use the column."""
     learnt = plan.learnt.get(key_of(table, column))
@@ -43,7 +57,7 @@ def _text(table: str, column: str, word: str) -> str:
 def _unseen_profile_values(plan: FeaturePlan, data: Data, asked: Cutoffs, warnings: list[list[str]]) -> None:
     leads = data.leads
     version = np.empty(len(asked), dtype=np.int64)
-    kernels.version_at(asked.lead, asked.at, leads.offsets, leads.known, version)
+    lead_kernels.version_at(asked.lead, asked.at, leads.offsets, leads.known, version)
     for position, column in enumerate(data.project.leads.categorical):
         unseen = _unseen(plan, "lead", column, leads.vocabularies[position])
         if not unseen:

@@ -16,23 +16,28 @@ from numpy.typing import NDArray
 
 from leadscore.features.names import FeatureName
 from leadscore.features.plan import FeaturePlan
+from leadscore.features.primitives import LEAD_PRIMITIVES, RESPONSE, SIDE_OF_ROLE, family_of
 from leadscore.features.words import phrase, readable
 
 NOISE = 0.01
 """Effects smaller than this, in log-odds, are no reason: they move the odds by less than 1 %."""
 
 
-HARD_TO_READ = ("min", "std")
+HARD_TO_READ = ("min", "std", "entropy", "gap_std", "decay")
 """Ops that speak for their group only where no other does."""
 
 
 def group_of(name: FeatureName) -> tuple[str, ...]:
-    """Return what a feature is about: events of a kind, a column of them, or one profile field."""
+    """Return what a feature is about: events of a kind, a column of them, one profile field, the company's past."""
     if name.table == "lead":
         return ("lead", str(name.column))
-    if name.table in ("profile", "calendar"):
+    if name.table in SIDE_OF_ROLE:
+        return (name.table, family_of(name))
+    if str(name) in LEAD_PRIMITIVES:
         return (name.table, name.op)
-    return tuple(part for part in (name.table, name.column, name.category) if part is not None)
+    if name.op in RESPONSE:
+        return (name.table, "", "replies")
+    return tuple(part for part in (name.scope, name.table, name.column, name.category) if part is not None)
 
 
 @dataclass(frozen=True)

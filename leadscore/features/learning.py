@@ -4,33 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
-from leadscore.features import kernels
+from leadscore.features import lead_kernels
 from leadscore.features.names import MISSING, OTHER, encode
 from leadscore.project import EventsSpec
 from leadscore.tables import Cutoffs, Data
 
-KEPT_CATEGORIES = 30
-"""How many categories of a column are kept; the rest is (other)."""
 SEEN_CATEGORIES = 10_000
 """How many categories of a column are remembered as seen in training, commonest first."""
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """What `fit` learnt of one categorical column: categories seen, commonest first; the first ones are kept."""
+    """What `fit` learnt of one categorical column: categories seen, commonest first; the first `most` are kept."""
 
     seen: tuple[str, ...]
     has_missing: bool
+    most: int
 
     @property
     def kept(self) -> tuple[str, ...]:
         """The commonest categories, those that have a code of their own."""
-        return self.seen[:KEPT_CATEGORIES]
+        return self.seen[: self.most]
+
+    @cached_property
+    def rank(self) -> dict[str, int]:
+        """The code of every kept category."""
+        return {word: code for code, word in enumerate(self.kept)}
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -56,6 +61,14 @@ def learn(data: Data, asked: Cutoffs) -> dict[str, Learnt]:
     return learnt
 
 
+def prior_win_rate(data: Data, asked: Cutoffs) -> float:
+    """Return the share won of all leads that were resolved before the latest of these cutoffs, one of two added."""
+    latest = int(asked.at.max()) if len(asked) else time.NEVER
+    spans = data.company.spans
+    n_won, n_resolved = (int(np.count_nonzero(spans[tally][0] < latest)) for tally in ("won", "resolved"))
+    return (n_won + 1) / (n_resolved + 2)
+
+
 def _last_cutoffs(asked: Cutoffs) -> tuple[NDArray[np.int64], time.Instants]:
     """Return each lead that is asked about, and its last cutoff."""
     leads, position = np.unique(asked.lead, return_inverse=True)
@@ -66,12 +79,14 @@ def _last_cutoffs(asked: Cutoffs) -> tuple[NDArray[np.int64], time.Instants]:
 
 def _learn_profiles(data: Data, leads: NDArray[np.int64], last: time.Instants) -> dict[str, Learnt]:
     version = np.empty(len(leads), dtype=np.int64)
-    kernels.version_at(leads, last, data.leads.offsets, data.leads.known, version)
+    lead_kernels.version_at(leads, last, data.leads.offsets, data.leads.known, version)
     known = version >= 0
     learnt = {}
     for position, column in enumerate(data.project.leads.categorical):
         codes = np.where(known, data.leads.codes[position, version], -1)
-        learnt[key_of("lead", column)] = _learn(codes, data.leads.vocabularies[position])
+        learnt[key_of("lead", column)] = _learn(
+            codes, data.leads.vocabularies[position], data.project.features.categories
+        )
     return learnt
 
 
@@ -82,22 +97,24 @@ def _learn_events(data: Data, spec: EventsSpec, leads: NDArray[np.int64], last: 
     cutoff = cutoff_of_lead[log.lead_of_rows()]
     seen = time.visible(log.time, log.known, cutoff)
     return {
-        key_of(spec.name, column): _learn(log.codes[position, seen], log.vocabularies[position])
+        key_of(spec.name, column): _learn(
+            log.codes[position, seen], log.vocabularies[position], data.project.features.categories
+        )
         for position, column in enumerate(spec.categorical)
     }
 
 
-def _learn(codes: NDArray[np.int32], vocabulary: Sequence[str]) -> Learnt:
+def _learn(codes: NDArray[np.int32], vocabulary: Sequence[str], most: int) -> Learnt:
     counts = np.bincount(codes + 1, minlength=len(vocabulary) + 1)
     for code, word in enumerate(vocabulary):
         if word in (MISSING, OTHER):  # data that use our words: never a category of their own
             counts[code + 1] = 0
     order = np.argsort(-counts[1:], kind="stable")[:SEEN_CATEGORIES]
-    return Learnt(tuple(vocabulary[code] for code in order if counts[code + 1]), bool(counts[0]))
+    return Learnt(tuple(vocabulary[code] for code in order if counts[code + 1]), bool(counts[0]), most)
 
 
-def codes_of(learnt: Learnt, vocabulary: Sequence[str]) -> NDArray[np.float64]:
+def codes_of(learnt: Learnt, vocabulary: Sequence[str]) -> list[int]:
     """Return the code of null and of every word of a vocabulary, in this order."""
-    rank = {word: code for code, word in enumerate(learnt.kept)}
-    other = len(learnt.kept)
-    return np.array([other + 1, *(rank.get(word, other) for word in vocabulary)], dtype=np.float64)
+    rank = learnt.rank
+    other = len(rank)
+    return [other + 1, *(rank.get(word, other) for word in vocabulary)]

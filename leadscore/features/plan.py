@@ -15,19 +15,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
-from leadscore import time
+from leadscore.direction import Direction
 from leadscore.errors import PlanError
-from leadscore.features import kernels
-from leadscore.features.learning import Learnt, codes_of, key_of, learn
-from leadscore.features.names import MISSING, OTHER, FeatureName
-from leadscore.features.primitives import EVENT_PRIMITIVES, LEAD_PRIMITIVES, Side
+from leadscore.features import filling, lead_kernels
+from leadscore.features.filling import Fill
+from leadscore.features.learning import Learnt, key_of, learn, prior_win_rate
+from leadscore.features.names import ACCOUNT, MISSING, OTHER, FeatureName
+from leadscore.features.primitives import (
+    EVENT_PRIMITIVES,
+    HISTORY_PRIMITIVES,
+    LEAD_PRIMITIVES,
+    RESPONSE,
+    SIDE_OF_ROLE,
+    Side,
+    is_of_company,
+)
 from leadscore.features.program import Program, compile_table
 from leadscore.features.recipe import category_features, check_feature, default_features
-from leadscore.project import EventsSpec, Project
+from leadscore.project import EventsSpec, Project, Source
 from leadscore.tables import Cutoffs, Data
 
 _FEWEST_ROWS_PER_THREAD = 4_096
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -39,18 +48,23 @@ class FeaturePlan:
     features : the names, taken apart, in the order of the matrix's columns
     learnt : per categorical column (``lead.source``, ``touchpoints.channel``) what `fit` learnt
     schema : the tables and columns that the plan was made for
+    smoothing : how many average leads a conversion rate is mixed with
+    prior : the conversion rate of an average lead, None before `fit`
     expands : whether `fit` adds the per-category features of the default plan
     """
 
     features: tuple[FeatureName, ...]
     schema: Mapping[str, Any]
     learnt: Mapping[str, Learnt]
+    smoothing: float
+    prior: float | None = None
     expands: bool = False
 
     @classmethod
     def default(cls, project: Project) -> FeaturePlan:
         """Return the complete plan that a project's columns allow; `fit` learns the categories it still needs."""
-        return cls(tuple(default_features(project)), project.schema, {}, expands=True)
+        features = tuple(default_features(project))
+        return cls(features, project.schema, {}, project.features.smoothing, expands=True)
 
     @classmethod
     def of(cls, project: Project, names: Sequence[str]) -> FeaturePlan:
@@ -67,7 +81,7 @@ class FeaturePlan:
             raise PlanError(f"'{twice}' is named twice; columns of a plan are unique")
         for name in features:
             check_feature(name, project)
-        return cls(features, project.schema, {})
+        return cls(features, project.schema, {}, project.features.smoothing)
 
     @property
     def names(self) -> list[str]:
@@ -103,6 +117,8 @@ class FeaturePlan:
         """Return whose story a feature tells: fit (who they are), intent (what happened), context (when, how busy)."""
         if name.table == "lead":
             return "fit"
+        if name.table in SIDE_OF_ROLE:
+            return SIDE_OF_ROLE[name.table]
         declared = LEAD_PRIMITIVES.get(str(name))
         return declared.side if declared else "intent"
 
@@ -119,7 +135,11 @@ class FeaturePlan:
             features += tuple(category_features(data.project, learnt))
         needed = {key_of(name.table, name.column) for name in features if name.column is not None}
         return replace(
-            self, features=features, learnt={key: learnt[key] for key in learnt if key in needed}, expands=False
+            self,
+            features=features,
+            learnt={key: learnt[key] for key in learnt if key in needed},
+            prior=prior_win_rate(data, asked) if any(map(_is_rate, features)) else None,
+            expands=False,
         )
 
     def select(self, columns: Sequence[int]) -> FeaturePlan:
@@ -156,9 +176,22 @@ class FeaturePlan:
         self._check_fitted()
         asked = cutoffs if isinstance(cutoffs, Cutoffs) else Cutoffs.of(data, cutoffs)
         out = np.empty((len(asked), len(self.features)), dtype=dtype)
-        self._fill_lead_features(data, asked, out)
-        for spec, program in self._programs:
-            self._fill_events(data, spec, program, asked, out, threads)
+        fills = self._fills(data, asked, out)
+
+        def run(rows: NDArray[np.int64]) -> None:
+            for fill in fills:
+                fill(rows)
+
+        n_rows = len(asked)
+        order = np.arange(n_rows)
+        if n_rows > 1 and (np.diff(asked.lead) < 0).any():
+            order = np.argsort(asked.lead, kind="stable")
+        n_threads = min(threads or os.cpu_count() or 1, n_rows // _FEWEST_ROWS_PER_THREAD)
+        if n_threads < 2:
+            run(order)
+        else:
+            with ThreadPoolExecutor(n_threads) as pool:
+                list(pool.map(run, np.array_split(order, n_threads * 4)))
         return out
 
     def to_dict(self) -> dict[str, Any]:
@@ -168,9 +201,11 @@ class FeaturePlan:
             "features": self.names,
             "schema": dict(self.schema),
             "learnt": {
-                key: {"seen": list(column.seen), "has_missing": column.has_missing}
+                key: {"seen": list(column.seen), "has_missing": column.has_missing, "most": column.most}
                 for key, column in self.learnt.items()
             },
+            "smoothing": self.smoothing,
+            "prior": self.prior,
             "expands": self.expands,
         }
 
@@ -179,88 +214,106 @@ class FeaturePlan:
         """Rebuild a plan from `to_dict`; raises PlanError for another format."""
         if raw.get("format") != FORMAT:
             raise PlanError(f"this plan has format {raw.get('format')!r}; this version of leadscore reads {FORMAT}")
-        learnt = {key: Learnt(tuple(column["seen"]), column["has_missing"]) for key, column in raw["learnt"].items()}
-        return cls(tuple(FeatureName.parse(name) for name in raw["features"]), raw["schema"], learnt, raw["expands"])
+        learnt = {
+            key: Learnt(tuple(column["seen"]), column["has_missing"], column["most"])
+            for key, column in raw["learnt"].items()
+        }
+        features = tuple(FeatureName.parse(name) for name in raw["features"])
+        return cls(features, raw["schema"], learnt, raw["smoothing"], raw["prior"], raw["expands"])
 
     @cached_property
-    def _programs(self) -> list[tuple[EventsSpec, Program]]:
-        """One program per event table that the plan uses; compiled once."""
+    def _programs(self) -> list[Program]:
+        """One program per event table and scope that the plan uses; compiled once."""
         programs = []
-        for name, columns in self.schema["events"].items():
-            spec = _bare_spec(name, columns)
-            features = [(target, feature) for target, feature in enumerate(self.features) if feature.table == name]
-            if features:
-                codes = {
-                    column: self.learnt[key_of(name, column)].codes
-                    for column in spec.categorical
-                    if key_of(name, column) in self.learnt
-                }
-                programs.append((spec, compile_table(spec, features, codes)))
+        for table, columns in self.schema["events"].items():
+            spec = _bare_spec(table, columns)
+            codes = {
+                column: self.learnt[key_of(table, column)].codes
+                for column in spec.categorical
+                if key_of(table, column) in self.learnt
+            }
+            for scope in (None, ACCOUNT):
+                features = [
+                    (target, name)
+                    for target, name in enumerate(self.features)
+                    if name.table == table and name.scope == scope
+                ]
+                if features:
+                    programs.append(compile_table(spec, features, codes, of_account=scope == ACCOUNT))
         return programs
 
     @cached_property
-    def _lead_features(self) -> list[tuple[int, FeatureName]]:
-        """The features that need no events, with their columns."""
-        return [(target, name) for target, name in enumerate(self.features) if name.table not in self.schema["events"]]
-
-    def _fill_events(
-        self, data: Data, spec: EventsSpec, program: Program, asked: Cutoffs, out: NDArray[Any], threads: int | None
-    ) -> None:
-        log = data.logs[spec.name]
-        kept = {
-            position: frozenset(self.learnt[key_of(spec.name, column)].kept)
-            for position, column in enumerate(spec.categorical)
-            if key_of(spec.name, column) in self.learnt
+    def _kept(self) -> dict[str, dict[int, frozenset[str]]]:
+        """Per table and position of a categorical column, the categories that are themselves."""
+        return {
+            table: {
+                position: frozenset(self.learnt[key_of(table, column)].kept)
+                for position, column in enumerate(columns["categorical"])
+                if key_of(table, column) in self.learnt
+            }
+            for table, columns in self.schema["events"].items()
         }
-        bound = program.bind(log.vocabularies, kept)
-        n_rows = len(asked)
-        order = np.arange(n_rows)
-        if n_rows > 1 and (np.diff(asked.lead) < 0).any():
-            order = np.argsort(asked.lead, kind="stable")
-        n_threads = 1
-        if n_rows >= 2 * _FEWEST_ROWS_PER_THREAD:
-            n_threads = min(threads or os.cpu_count() or 1, n_rows // _FEWEST_ROWS_PER_THREAD)
 
-        def run(rows: NDArray[np.int64]) -> None:
-            program.run(log, asked.lead[rows], asked.at[rows], rows, out, bound)
-
-        if n_threads == 1:
-            run(order)
-            return
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(run, np.array_split(order, n_threads * 4)))
-
-    def _fill_lead_features(self, data: Data, asked: Cutoffs, out: NDArray[Any]) -> None:
-        wanted = self._lead_features
-        if not wanted:
-            return
-        leads, spec = data.leads, data.project.leads
-        version = np.empty(len(asked), dtype=np.int64)
-        kernels.version_at(asked.lead, asked.at, leads.offsets, leads.known, version)
-        unknown = version < 0
-        calendar = _calendar(asked.at, data.project.timezone) if data.project.timed else {}
-        for target, name in wanted:
-            if name.table == "lead" and name.column in spec.categorical:
-                position = spec.categorical.index(str(name.column))
-                codes = codes_of(self.learnt_of(name), leads.vocabularies[position])
-                out[:, target] = codes[np.where(unknown, -1, leads.codes[position, version]) + 1]
+    @cached_property
+    def _lead_steps(self) -> NDArray[np.int64]:
+        """The steps of features of profile and calendar, with their columns."""
+        leads = self.schema["leads"]
+        steps = []
+        for target, name in enumerate(self.features):
+            if str(name) in LEAD_PRIMITIVES:
+                steps.append((LEAD_PRIMITIVES[str(name)].kernel, 0, 0, target))
+            elif name.table == "lead" and name.column in leads["categorical"]:
+                steps.append((lead_kernels.CATEGORY, leads["categorical"].index(name.column), 0, target))
             elif name.table == "lead":
-                values = leads.values[spec.numeric.index(str(name.column)), version]
-                out[:, target] = np.where(unknown, np.nan, values)
-            elif str(name) == "profile.missing":
-                empty = (leads.codes[:, version] < 0).sum(axis=0) + np.isnan(leads.values[:, version]).sum(axis=0)
-                out[:, target] = np.where(unknown, len(leads.codes) + len(leads.values), empty)
-            elif str(name) == "profile.age":
-                created = leads.created[asked.lead]
-                age = (asked.at - np.where(created == time.NEVER, asked.at, created)) / time.DAY
-                out[:, target] = np.where(created == time.NEVER, np.nan, age)
-            else:
-                out[:, target] = calendar[name.op]
+                steps.append((lead_kernels.NUMBER, leads["numeric"].index(name.column), 0, target))
+        return np.array(steps, dtype=np.int64).reshape(-1, 4)
+
+    @cached_property
+    def company(self) -> list[int]:
+        """Columns of the matrix that need other leads: those that a lead document carries as its context."""
+        return [target for target, name in enumerate(self.features) if is_of_company(name)]
+
+    def context(self, data: Data, asked: Cutoffs) -> list[dict[str, float]]:
+        """Return the features of `company` by name, for every lead and cutoff: what makes a document complete."""
+        plan = self.select(self.company)
+        return [
+            dict(zip(plan.names, row, strict=True)) for row in plan.transform(data, asked, dtype=np.float64).tolist()
+        ]
+
+    def _fills(self, data: Data, asked: Cutoffs, out: NDArray[Any]) -> list[Fill]:
+        """What fills the columns, any rows at a time; everything that threads share is built here."""
+        fills = []
+        if len(self._lead_steps):
+            fills.append(filling.lead_fill(data, self._lead_steps, self._profile_learnt, asked, out))
+        for program in self._programs:
+            if not program.of_account or data.context is None:
+                fills.append(filling.event_fill(data, program, self._kept[program.table], asked, out))
+        for target, text in self._company_names:
+            name = self.features[target]
+            if data.context is not None:
+                values = data.context.get(text)
+                out[:, target] = np.nan if values is None else values[asked.lead]
+            elif name.scope is None:
+                average = (self.smoothing, self.prior or 0.0)
+                primitive = HISTORY_PRIMITIVES[name.op]
+                fills.append(filling.history_fill(data, name.table, primitive, average, asked, out[:, target]))
+        return fills
+
+    @cached_property
+    def _company_names(self) -> list[tuple[int, str]]:
+        return [(target, str(self.features[target])) for target in self.company]
+
+    @cached_property
+    def _profile_learnt(self) -> dict[int, Learnt]:
+        """What was learnt of the profile's categorical columns, by their position."""
+        columns = enumerate(self.schema["leads"]["categorical"])
+        keys = {position: key_of("lead", column) for position, column in columns}
+        return {position: self.learnt[key] for position, key in keys.items() if key in self.learnt}
 
     def _check_fitted(self) -> None:
         if self._unlearnt is not None:
             raise PlanError(
-                f"{self._unlearnt} has categories to learn first: plan = plan.fit(data, cutoffs), "
+                f"{self._unlearnt} has something to learn first: plan = plan.fit(data, cutoffs), "
                 "with cutoffs of the train block"
             )
 
@@ -269,6 +322,7 @@ class FeaturePlan:
         """What can't be computed before `fit`, None if nothing."""
         needs = [name for name in self.features if self.is_categorical(name) or name.category in (MISSING, OTHER)]
         lacking = [name for name in needs if key_of(name.table, str(name.column)) not in self.learnt]
+        lacking += [name for name in self.features if _is_rate(name) and self.prior is None]
         if lacking:
             return f"'{lacking[0]}'"
         return "the default plan" if self.expands else None
@@ -281,14 +335,25 @@ class FeaturePlan:
             if name not in found["events"]:
                 raise PlanError(f"the plan was made for a project with [events.{name}], this one has none")
             _check_same(f"[events.{name}]", columns, found["events"][name])
+            if any(feature.table == name and feature.op in RESPONSE for feature in self.features):
+                _check_direction(name, columns, found["events"][name])
         _check_same("[leads]", self.schema["leads"], found["leads"])
-        for key in ("timezone", "timed"):
+        roles = {ACCOUNT if name.scope else name.table for name in map(self.features.__getitem__, self.company)}
+        lacking = sorted(roles - set(found["roles"]))
+        if lacking:
+            raise PlanError(f"the plan was made for a project whose [leads] name {lacking[0]}, this one has none")
+        for key in ("timezone", "timed", *(["horizon"] if roles else [])):
             if self.schema[key] != found[key]:
                 raise PlanError(f"the plan was made with {key} {self.schema[key]!r}, this project has {found[key]!r}")
 
 
-def _check_same(where: str, expected: Mapping[str, list[str]], found: Mapping[str, list[str]]) -> None:
-    for kind, columns in expected.items():
+def _is_rate(name: FeatureName) -> bool:
+    return name.table in SIDE_OF_ROLE and HISTORY_PRIMITIVES[name.op].over is not None
+
+
+def _check_same(where: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    for kind in ("categorical", "numeric"):
+        columns = expected[kind]
         if list(columns) != list(found[kind]):
             raise PlanError(
                 f"the plan was made for {where} {kind} = {list(columns)}, this project says {list(found[kind])}. "
@@ -296,22 +361,18 @@ def _check_same(where: str, expected: Mapping[str, list[str]], found: Mapping[st
             )
 
 
-def _bare_spec(name: str, columns: Mapping[str, Sequence[str]]) -> EventsSpec:
-    """Return the part of a table's declaration that features depend on."""
-    from leadscore.project import Source
+def _check_direction(table: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    if expected["direction"] != found.get("direction"):
+        raise PlanError(
+            f"the plan was made for [events.{table}] direction = {expected['direction']}, this project says "
+            f"{found.get('direction')}. Use the direction the model was trained on, or train anew"
+        )
 
+
+def _bare_spec(name: str, columns: Mapping[str, Any]) -> EventsSpec:
+    """Return the part of a table's declaration that features depend on."""
+    direction = Direction.from_dict(columns["direction"]) if "direction" in columns else None
     return EventsSpec(
         name=name, source=Source(), lead="", time="", known=None, id=None, time_format=None,
-        categorical=tuple(columns["categorical"]), numeric=tuple(columns["numeric"]),
+        categorical=tuple(columns["categorical"]), numeric=tuple(columns["numeric"]), direction=direction,
     )  # fmt: skip
-
-
-def _calendar(at: time.Instants, timezone: str) -> dict[str, NDArray[np.int64]]:
-    days, microseconds = time.local_days_and_microseconds(at, timezone)
-    month = days.astype("M8[D]").astype("M8[M]")
-    next_month = (month + 1).astype("M8[D]").astype(np.int64)
-    return {
-        "weekday": (days + 3) % 7,
-        "hour": microseconds // (3_600 * time.SECOND),
-        "days_to_month_end": next_month - 1 - days,
-    }

@@ -1,6 +1,6 @@
 """From the features of a plan to what a kernel runs: blocks, look-ups, cells.
 
-Built in two steps. `compile_table` depends on the plan alone and is done once; `Program.lookups` depends on the
+Built in two steps. `compile_table` depends on the plan alone and is done once; `Program.bind` depends on the
 vocabulary of the data at hand and is done for every table that is read, or every request.
 """
 
@@ -8,19 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
+from leadscore.company import AccountLog
+from leadscore.direction import Direction
 from leadscore.eventlog import EventLog
 from leadscore.features import kernels
 from leadscore.features.names import MISSING, OTHER, FeatureName
-from leadscore.features.primitives import EVENT_PRIMITIVES, Subject
+from leadscore.features.primitives import EVENT_PRIMITIVES, RESPONSE, Subject
 from leadscore.project import EventsSpec
 
 Slots = dict[str, int]
 """Category → slot; `OTHER` catches what isn't named, where it is a slot."""
+
+Clock = tuple[time.Instants, NDArray[np.int64]]
+Bound = tuple[NDArray[np.int64], NDArray[np.int32]]
+
+_NOBODY = AccountLog.empty().arrays
+_NO_ACCOUNT = np.empty(0, dtype=np.int64)
 
 
 def subject_of(name: FeatureName, spec: EventsSpec) -> Subject:
@@ -33,12 +42,35 @@ def subject_of(name: FeatureName, spec: EventsSpec) -> Subject:
 
 
 @dataclass(frozen=True)
-class _Step:
-    kernel: int
+class _Lookup:
+    """What becomes of a column's words: the slot of a category, or the side of a direction."""
+
     column: int
-    base: int
     slots: Slots
-    n_windows: int
+    direction: Direction | None = None
+
+    def of(self, vocabulary: Sequence[str], kept: frozenset[str]) -> list[int]:
+        """Slot of null and of every word; a word that is kept, but has no slot of its own, isn't OTHER."""
+        if self.direction is not None:
+            return [0, *(self.direction.of(word) for word in vocabulary)]
+        slots, other = self.slots, self.slots.get(OTHER, -1)
+        found = [slots.get(MISSING, -1)]
+        for word in vocabulary:
+            slot = slots.get(word, -1) if word not in (MISSING, OTHER) else -1
+            found.append(slot if slot >= 0 or word in kept else other)
+        return found
+
+
+Content = Literal["none", "words", "other", "codes", "sides"]
+"""What a step looks up. (other) has slots of its own: a category outside the kept top is part of both."""
+
+_CONTENTS: dict[int, Content] = {
+    kernels.COUNT_BY: "words",
+    kernels.RECENCY_BY: "words",
+    kernels.DECAY_BY: "words",
+    kernels.SEQUENCE: "codes",
+    kernels.REPLY: "sides",
+}
 
 
 @dataclass(frozen=True)
@@ -46,8 +78,12 @@ class Program:
     """Everything `kernels.fill` needs for one table, but the look-ups."""
 
     table: str
+    of_account: bool
     windows: NDArray[np.int64]
-    steps: tuple[_Step, ...]
+    half_lives: NDArray[np.float64]
+    steps: NDArray[np.int64]
+    lookup_of_step: NDArray[np.int64]
+    lookups: tuple[_Lookup, ...]
     sources: NDArray[np.int64]
     targets: NDArray[np.int64]
     n_cells: int
@@ -59,90 +95,119 @@ class Program:
         cutoff: time.Instants,
         row: NDArray[np.int64],
         out: NDArray[np.floating],
-        bound: tuple[NDArray[np.int64], NDArray[np.int32]],
+        bound: Bound,
+        clock: Clock,
+        others: tuple[AccountLog, NDArray[np.int64]] | None = None,
     ) -> None:
-        """Fill this table's columns of `out` for the given rows; `bound` comes from `bind`."""
+        """Fill this table's columns of `out` for the given rows; `bound` comes from `bind`.
+
+        `others` are the table's events by account, and the account of each row as of its cutoff.
+        """
+        company, account = (_NOBODY, _NO_ACCOUNT) if others is None else (others[0].arrays, others[1])
         kernels.fill(
-            lead, cutoff, row, log.offsets, log.time, log.known, log.codes, log.values,
-            self.windows, *bound, self.sources, self.targets, self.n_cells, out,
+            lead, cutoff, row, account, log.offsets, log.time, log.known, log.codes, log.values, company, clock,
+            self.windows, self.half_lives, *bound, self.sources, self.targets, self.n_cells, out,
         )  # fmt: skip
 
-    def bind(
-        self, vocabularies: Sequence[Sequence[str]], kept: Mapping[int, frozenset[str]]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    def bind(self, vocabularies: Sequence[Sequence[str]], kept: Mapping[int, frozenset[str]]) -> Bound:
         """Steps and look-ups for the vocabularies of a log; `kept` names each column's own categories."""
-        steps = np.empty((len(self.steps), 6), dtype=np.int64)
         lookups: list[int] = []
-        for position, step in enumerate(self.steps):
-            row = (step.kernel, step.column, step.base, len(step.slots), step.n_windows, len(lookups))
-            steps[position] = row
-            if step.slots:
-                lookups += _lookup(step, vocabularies[step.column], kept.get(step.column, frozenset()))
+        starts = [0]
+        for lookup in self.lookups:
+            lookups += lookup.of(vocabularies[lookup.column], kept.get(lookup.column, frozenset()))
+            starts.append(len(lookups))
+        steps = self.steps.copy()
+        steps[:, 5] = np.array(starts)[self.lookup_of_step]
+        for step in np.flatnonzero(steps[:, 0] == kernels.VARIETY):
+            steps[step, 3] = len(vocabularies[steps[step, 1]])
         return steps, np.array(lookups or [0], dtype=np.int32)
-
-
-def _lookup(step: _Step, vocabulary: Sequence[str], kept: frozenset[str]) -> list[int]:
-    """Slot of null and of every word; a word that is kept, but has no slot of its own, isn't OTHER."""
-    slots, other = step.slots, step.slots.get(OTHER, -1)
-    found = [slots.get(MISSING, -1)]
-    for word in vocabulary:
-        slot = slots.get(word, -1) if word not in (MISSING, OTHER) else -1
-        found.append(slot if slot >= 0 or word in kept else other)
-    return found
 
 
 def compile_table(
     spec: EventsSpec,
     features: Sequence[tuple[int, FeatureName]],
     categories: Mapping[str, tuple[str, ...]],
+    *,
+    of_account: bool = False,
 ) -> Program:
     """Lay out the blocks for a table's features, given as (column of the matrix, name).
 
     Parameters
     ----------
     categories : the categories of each column that has categorical features, in the order of their codes
+    of_account : whether the features are of the account's other leads
     """
-    windows = sorted({time.parse_window(name.window) for _, name in features if name.window})
-    n_windows = {True: len(windows), False: 1}
-    # (other) has a block of its own: a category outside the kept top, where the plan names it, is part of both
-    blocks: dict[tuple[int, int, bool], list[tuple[int, FeatureName]]] = {}
+    spans = {"window": "window", "finite": "window", "half-life": "half-life", "none": "none"}
+    lengths: dict[str, list[int]] = {"window": [], "half-life": [], "none": [0]}
+    for kind in ("window", "half-life"):
+        found = {time.parse_window(str(name.window)) for _, name in features if spans[_span(name)] == kind}
+        lengths[kind] = sorted(found)
+    blocks: dict[tuple[int, int, Content], list[tuple[int, FeatureName]]] = {}
     for target, name in features:
-        kernel = EVENT_PRIMITIVES[name.op].subjects[subject_of(name, spec)]
-        blocks.setdefault((kernel, _column(name, spec), name.category == OTHER), []).append((target, name))
-    steps: list[_Step] = []
-    cells: list[tuple[int, int]] = []
+        blocks.setdefault(_block_of(name, spec), []).append((target, name))
+    lookups: dict[tuple[int, Content], _Lookup] = {}
+    for _, column, content in sorted(blocks):
+        if content != "none" and (column, content) not in lookups:
+            members = [name for key, block in blocks.items() if key[1:] == (column, content) for _, name in block]
+            lookups[column, content] = _lookup(column, content, members, spec, categories)
+    steps, of_step, cells = [], [], []
     base = 0
-    for (kernel, column, _), members in sorted(blocks.items()):
-        windowed = EVENT_PRIMITIVES[members[0][1].op].windowed
-        slots = _slots(kernel, members, categories)
+    for (kernel, column, content), block in sorted(blocks.items()):
+        slots = lookups[column, content].slots if content != "none" else {}
+        spans_of_block = lengths[spans[_span(block[0][1])]]
         fields = kernels.FIELDS[kernel]
-        steps.append(_Step(kernel, column, base, slots, n_windows[windowed]))
-        for target, name in members:
+        steps.append((kernel, column, base, len(slots), len(spans_of_block), 0))
+        of_step.append(list(lookups).index((column, content)) if content != "none" else 0)
+        for target, name in block:
             slot = slots[name.category] if name.category is not None else 0
-            window = windows.index(time.parse_window(name.window)) if name.window else 0
-            cell = (slot * len(fields) + fields.index(name.op)) * n_windows[windowed] + window
-            cells.append((base + cell, target))
-        base += max(len(slots), 1) * len(fields) * n_windows[windowed]
+            span = spans_of_block.index(time.parse_window(name.window) if name.window else 0)
+            cells.append((base + (slot * len(fields) + fields.index(name.op)) * len(spans_of_block) + span, target))
+        n_slots = 1 if content in ("codes", "sides", "none") else len(slots)
+        base += n_slots * len(fields) * len(spans_of_block)
     sources, targets = np.array(cells, dtype=np.int64).reshape(-1, 2).T
     return Program(
         spec.name,
-        np.array(windows, dtype=np.int64),
-        tuple(steps),
+        of_account,
+        np.array(lengths["window"], dtype=np.int64),
+        np.array(lengths["half-life"], dtype=np.float64),
+        np.array(steps, dtype=np.int64).reshape(-1, 6),
+        np.array(of_step, dtype=np.int64),
+        tuple(lookups.values()),
         np.ascontiguousarray(sources),
         np.ascontiguousarray(targets),
         base,
     )
 
 
-def _column(name: FeatureName, spec: EventsSpec) -> int:
+def _span(name: FeatureName) -> str:
+    return EVENT_PRIMITIVES[name.op].span
+
+
+def _block_of(name: FeatureName, spec: EventsSpec) -> tuple[int, int, Content]:
+    """Which kernel computes a feature, from which column, looking up what."""
+    kernel = EVENT_PRIMITIVES[name.op].subjects[subject_of(name, spec)]
+    content = _CONTENTS.get(kernel, "none")
+    if content == "words" and name.category == OTHER:
+        content = "other"
+    if name.op in RESPONSE:
+        assert spec.direction is not None, "a feature is checked before it is compiled"
+        return kernel, spec.categorical.index(spec.direction.column), content
     if name.column is None:
-        return 0
+        return kernel, 0, content
     columns = spec.categorical if name.column in spec.categorical else spec.numeric
-    return columns.index(name.column)
+    return kernel, columns.index(name.column), content
 
 
-def _slots(kernel: int, members: list[tuple[int, FeatureName]], categories: Mapping[str, tuple[str, ...]]) -> Slots:
-    if kernel == kernels.SEQUENCE:
-        return {word: code for code, word in enumerate(categories[str(members[0][1].column)])}
-    words = sorted({name.category for _, name in members if name.category is not None})
-    return {word: slot for slot, word in enumerate(words)}
+def _lookup(
+    column: int,
+    content: Content,
+    members: Sequence[FeatureName],
+    spec: EventsSpec,
+    categories: Mapping[str, tuple[str, ...]],
+) -> _Lookup:
+    if content == "sides":
+        return _Lookup(column, {}, spec.direction)
+    if content == "codes":
+        return _Lookup(column, {word: code for code, word in enumerate(categories[spec.categorical[column]])})
+    words = sorted({name.category for name in members if name.category is not None})
+    return _Lookup(column, {word: slot for slot, word in enumerate(words)})

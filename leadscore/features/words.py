@@ -7,36 +7,108 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass, replace
 
 from leadscore.features.names import MISSING, OTHER, FeatureName
 
-PHRASES: dict[str, tuple[str, str]] = {
-    # op → (with a value, of nothing); {what} is the subject, {n} the value, {when} the window
-    "count": ("{n} {what}{when}", "no {what}{when}"),
-    "sum": ("{what}{when}: {n} {column} in total", "no {what} with {column}{when}"),
-    "mean": ("{what}{when}: {n} {column} on average", "no {what} with {column}{when}"),
-    "min": ("{what}{when}: {n} {column} or more each", "no {what} with {column}{when}"),
-    "max": ("{what}{when}: up to {n} {column}", "no {what} with {column}{when}"),
-    "std": ("{what}{when}: {column} differ by about {n}", "no {what} with {column}{when}"),
-    "since_last": ("last {what_one} {n} ago", "no {what} so far"),
-    "since_first": ("first {what_one} {n} ago", "no {what} so far"),
-    "last": ("{column} of the last {what_one}: {n}", "no {what} yet"),
-    "previous": ("{column} of the last {what_one} but one: {n}", "fewer than two {what} yet"),
-    "first": ("{column} of the first {what_one}: {n}", "no {what} yet"),
-    "mode": ("most frequent {column} of {what}: {n}", "no {what} yet"),
-    "value": ("{column}: {n}", "{column} is not filled in"),
-    "profile.age": ("came in {n} ago", "it is unknown when the lead came in"),
-    "profile.missing": ("{n} of its profile fields not filled in", "its profile is complete"),
-    "calendar.weekday": ("today is {n}", "{n}"),
-    "calendar.hour": ("it is {n} o'clock", "it is midnight"),
-    "calendar.days_to_month_end": ("{n} to the end of the month", "last day of the month"),
-}
 
-_DURATION_OPS = {"since_last", "since_first", "profile.age", "calendar.days_to_month_end"}
+@dataclass(frozen=True)
+class Phrase:
+    """How a value reads. In the texts {what} is the subject, {n} the value, {when} the window.
+
+    Attributes
+    ----------
+    text : of a value
+    none : of NaN: never, unknown, not filled in
+    zero, one : of 0 and 1, where they read otherwise
+    """
+
+    text: str
+    none: str
+    zero: str | None = None
+    one: str | None = None
+
+
+def _amounts(text: str) -> Phrase:
+    return Phrase(text, "no {what} with {column}{when}")
+
+
+def _of_group(rate: str, others: str, unknown: str) -> dict[str, Phrase]:
+    """What is said of an account, an origin or an owner."""
+    other = others.replace("leads", "lead", 1)
+    none_of = f"none of the {others}"
+    return {
+        "win_rate": Phrase(f"about {{n}} of {rate} are won", unknown),
+        "n_won": Phrase(f"{{n}} {others} already won", unknown, f"{none_of} won yet", f"1 {other} already won"),
+        "n_resolved": Phrase(
+            f"{{n}} {others} already decided", unknown, f"{none_of} decided yet", f"1 {other} already decided"
+        ),
+        "open_leads": Phrase(f"{{n}} {others} still open", unknown, f"{none_of} is open", f"1 {other} still open"),
+    }
+
+
+_NO_RHYTHM = "no rhythm in {what} yet"
+_OF_GROUPS = {
+    "account": _of_group("this company's leads", "other leads of this company", "its company is not known"),
+    "origin": _of_group("leads that come from there", "other leads that come from there", "its origin is not known"),
+    "owner": _of_group("its owner's leads", "other leads of its owner", "nobody owns it"),
+}
+PHRASES: dict[str, Phrase] = {
+    "count": Phrase("{n} {what}{when}", "no {what}{when}", "no {what}{when}", "1 {what_one}{when}"),
+    "sum": replace(_amounts("{what}{when}: {n} {column} in total"), zero="no {what} with {column}{when}"),
+    "mean": _amounts("{what}{when}: {n} {column} on average"),
+    "min": _amounts("{what}{when}: {n} {column} or more each"),
+    "max": _amounts("{what}{when}: up to {n} {column}"),
+    "std": _amounts("{what}{when}: {column} differ by about {n}"),
+    "nunique": Phrase(
+        "{what}{when}: {n} different values of {column}",
+        "no {what} with {column}{when}",
+        "no {what} with {column}{when}",
+        "{what}{when}: {column} always the same",
+    ),
+    "entropy": replace(_amounts("{what}{when}: {column} {n}"), zero="{what}{when}: {column} always the same"),
+    "since_last": Phrase("last {what_one} {n} ago", "no {what} so far"),
+    "since_first": Phrase("first {what_one} {n} ago", "no {what} so far"),
+    "active_days": Phrase("{what} on {n} days{when}", "no {what}{when}", "no {what}{when}", "{what} on 1 day{when}"),
+    "gap_mean": Phrase("{what}: one in {n} on average", _NO_RHYTHM, "{what}: all at once"),
+    "gap_std": Phrase(
+        "{what}: the time between them differs by about {n}", _NO_RHYTHM, "{what} come at even intervals"
+    ),
+    "gap_now": Phrase("the pause since the last {what_one} is {n} times the usual", _NO_RHYTHM),
+    "trend": Phrase(
+        "{n} {what}{when} than in the {before} before",
+        "no {what} so far",
+        "as many {what}{when} as in the {before} before",
+    ),
+    "decay": Phrase("{n} {what} lately, older ones counting less", "no {what} so far", "no {what} so far"),
+    "last": Phrase("{column} of the last {what_one}: {n}", "no {what} yet"),
+    "previous": Phrase("{column} of the last {what_one} but one: {n}", "fewer than two {what} yet"),
+    "first": Phrase("{column} of the first {what_one}: {n}", "no {what} yet"),
+    "mode": Phrase("most frequent {column} of {what}: {n}", "no {what} yet"),
+    "reply": Phrase("took {n} to answer us last time", "has not answered us yet", "answered us at once last time"),
+    "waiting": Phrase("has not answered us for {n}", "has answered us"),
+    "value": Phrase("{column}: {n}", "{column} is not filled in"),
+    "profile.age": Phrase("came in {n} ago", "it is unknown when the lead came in"),
+    "profile.missing": Phrase("{n} of its profile fields not filled in", "", "its profile is complete"),
+    "calendar.weekday": Phrase("today is {n}", ""),
+    "calendar.hour": Phrase("it is {n} o'clock", "", "it is midnight"),
+    "calendar.days_to_month_end": Phrase("{n} to the end of the month", "", "last day of the month"),
+    **{f"{role}.{op}": said for role, phrases in _OF_GROUPS.items() for op, said in phrases.items()},
+}
+"""By op, or by name where the op alone doesn't say it."""
+
+_DURATION_OPS = {
+    *("since_last", "since_first", "gap_mean", "gap_std", "reply", "waiting"),
+    *("profile.age", "calendar.days_to_month_end"),
+}
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _UNITS = {"m": "minute", "h": "hour", "d": "day", "w": "week"}
 _ADJECTIVE = re.compile(r"[a-z][a-z -]*")  # reads well before a noun: "webinar touchpoints"
 _SPECIAL = {MISSING: "not filled in", OTHER: "other"}
+
+
+_HARDLY = 0.1
+_MUCH = 0.7  # nats: as two values that are equally common
 
 
 def phrase(name: FeatureName, value: float, category: str | None = None) -> str:
@@ -47,19 +119,24 @@ def phrase(name: FeatureName, value: float, category: str | None = None) -> str:
     value : the number in the matrix; NaN says never, unknown or not filled in
     category : the category behind the code, where the feature is categorical
     """
-    key = str(name) if f"{name.table}.{name.op}" in PHRASES else name.op
-    with_value, of_nothing = PHRASES[key]
-    nothing = math.isnan(value) or (value == 0 and key in {"count", "sum", "profile.missing", "calendar.hour"})
-    nothing |= value == 0 and key == "calendar.days_to_month_end"
-    nothing |= name.table == "lead" and category == MISSING
-    plural = key != "count" or value != 1
-    template = of_nothing if nothing else with_value
+    key = f"{name.table}.{name.op}" if f"{name.table}.{name.op}" in PHRASES else name.op
+    said = PHRASES[key]
+    if math.isnan(value) and name.scope is not None and said.zero is not None:
+        return PHRASES["account.n_won"].none
+    template = said.text
+    if math.isnan(value) or (name.table == "lead" and category == MISSING):
+        template = said.none
+    elif value == 0 and said.zero is not None and category is None:
+        template = said.zero
+    elif value == 1 and said.one is not None and category is None:
+        template = said.one
     return template.format(
         n=_amount(key, value, category),
-        what=_subject(name, plural=plural),
+        what=_subject(name, plural=True),
         what_one=_subject(name, plural=False),
         column=readable(name.column or ""),
         when=_when(name.window),
+        before=_length(name.window),
     )
 
 
@@ -72,6 +149,11 @@ def _subject(name: FeatureName, *, plural: bool) -> str:
     noun = readable(name.table)
     singular = noun[:-1] if noun.endswith("s") and not noun.endswith("ss") else noun
     noun = noun if plural else singular
+    of_others = "" if name.scope is None else " of other leads of the company"
+    return _with_category(name, noun) + of_others
+
+
+def _with_category(name: FeatureName, noun: str) -> str:
     if name.category is None:
         return noun
     if name.category == MISSING:
@@ -87,8 +169,15 @@ def _when(window: str | None) -> str:
         return ""
     if window == "all":
         return " so far"
+    return f" in the last {_length(window)}"
+
+
+def _length(window: str | None) -> str:
+    """Return a window as words: ``day``, ``30 days``."""
+    if window is None or window == "all":
+        return ""
     number, unit = int(window[:-1]), _UNITS[window[-1]]
-    return f" in the last {unit}" if number == 1 else f" in the last {number} {unit}s"
+    return unit if number == 1 else f"{number} {unit}s"
 
 
 def _amount(key: str, value: float, category: str | None) -> str:
@@ -100,6 +189,14 @@ def _amount(key: str, value: float, category: str | None) -> str:
         return duration(value)
     if key == "calendar.weekday":
         return _WEEKDAYS[int(value)]
+    if key == "trend":
+        return f"{number(abs(value))} {'more' if value > 0 else 'fewer'}"
+    if key == "decay":
+        return f"about {number(value)}" if value >= _HARDLY else "hardly any"
+    if key == "entropy":
+        return "varies little" if value < _MUCH else "varies much"
+    if key.endswith("win_rate"):
+        return f"{value:.0%}".replace("%", " %")
     return number(value)
 
 

@@ -201,7 +201,7 @@ def _recency_frequency_columns(plan: FeaturePlan) -> list[int]:
     columns = [
         column
         for column, name in enumerate(plan.features)
-        if name.table in tables and name.column is None and name.op in ("count", "since_last")
+        if name.table in tables and name.scope is None and name.column is None and name.op in ("count", "since_last")
     ]
     age = _find(plan, FeatureName("profile", "age"))
     return columns + ([age] if columns and age is not None else [])

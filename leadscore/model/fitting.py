@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,15 @@ from leadscore.features.plan import FeaturePlan
 from leadscore.model import baselines, booster, calibration
 from leadscore.model.booster import Block, Model, Predictor, Progress
 from leadscore.model.population import Population, Reference
+from leadscore.model.pruning import redundant
 from leadscore.snapshots import Blocks, Snapshots, split
 from leadscore.tables import Data
 
 MOST_EXPLAINED = 2_000
 """Rows of the reference population whose fit and intent are taken."""
 N_GOLDEN = 5
+SHARE_WITHOUT_COMPANY = 0.1
+"""Of the rows that the model learns from."""
 _LIGHTGBM_ONLY = ("seed", "trials")
 
 
@@ -33,7 +36,7 @@ class Fitted:
     matrix : float32 (n_snapshots, n_features), after pruning
     margin : float64 (n_snapshots,), of the model
     baselines : by name, fitted on train
-    pruned : names of features left out because they never vary on train
+    pruned : features left out, with the one that says the same on train; None for one that never varies there
     fallback : the baseline that stands in for the trees, where there are too few wins
     """
 
@@ -46,7 +49,7 @@ class Fitted:
     calibration: calibration.Choice
     population: Population
     baselines: Mapping[str, Predictor]
-    pruned: tuple[str, ...]
+    pruned: Mapping[str, str | None]
     fallback: str | None
 
     def train_rate(self) -> float:
@@ -63,9 +66,17 @@ class Fitted:
 
 
 def fit(
-    data: Data, snapshots: Snapshots, *, seed: int, parameters: Mapping[str, Any], progress: Progress | None = None
+    data: Data,
+    snapshots: Snapshots,
+    *,
+    seed: int,
+    parameters: Mapping[str, Any],
+    plan: FeaturePlan | None = None,
+    progress: Progress | None = None,
 ) -> Fitted:
     """Fit plan, model, calibration, population and baselines, each on its own block.
+
+    `plan` is fitted anew on the train block, then spared what `pruning.redundant` finds; default is the project's own.
 
     Raises
     ------
@@ -74,10 +85,14 @@ def fit(
     """
     _check_labels(snapshots)
     blocks = split(snapshots, seed=seed)
-    plan = FeaturePlan.default(data.project).fit(data, snapshots.take(blocks.rows["train"]).cutoffs)
-    matrix = plan.transform(data, snapshots.cutoffs)
-    plan, matrix, pruned = _prune(plan, matrix, blocks)
+    wide = (plan or FeaturePlan.default(data.project)).fit(data, snapshots.take(blocks.rows["train"]).cutoffs)
+    matrix = wide.transform(data, snapshots.cutoffs)
+    left_out = redundant(wide, matrix[blocks.rows["train"]])
+    kept = [column for column in range(matrix.shape[1]) if column not in left_out]
+    plan, matrix = wide.select(kept), np.ascontiguousarray(matrix[:, kept])
     parts = {name: _block(snapshots, matrix, rows) for name, rows in blocks.rows.items()}
+    for part, name in enumerate(("train", "tune")):
+        _forget_company(parts[name].matrix, plan.company, seed=(seed, part))
     rivals = baselines.fit_all(data.project, plan, parts["train"], parts["tune"], seed=seed)
     settings = {key: value for key, value in data.project.model.items() if key not in _LIGHTGBM_ONLY}
     model: Model
@@ -100,7 +115,7 @@ def fit(
         calibration=_calibrate(snapshots, blocks, margin, seed),
         population=_population(snapshots, blocks, plan, model, matrix, margin),
         baselines=rivals,
-        pruned=pruned,
+        pruned={wide.names[column]: None if twin is None else wide.names[twin] for column, twin in left_out.items()},
         fallback=fallback,
     )
 
@@ -123,27 +138,17 @@ def _check_labels(snapshots: Snapshots) -> None:
         )
 
 
-def _prune(
-    plan: FeaturePlan, matrix: NDArray[np.float32], blocks: Blocks
-) -> tuple[FeaturePlan, NDArray[np.float32], tuple[str, ...]]:
-    """Leave out columns that never vary on train; NaN is a value of its own."""
-    train = matrix[blocks.rows["train"]]
-    varies = np.zeros(train.shape[1], dtype=bool)
-    for column in range(train.shape[1]):
-        values = train[:, column]
-        varies[column] = (
-            len(values) > 0 and not ((values == values[0]) | (np.isnan(values) & np.isnan(values[0]))).all()
-        )
-    if not varies.any():
-        varies[:1] = True  # a constant model still needs a column to stand on
-    names = plan.names
-    pruned = tuple(names[column] for column in np.flatnonzero(~varies))
-    kept = np.flatnonzero(varies)
-    return plan.select([int(column) for column in kept]), np.ascontiguousarray(matrix[:, kept]), pruned
-
-
 def _block(snapshots: Snapshots, matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> Block:
     return Block(matrix[rows], snapshots.label[rows], snapshots.weight[rows])
+
+
+def _forget_company(matrix: NDArray[np.float32], company: Sequence[int], *, seed: tuple[int, int]) -> None:
+    """Make some rows look like a lead document that came without what is known of its company.
+
+    Else no tree would ever have seen it missing, and LightGBM would take it for 0: a company that never bought.
+    """
+    rows = np.flatnonzero(np.random.default_rng(seed).random(len(matrix)) < SHARE_WITHOUT_COMPANY)
+    matrix[np.ix_(rows, np.array(company, dtype=np.int64))] = np.nan
 
 
 def _best_baseline(rivals: Mapping[str, Predictor], parts: Mapping[str, Block]) -> tuple[str, Model]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from leadscore import documents, time
 from leadscore.errors import ArtifactError, DocumentError, LeadScoreError
-from leadscore.explain.caveats import caveats
+from leadscore.explain.caveats import caveats, without_context
 from leadscore.explain.reasons import Reasons
 from leadscore.features.plan import FeaturePlan
 from leadscore.model import artifact, baselines, calibration
@@ -57,6 +57,7 @@ class LeadScorer:
     ----------
     seed : int, decides every random choice; same data and seed, same bytes
     parameters : LightGBM parameters over the project's ``[model]``
+    features : a plan of one's own, as of `FeaturePlan.of`; default is the project's
     """
 
     project: Project
@@ -65,8 +66,11 @@ class LeadScorer:
     calibrator: calibration.Calibrator
     population: Population
 
-    def __init__(self, *, seed: int = 0, parameters: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, seed: int = 0, parameters: Mapping[str, Any] | None = None, features: FeaturePlan | None = None
+    ) -> None:
         self.seed = seed
+        self.features = features
         self.parameters = dict(parameters or {})
         self.version: str | None = None
         self.manifest: dict[str, Any] = {}
@@ -83,7 +87,7 @@ class LeadScorer:
         TrainingError
             If there are no snapshots, or none or all of them are wins.
         """
-        fitted = fit(data, snapshots, seed=self.seed, parameters=self.parameters, progress=progress)
+        fitted = fit(data, snapshots, seed=self.seed, parameters=self.parameters, plan=self.features, progress=progress)
         self.project, self.plan, self.model = data.project, fitted.plan, fitted.model
         self.calibrator, self.population = fitted.calibration.calibrator, fitted.population
         self.fitted = fitted
@@ -183,15 +187,26 @@ class LeadScorer:
                 results.append(error)
         if good:
             data, at = documents.to_data(self.project, good)
-            scores = self.score_rows(data, Cutoffs(np.arange(len(good)), at), n_reasons=n_reasons)
+            asked = Cutoffs(np.arange(len(good)), at)
+            given = [document.context for document in good]
+            scores = self.score_rows(data, asked, n_reasons=n_reasons, given=given)
             for document, warnings in zip(good, scores.warnings, strict=True):
                 warnings[:0] = document.warnings
             records = iter(self.records(scores))
             results = [next(records) if result is None else result for result in results]
         return results
 
-    def score_rows(self, data: Data, asked: Cutoffs, *, n_reasons: int) -> Scores:
-        """Score leads at cutoffs: the one path that lists, documents, requests and reports take."""
+    def score_rows(
+        self, data: Data, asked: Cutoffs, *, n_reasons: int, given: Sequence[Collection[str]] | None = None
+    ) -> Scores:
+        """Score leads at cutoffs: the one path that lists, documents, requests and reports take.
+
+        `given` names, per row, the features of the company that came with the lead, where the tables don't hold them.
+        """
+        warnings = caveats(self.plan, data, asked)
+        if data.context is not None:
+            for row, names in enumerate(given or [data.context] * len(asked)):
+                warnings[row] += without_context(self.plan, names)
         matrix = self.plan.transform(data, asked)
         margin = self.model.margin(matrix)
         score = np.floor(self.population.margin.percentile(margin) + 0.5).astype(np.int64)
@@ -214,7 +229,7 @@ class LeadScorer:
             fit=fit_score,
             intent=intent_score,
             reasons=reasons,
-            warnings=caveats(self.plan, data, asked),
+            warnings=warnings,
         )
 
     def explain(self, data: Data, asked: Cutoffs) -> list[dict[str, Any]]:
@@ -366,9 +381,9 @@ class LeadScorer:
     def _golden_leads(self, data: Data, fitted: Fitted) -> list[dict[str, Any]]:
         """A few test leads from the lowest to the highest margin, in raw form, with their scores."""
         rows = fitted.golden_rows()
-        raw = [
-            documents.from_data(data, int(fitted.snapshots.lead[row]), int(fitted.snapshots.at[row])) for row in rows
-        ]
+        asked = fitted.snapshots.take(np.array(rows, dtype=np.int64)).cutoffs
+        leads = zip(asked.lead.tolist(), asked.at.tolist(), self.plan.context(data, asked), strict=True)
+        raw = [documents.from_data(data, lead, at, context) for lead, at, context in leads]
         scored = self.score_documents(raw, now=0)
         golden = []
         for row, document, score in zip(rows, raw, scored, strict=True):

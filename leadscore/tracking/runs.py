@@ -159,7 +159,7 @@ def _parameters(scorer: LeadScorer) -> dict[str, str]:
         **trees,
         "seed": scorer.seed,
         "horizon": scorer.horizon,
-        "windows": " ".join(scorer.project.windows),
+        "windows": " ".join(scorer.project.features.windows),
         "plan": scorer.plan.hash,
         "n_features": len(scorer.plan.names),
         "model": scorer.model.kind,

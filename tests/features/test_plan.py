@@ -10,8 +10,8 @@ import pytest
 
 import leadscore as ls
 from leadscore.errors import PlanError
-from leadscore.features.learning import KEPT_CATEGORIES
 from leadscore.features.primitives import LEAD_PRIMITIVES
+from leadscore.options import FeatureOptions
 from tests import builders
 
 T = "2025-02-01T00:00:00Z"
@@ -74,7 +74,7 @@ def test_the_commonest_are_kept_and_ties_go_by_alphabet():
     plan = ls.FeaturePlan.default(data.project).fit(data, at(("a", T)))
     column = plan.learnt["touchpoints.channel"]
     assert column.kept == ("w38", "w39", *(f"w{n:02d}" for n in range(28)))
-    assert len(column.kept) == KEPT_CATEGORIES == 30
+    assert len(column.kept) == FeatureOptions.categories == 30
     assert len(column.seen) == 40
     assert column.codes == (*column.kept, "(other)", "(missing)")
     assert "touchpoints.channel=(other).count.7d" in plan.names
@@ -233,11 +233,11 @@ def test_a_plan_refuses_data_of_another_schema_by_name(tmp_path, changes, messag
 def test_a_plan_with_something_to_learn_says_so():
     data = world([event("a", "2025-01-05", "email")])
     for plan, what in (
-        (ls.FeaturePlan.default(data.project), "'lead.source' has categories"),
-        (ls.FeaturePlan.of(data.project, ["touchpoints.channel.last"]), "'touchpoints.channel.last' has categories"),
+        (ls.FeaturePlan.default(data.project), "'lead.source' has something"),
+        (ls.FeaturePlan.of(data.project, ["touchpoints.channel.last"]), "'touchpoints.channel.last' has something"),
         (
             ls.FeaturePlan.of(data.project, ["touchpoints.channel=(other).count.7d"]),
-            "'touchpoints.channel=(other).count.7d' has categories",
+            "'touchpoints.channel=(other).count.7d' has something",
         ),
     ):
         with pytest.raises(PlanError) as caught:
@@ -249,4 +249,81 @@ def test_a_plan_with_something_to_learn_says_so():
 def test_another_format_is_refused():
     with pytest.raises(PlanError) as caught:
         ls.FeaturePlan.from_dict({"format": 99})
-    assert str(caught.value) == "this plan has format 99; this version of leadscore reads 1"
+    assert str(caught.value) == "this plan has format 99; this version of leadscore reads 2"
+
+
+def options(**features: object) -> ls.FeaturePlan:
+    return ls.FeaturePlan.default(builders.project({"features": features, "leads.account": "company"}))
+
+
+def test_a_project_chooses_windows_and_half_lives():
+    names = options(windows=["2w", "all"], half_lives=["12h"]).names
+    assert {"touchpoints.count.2w", "touchpoints.count.all", "touchpoints.trend.2w"} <= set(names)
+    assert not any(name.endswith((".30d", "trend.all", "decay.7d")) for name in names)
+    assert "touchpoints.decay.12h" in names
+
+
+@pytest.mark.parametrize(
+    ("drop", "gone"),
+    [
+        ("std", lambda name: ".std." in name),
+        ("rhythm", lambda name: name.split(".")[1] in ("active_days", "gap_mean", "gap_std", "gap_now")),
+        ("company", lambda name: name.startswith("account.") and name != "account.open_leads"),
+        ("touchpoints.cost.*.1d", lambda name: name.startswith("touchpoints.cost.") and name.endswith(".1d")),
+        ("profile.age", lambda name: name == "profile.age"),
+    ],
+)
+def test_a_project_drops_ops_families_names_and_globs(drop, gone):
+    everything = options().names
+    assert any(map(gone, everything))
+    assert options(drop=[drop]).names == [name for name in everything if not gone(name)]
+
+
+def test_categories_are_dropped_once_they_are_known():
+    data = world([event("a", "2025-01-05", "email"), event("a", "2025-01-06", "web")])
+    project = builders.project(
+        {"features": {"drop": ["touchpoints.channel=web.*", "touchpoints.channel=*.since_last"]}}
+    )
+    data = ls.Data(project, data.leads, data.logs, data.outcomes)
+    names = ls.FeaturePlan.default(project).fit(data, at(("a", T))).names
+    assert [name for name in names if "=" in name] == [
+        f"touchpoints.channel=email.count.{window}" for window in project.features.windows
+    ]
+
+
+def test_a_project_adds_what_the_default_has_not():
+    added = ["touchpoints.count.14d", "touchpoints.channel=demo.decay.7d", "account.touchpoints.cost.sum.90d"]
+    names = options(add=added, drop=["touchpoints.*"]).names
+    assert names[-3:] == added
+    assert [name for name in names if name.startswith("touchpoints.")] == added[:2]
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (
+            {"drop": ["rythm"]},
+            "leadscore.toml: [features] drop: 'rythm' is no feature of the default plan, and no glob, op or family of "
+            "one. Did you mean 'rhythm'?",
+        ),
+        ({"add": ["touchpoints.reply"]}, "'touchpoints.reply': no column of [events.touchpoints] says which events "
+         'went out and which came in; add direction = { column = "…", outbound = ["…"], inbound = ["…"] }'),
+        ({"add": ["touchpoints.decay.all"]}, "'touchpoints.decay.all': decay needs a half-life, as in .7d, and 'all' "
+         "is none"),
+        ({"add": ["touchpoints.trend.all"]}, "'touchpoints.trend.all': trend needs a window with one before it, as in "
+         ".7d, and 'all' is none"),
+        ({"add": ["touchpoints.trend"]}, "'touchpoints.trend': trend needs a window, as in .30d"),
+        ({"add": ["touchpoints.decay"]}, "'touchpoints.decay': decay needs a half-life, as in .7d"),
+        ({"add": ["owner.win_rate"]}, "'owner.win_rate': [leads] declares no owner; add owner = the column that names "
+         "it"),
+        ({"add": ["account.rate"]}, "'account.rate' is no feature. Did you mean 'account.win_rate'? There are: "
+         "account.win_rate, account.n_won, account.n_resolved, account.open_leads"),
+        ({"add": ["account.calls.count.7d"]}, "'account.calls.count.7d': there is no [events.calls]."),
+        ({"add": ["account.touchpoints.channel.last"]}, "'account.touchpoints.channel.last': last is taken of a lead's "
+         "own events, not of its account's"),
+    ],
+)  # fmt: skip
+def test_what_a_project_can_not_have(features, message):
+    with pytest.raises(PlanError) as error:
+        options(**features)
+    assert str(error.value).startswith(message)

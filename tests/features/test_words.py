@@ -8,7 +8,7 @@ import re
 import pytest
 
 from leadscore.features.names import FeatureName
-from leadscore.features.primitives import EVENT_PRIMITIVES, LEAD_PRIMITIVES
+from leadscore.features.primitives import EVENT_PRIMITIVES, HISTORY_PRIMITIVES, LEAD_PRIMITIVES, SIDE_OF_ROLE
 from leadscore.features.words import PHRASES, duration, number, phrase, readable
 
 NAN = math.nan
@@ -19,7 +19,8 @@ def say(name: str, value: float, category: str | None = None) -> str:
 
 
 def test_every_primitive_has_a_phrase_and_no_other():
-    assert set(PHRASES) == {*EVENT_PRIMITIVES, *LEAD_PRIMITIVES, "value"}
+    histories = {f"{role}.{op}" for role in SIDE_OF_ROLE for op in HISTORY_PRIMITIVES}
+    assert set(PHRASES) == {*EVENT_PRIMITIVES, *LEAD_PRIMITIVES, *histories, "value"}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_no_phrase_shows_a_name(op, value, category):
             op,
             column,
             "sign_up" if subject == "category" else None,
-            "30d" if primitive.windowed else None,
+            "30d" if primitive.span != "none" else None,
         )
         text = phrase(name, value, category if primitive.categorical else None)
         assert str(name) not in text

@@ -15,10 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from leadscore import columns, time
-from leadscore.project import Project
+from leadscore.project import ROLES, Project
 from leadscore.snapshots import Snapshots
 from leadscore.sources import header, read_rows
-from leadscore.tables import ROLES, Data
+from leadscore.tables import Data
 from leadscore.time import NEVER, Mask
 
 _Scalar = TypeVar("_Scalar", np.int32, np.float64)

@@ -1,0 +1,191 @@
+"""Leads that share an account, an origin or an owner: who belonged where, as of when, and what had become of them.
+
+Everything is a step function of time that may be asked at any t, and then counts only what was known strictly before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore.eventlog import EventLog, in_order
+from leadscore.time import FOREVER, NEVER, Instants
+
+if TYPE_CHECKING:
+    from leadscore.tables import Data, Leads
+
+Tally = Literal["won", "resolved", "open"]
+
+
+@dataclass(frozen=True)
+class Memberships:
+    """Who belonged to which group: lead ``lead[i]`` to ``group[i]`` at every t with ``start[i] < t ≤ end[i]``.
+
+    Attributes
+    ----------
+    group, lead : int64 (n,); a lead whose group was never filled in is not there
+    start, end : int64 (n,), UTC microseconds; `NEVER` is since ever, `FOREVER` until further notice
+    n_groups : groups are 0 ≤ group < n_groups
+    """
+
+    group: NDArray[np.int64]
+    lead: NDArray[np.int64]
+    start: Instants
+    end: Instants
+    n_groups: int
+
+    @classmethod
+    def of(cls, leads: Leads, role: str) -> Memberships:
+        """Follow a role through the versions of every profile."""
+        codes, vocabulary = leads.roles[role]
+        end = np.full(len(leads.known), FOREVER, dtype=np.int64)
+        end[:-1] = leads.known[1:]
+        end[leads.offsets[1:] - 1] = FOREVER
+        lead = np.repeat(np.arange(len(leads.ids)), np.diff(leads.offsets))
+        member = (codes >= 0) & (leads.known < end)
+        return cls(codes[member].astype(np.int64), lead[member], leads.known[member], end[member], len(vocabulary))
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Per group a running total: ``total[k]`` after ``at[k]``, up to the next; group g owns a slice of `offsets`."""
+
+    offsets: NDArray[np.int64]
+    at: Instants
+    total: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, members: Memberships, start: Instants, end: Instants) -> Totals:
+        """Count the members for whom ``start < t ≤ end``; both per lead, `FOREVER` for never and for no end."""
+        start = np.maximum(members.start, start[members.lead])
+        end = np.minimum(members.end, end[members.lead])
+        there = start < end
+        ends = there & (end < FOREVER)
+        group = np.concatenate([members.group[there], members.group[ends]])
+        at = np.concatenate([start[there], end[ends]])
+        step = np.repeat(np.array([1, -1]), [int(there.sum()), int(ends.sum())])
+        order = np.lexsort((at, group))
+        offsets = _offsets(group, members.n_groups)
+        running = np.concatenate([[0], np.cumsum(step[order])])
+        before = np.repeat(running[offsets[:-1]], np.diff(offsets))
+        return cls(offsets, at[order], running[1:] - before)
+
+
+@dataclass(frozen=True)
+class AccountLog:
+    """The events of one table grouped by account, in time order, as positions in the table's `EventLog`.
+
+    Attributes
+    ----------
+    offsets : int64 (n_accounts + 1,), which rows are an account's
+    rows, members : int64 (n_rows,), position of an event, and the membership that brings it here
+    lead, start, end : of the memberships
+    """
+
+    offsets: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    members: NDArray[np.int64]
+    lead: NDArray[np.int64]
+    start: Instants
+    end: Instants
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.int64], ...]:
+        """What the kernels walk."""
+        return (self.offsets, self.rows, self.members, self.lead, self.start, self.end)
+
+    @classmethod
+    def of(cls, log: EventLog, members: Memberships) -> AccountLog:
+        """Group again. Accounts that only one lead was ever in have no others, and stay empty. O(n log n)."""
+        first = np.full(members.n_groups, -1, dtype=np.int64)
+        first[members.group] = members.lead
+        shared = np.zeros(members.n_groups, dtype=bool)
+        shared[members.group[first[members.group] != members.lead]] = True
+        chosen = np.flatnonzero(shared[members.group])
+        lead = members.lead[chosen]
+        n_rows = log.offsets[lead + 1] - log.offsets[lead]
+        member = np.repeat(np.arange(len(chosen)), n_rows)
+        ends = np.cumsum(n_rows)
+        rows = np.arange(len(member)) - np.repeat(ends - n_rows - log.offsets[lead], n_rows)
+        group = members.group[chosen][member]
+        order = in_order(group, log.time[rows], log.known[rows], log.codes, log.values, rows)
+        return cls(
+            offsets=_offsets(group, members.n_groups),
+            rows=rows[order],
+            members=member[order],
+            lead=lead,
+            start=members.start[chosen],
+            end=members.end[chosen],
+        )
+
+    @classmethod
+    def empty(cls) -> AccountLog:
+        """Return a log of no account."""
+        nothing = np.empty(0, dtype=np.int64)
+        return cls(np.zeros(1, dtype=np.int64), nothing, nothing, nothing, nothing, nothing)
+
+
+class Company:
+    """What the leads of a `Data` have in common; everything is built when first asked for, then kept."""
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self._members: dict[str, Memberships] = {}
+        self._totals: dict[tuple[str, Tally], Totals] = {}
+        self._account_logs: dict[str, AccountLog] = {}
+
+    def members(self, role: str) -> Memberships:
+        """Who belonged to which account, origin or owner."""
+        if role not in self._members:
+            self._members[role] = Memberships.of(self._data.leads, role)
+        return self._members[role]
+
+    def totals(self, role: str, tally: Tally) -> Totals:
+        """How many members of each account, origin or owner were won, resolved or open, over time."""
+        if (role, tally) not in self._totals:
+            self._totals[role, tally] = Totals.of(self.members(role), *self.spans[tally])
+        return self._totals[role, tally]
+
+    def account_log(self, table: str) -> AccountLog:
+        """The events of a table by account."""
+        if table not in self._account_logs:
+            self._account_logs[table] = AccountLog.of(self._data.logs[table], self.members("account"))
+        return self._account_logs[table]
+
+    @cached_property
+    def spans(self) -> dict[Tally, tuple[Instants, Instants]]:
+        """From when and until when each lead counts as won, resolved and open; never without `created`.
+
+        Resolved is who has won, was lost, or has had the whole horizon. Open is who neither won nor was lost.
+        """
+        created, outcomes = self._data.leads.created, self._data.outcomes
+        exists = created != NEVER
+        horizon = self._data.project.task.horizon or 0
+        won = _seen(outcomes.won_seen)
+        closed = np.minimum(won, _seen(outcomes.lost_seen))
+        resolved = np.minimum(closed, np.where(exists, created, 0) + horizon)
+        never = np.full(len(created), FOREVER, dtype=np.int64)
+
+        def since(seen: Instants) -> Instants:
+            return np.where(exists, np.maximum(seen, created), FOREVER)
+
+        return {
+            "won": (since(won), never),
+            "resolved": (since(resolved), never),
+            "open": (since(created), since(closed)),
+        }
+
+
+def _seen(at: Instants) -> Instants:
+    """When something was seen to have happened; `FOREVER` for what never was."""
+    return np.where(at == NEVER, FOREVER, at)
+
+
+def _offsets(group: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
+    offsets = np.zeros(n_groups + 1, dtype=np.int64)
+    np.cumsum(np.bincount(group, minlength=n_groups), out=offsets[1:])
+    return offsets

@@ -1,0 +1,94 @@
+"""What fills the columns of a matrix: made once for the data at hand, then run by every thread on rows of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore import time
+from leadscore.company import Tally
+from leadscore.features import lead_kernels
+from leadscore.features.learning import Learnt, codes_of
+from leadscore.features.names import ACCOUNT
+from leadscore.features.primitives import HistoryPrimitive
+from leadscore.features.program import Program
+from leadscore.tables import Cutoffs, Data, Leads
+
+Fill = Callable[[NDArray[np.int64]], None]
+"""Fills some columns of the matrix for the given rows."""
+
+
+def lead_fill(
+    data: Data, steps: NDArray[np.int64], learnt: Mapping[int, Learnt], asked: Cutoffs, out: NDArray[Any]
+) -> Fill:
+    """Profile and calendar; `learnt` is of the categorical columns, by their position."""
+    leads, clock = data.leads, time.clock_changes(data.project.timezone)
+    steps = steps.copy()
+    lookups: list[int] = []
+    for step in np.flatnonzero(steps[:, 0] == lead_kernels.CATEGORY).tolist():
+        column = int(steps[step, 1])
+        steps[step, 2] = len(lookups)
+        lookups += codes_of(learnt[column], leads.vocabularies[column])
+    codes = np.array(lookups or [0], dtype=np.int32)
+
+    def fill(rows: NDArray[np.int64]) -> None:
+        lead_kernels.fill(
+            asked.lead[rows], asked.at[rows], rows, leads.offsets, leads.known, leads.created,
+            leads.codes, leads.values, clock, steps, codes, out,
+        )  # fmt: skip
+
+    return fill
+
+
+def event_fill(
+    data: Data, program: Program, kept: Mapping[int, frozenset[str]], asked: Cutoffs, out: NDArray[Any]
+) -> Fill:
+    """The features of one table: of the lead's own events, or of those of its account's other leads."""
+    log, clock = data.logs[program.table], time.clock_changes(data.project.timezone)
+    bound = program.bind(log.vocabularies, kept)
+    by_account = data.company.account_log(program.table) if program.of_account else None
+
+    def fill(rows: NDArray[np.int64]) -> None:
+        lead, at = asked.lead[rows], asked.at[rows]
+        others = None if by_account is None else (by_account, group_at(data.leads, ACCOUNT, lead, at))
+        program.run(log, lead, at, rows, out, bound, clock, others)
+
+    return fill
+
+
+def history_fill(
+    data: Data,
+    role: str,
+    primitive: HistoryPrimitive,
+    average: tuple[float, float],
+    asked: Cutoffs,
+    column: NDArray[Any],
+) -> Fill:
+    """What became of the others; `average` is how many average leads a share is mixed with, and their share."""
+    tallies: Sequence[Tally] = [primitive.counts, *([primitive.over] if primitive.over else [])]
+    totals = {tally: data.company.totals(role, tally) for tally in tallies}
+    spans = {tally: data.company.spans[tally] for tally in tallies}
+
+    def fill(rows: NDArray[np.int64]) -> None:
+        lead, at = asked.lead[rows], asked.at[rows]
+        group = group_at(data.leads, role, lead, at)
+        counted = []
+        for tally in tallies:
+            n = np.empty(len(rows), dtype=np.float64)
+            lead_kernels.total_before(group, at, totals[tally].offsets, totals[tally].at, totals[tally].total, n)
+            start, end = spans[tally]
+            counted.append(n - ((start[lead] < at) & (at <= end[lead])))
+        smoothing, share = average
+        column[rows] = counted[0] if len(counted) == 1 else (counted[0] + smoothing * share) / (counted[1] + smoothing)
+
+    return fill
+
+
+def group_at(leads: Leads, role: str, lead: NDArray[np.int64], at: time.Instants) -> NDArray[np.int64]:
+    """Return the code of each lead's account, origin or owner as known before each cutoff, −1 for none."""
+    version = np.empty(len(lead), dtype=np.int64)
+    lead_kernels.version_at(lead, at, leads.offsets, leads.known, version)
+    return np.where(version < 0, -1, leads.roles[role][0][version]).astype(np.int64)
