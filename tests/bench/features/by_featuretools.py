@@ -53,6 +53,8 @@ class Engine:
         for columns, frame in result:
             for column in columns:
                 values = pd.to_numeric(frame[column.name], errors="coerce").to_numpy(dtype=np.float64)
+                if column.of_nothing_is_zero:  # featuretools says NaN for some of them: another word for the same
+                    values = np.nan_to_num(values)
                 matrix[frame["asked"].to_numpy(), self.columns.index(column)] = values
         return matrix[self.asked]
 

@@ -2,8 +2,8 @@
 
 Of the formulations that were tried, the fastest: `when(…).then(…).sum()` beats `filter(…).sum()` inside the groups;
 counts of the four windows travel in one 64-bit sum per channel, fifteen bits each, and are taken apart afterwards
-(a fifth to a third faster than 48 sums of booleans at 10 million events, and the same at a million); the streaming engine beats
-the in-memory one at every size.
+(a fifth to a third faster than 48 sums of booleans at 10 million events, the same at a million); the streaming engine
+beats the in-memory one at every size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NOTE = "join, filter and one group_by, streaming engine, rows in any order, resu
 DAYS = tuple(WINDOWS.values())
 BITS = 15
 """Of each window's count in a packed sum: up to 32,767 events of a lead and channel between two windows."""
-AGE = pl.col("age")
+age = pl.col("age")
 
 
 class Engine:
@@ -45,10 +45,10 @@ def query(cutoffs: pl.LazyFrame, events: pl.LazyFrame, columns: list[Column]) ->
     """Return the plan for these columns."""
     aggregates: dict[str, pl.Expr] = {}
     outputs = [_output(column, aggregates).cast(pl.Float32).alias(column.name) for column in columns]
-    visible = cutoffs.join(events, on="lead").with_columns(age=pl.col("cutoff") - pl.col("time")).filter(AGE > 0)
+    visible = cutoffs.join(events, on="lead").with_columns(age=pl.col("cutoff") - pl.col("time")).filter(age > 0)
     packed = pl.lit(0, dtype=pl.Int64)
     for rank, days in reversed(list(enumerate(DAYS))):
-        packed = pl.when(AGE <= days * DAY).then(1 << BITS * rank).otherwise(packed)
+        packed = pl.when(age <= days * DAY).then(1 << BITS * rank).otherwise(packed)
     aggregated = (
         visible.with_columns(packed=packed.cast(pl.Int64), day=(pl.col("time") // DAY).cast(pl.Int32))
         .group_by("row")
@@ -75,7 +75,7 @@ def _output(column: Column, aggregates: dict[str, pl.Expr]) -> pl.Expr:
         return pl.sum_horizontal(parts)
 
     def within(what: pl.Expr, days: int) -> pl.Expr:
-        return pl.when(AGE <= days * DAY).then(what)
+        return pl.when(age <= days * DAY).then(what)
 
     op, days, channel = column.op, column.days, column.channel
     if op == "count":
@@ -90,16 +90,16 @@ def _output(column: Column, aggregates: dict[str, pl.Expr]) -> pl.Expr:
     if op == "active_days":
         return take(f"days_{days}", within(pl.col("day"), days).drop_nulls().n_unique())
     if op == "trend":
-        before = take(f"before_{days}", ((days * DAY < AGE) & (AGE <= 2 * days * DAY)).sum())
+        before = take(f"before_{days}", ((days * DAY < age) & (age <= 2 * days * DAY)).sum())
         return counted(days).cast(pl.Int64) - before.cast(pl.Int64)
     if op == "decay":
-        return take(f"decay_{days}", (AGE * (-math.log(2) / (days * DAY))).exp().sum())
-    latest = take("latest", AGE.min())
+        return take(f"decay_{days}", (age * (-math.log(2) / (days * DAY))).exp().sum())
+    latest = take("latest", age.min())
     if op == "since_last" and channel is not None:
-        latest = take(f"latest_{channel}", pl.when(pl.col("channel") == channel).then(AGE).min())
+        latest = take(f"latest_{channel}", pl.when(pl.col("channel") == channel).then(age).min())
     if op == "since_last":
         return latest / DAY
-    span, gaps = take("earliest", AGE.max()) - latest, take("n", pl.len()).cast(pl.Int64) - 1
+    span, gaps = take("earliest", age.max()) - latest, take("n", pl.len()).cast(pl.Int64) - 1
     if op == "gap_mean":
         return pl.when(gaps > 0).then(span / DAY / gaps)
     assert op == "gap_now", op

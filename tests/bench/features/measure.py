@@ -26,7 +26,7 @@ def fastest_of(n: int, work: Callable[[], object]) -> float:
 
 
 def peak_of(work: Callable[[], Result]) -> tuple[Result, int, bool]:
-    """Run once; return the result, the bytes by which resident memory rose above what it was, and whether that is exact.
+    """Run once; return the result, by how many bytes resident memory rose meanwhile, and whether that is exact.
 
     Linux keeps the high-water mark and lets a process reset it. Elsewhere it can't be reset: then a peak while loading
     hides a lower one here, and the figure is at most the truth.

@@ -1,7 +1,7 @@
 """One engine in a process of its own, so that its peak of memory is its own.
 
-``python -m tests.bench.features.worker ENGINE FOLDER REPEATS`` reads the columns' names from standard input (JSON), writes its
-matrix into the folder, and prints one JSON object.
+``python -m tests.bench.features.worker ENGINE FOLDER REPEATS`` reads the names of the columns from standard input, as
+JSON, writes its matrix into the folder and prints one JSON object. It must run where only the engine is installed.
 """
 
 from __future__ import annotations
@@ -15,30 +15,43 @@ from typing import Any
 
 import numpy as np
 
+from tests.bench.features.columns import Column
 from tests.bench.features.log import Log, generate
 from tests.bench.features.measure import fastest_of, peak_of
 
 
 def measure(engine: str, folder: Path, names: list[str], n_repeats: int) -> dict[str, Any]:
     """Warm up on a tiny log, load, run once for the peak, then n times for the time."""
+    try:
+        version = importlib.metadata.version(engine)
+    except importlib.metadata.PackageNotFoundError:
+        return {"skipped": "not installed: skipped"}
     module = importlib.import_module(f"tests.bench.features.by_{engine}")
-    tiny = module.Engine(generate(10_000, 1), names)
+    if hasattr(module, "expresses"):
+        names = [name for name in names if module.expresses(Column.of(name))]
+    tiny = module.Engine(generate(10_000, 1).first_cutoffs(100), names)
     tiny.matrix(tiny.work())
     log = Log.load(folder)
-    log = log.first_cutoffs(getattr(module, "MOST_CUTOFFS", len(log.cutoff)))
-    ours = module.Engine(log, names)
-    result, peak, exact = peak_of(ours.work)
-    matrix = ours.matrix(result)
-    np.save(folder / f"matrix_{engine}.npy", matrix)
-    found = {"engine": engine, "version": importlib.metadata.version(engine), "note": module.NOTE}
-    found |= {"shape": matrix.shape, "input_bytes": log.n_bytes, "output_bytes": matrix.nbytes}
-    found |= {"peak_bytes": peak, "peak_is_exact": exact}
+    at_work = module.Engine(log, names)
+    n_input_bytes = log.n_bytes
+    del log, tiny
+    result, peak, exact = peak_of(at_work.work)
+    matrix = at_work.matrix(result)
+    np.save(matrix_path(folder, engine), matrix)
+    found = {"version": version, "note": module.NOTE, "names": names, "n_cells": matrix.size}
+    found |= {"input_bytes": n_input_bytes, "output_bytes": matrix.nbytes, "peak_bytes": peak, "peak_is_exact": exact}
     del result, matrix
-    found["seconds"] = fastest_of(n_repeats, ours.work)
-    if hasattr(ours, "transform"):
-        grouped = ours.group()
-        found["seconds_grouped_before"] = fastest_of(n_repeats, lambda: ours.transform(grouped))
+    n_repeats = min(n_repeats, getattr(module, "MOST_REPEATS", n_repeats))
+    found["seconds"] = fastest_of(n_repeats, at_work.work)
+    if hasattr(at_work, "transform"):
+        grouped = at_work.group()
+        found["seconds_grouped_before"] = fastest_of(n_repeats, lambda: at_work.transform(grouped))
     return found
+
+
+def matrix_path(folder: Path, engine: str) -> Path:
+    """Where an engine leaves its matrix."""
+    return folder / f"matrix_{engine}.npy"
 
 
 if __name__ == "__main__":
