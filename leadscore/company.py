@@ -112,9 +112,11 @@ class AccountLog:
         ends = np.cumsum(n_rows)
         rows = np.arange(len(member)) - np.repeat(ends - n_rows - log.offsets[lead], n_rows)
         group = members.group[chosen][member]
-        order = in_order(group, log.time[rows], log.known[rows], log.codes, log.values, rows)
+        order, offsets = in_order(
+            group, log.time[rows], log.known[rows], log.codes, log.values, rows, n_groups=members.n_groups
+        )
         return cls(
-            offsets=_offsets(group, members.n_groups),
+            offsets=offsets,
             rows=rows[order],
             members=member[order],
             lead=lead,

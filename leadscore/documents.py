@@ -6,11 +6,9 @@ HTTP, through MLflow or as a JSON line takes this way, so that one implementatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -19,47 +17,15 @@ from numpy.typing import NDArray
 from leadscore import columns, fields, time
 from leadscore.errors import DocumentError, nearest
 from leadscore.eventlog import EventLog
+from leadscore.events import Events, Texts, read_events
 from leadscore.fields import Field, Places, require_object
-from leadscore.project import EventsSpec, Project
+from leadscore.project import EventsSpec, LeadsSpec, Project
 from leadscore.tables import Data, Leads, Outcomes
 from leadscore.time import NEVER
 
-MOST_EVENTS = 50_000
-"""Events of one lead that a document may hold in a table."""
 MOST_CONTEXT = 1_000
 """Values that the context of a document may hold."""
 PARTS = ("lead", "events", "as_of", "context")
-
-Texts = Sequence[str | None]
-
-
-@dataclass(frozen=True)
-class Events:
-    """The events of one table of one document: columns of equal length, in declared order, rows in any."""
-
-    time: Sequence[int]
-    known: Sequence[int]
-    categories: Sequence[Texts]
-    numbers: Sequence[Sequence[float]]
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    def delivery_order(self, row: int) -> tuple[Any, ...]:
-        """Known first, then by content as tables order it: null categories first, missing numbers last."""
-        texts = tuple((column[row] is not None, column[row] or "") for column in self.categories)
-        amounts = [column[row] for column in self.numbers]
-        amounts_last_missing = tuple((number != number, number if number == number else 0.0) for number in amounts)
-        return self.known[row], self.time[row], texts, amounts_last_missing
-
-    def take(self, rows: Sequence[int]) -> Events:
-        """Return some of the rows."""
-        return Events(
-            [self.time[row] for row in rows],
-            [self.known[row] for row in rows],
-            [[column[row] for row in rows] for column in self.categories],
-            [[column[row] for row in rows] for column in self.numbers],
-        )
 
 
 @dataclass
@@ -103,9 +69,7 @@ def parse(project: Project, document: Any, *, now: int) -> LeadDocument:
     require_object(lead, "an object with the lead's fields", "lead")
     as_of = time.FOREVER
     if project.timed:
-        (as_of,) = fields.instants(
-            [document.get("as_of")], project.timezone, None, lambda _: Field("", "as_of"), defaults=[now]
-        )
+        as_of = fields.instant(document.get("as_of"), project.timezone, None, Field("", "as_of"), default=now)
     parsed = _lead(project, lead, as_of)
     parsed.events = _tables(project, document.get("events"), parsed)
     parsed.context = _context(document.get("context"), parsed.warnings)
@@ -185,28 +149,46 @@ def _text_of_instant(instant: int) -> str | None:
 def _lead(project: Project, raw: Mapping[str, Any], as_of: int) -> LeadDocument:
     spec = project.leads
     row = {**spec.blank, **raw}
-    lead_id = None
-    if spec.id is not None:
-        (lead_id,) = fields.texts([row[spec.id]], _of_lead([spec.id]))
-        if lead_id is None:
-            raise DocumentError(f"is missing; every lead needs its '{spec.id}'", where=str(Field("lead", spec.id)))
     n_undeclared = len(row) - len(spec.blank)
     warnings = [f"lead: {n_undeclared} undeclared field(s) ignored"] if n_undeclared else []
-    created = NEVER
-    if spec.created is not None:
-        places = _of_lead([spec.created])
-        (created,) = fields.instants([row[spec.created]], project.timezone, spec.time_format, places, [NEVER])
-    categories = fields.categories([row[name] for name in spec.categorical], _of_lead(spec.categorical), spec.missing)
     unreadable: list[int] = []
-    places = _of_lead(spec.numeric)
-    numbers = fields.numbers([row[name] for name in spec.numeric], places, unreadable, spec.missing)
-    warnings += [fields.not_a_number(places(position)) for position in unreadable]
-    role_columns = list(spec.roles.values())
-    roles = fields.categories([row[name] for name in role_columns], _of_lead(role_columns), spec.missing)
-    return LeadDocument(
-        lead_id=lead_id, as_of=as_of, created=created, categories=categories, numbers=numbers,
-        roles=dict(zip(spec.roles, roles, strict=True)), events={}, context={}, warnings=warnings,
-    )  # fmt: skip
+    document = LeadDocument(
+        lead_id=_lead_id(spec, row),
+        as_of=as_of,
+        created=_created(spec, row, project.timezone),
+        categories=fields.categories(_values(row, spec.categorical), _of_lead(spec.categorical), spec.missing),
+        numbers=fields.numbers(_values(row, spec.numeric), _of_lead(spec.numeric), unreadable, spec.missing),
+        roles=_roles(spec, row),
+        events={},
+        context={},
+        warnings=warnings,
+    )
+    warnings += [fields.not_a_number(Field("lead", spec.numeric[position])) for position in unreadable]
+    return document
+
+
+def _lead_id(spec: LeadsSpec, row: Mapping[str, Any]) -> str | None:
+    if spec.id is None:
+        return None
+    (lead_id,) = fields.texts([row[spec.id]], _of_lead([spec.id]))
+    if lead_id is None:
+        raise DocumentError(f"is missing; every lead needs its '{spec.id}'", where=str(Field("lead", spec.id)))
+    return lead_id
+
+
+def _created(spec: LeadsSpec, row: Mapping[str, Any], timezone: str) -> int:
+    if spec.created is None:
+        return NEVER
+    return fields.instant(row[spec.created], timezone, spec.time_format, Field("lead", spec.created), default=NEVER)
+
+
+def _roles(spec: LeadsSpec, row: Mapping[str, Any]) -> dict[str, str | None]:
+    names = list(spec.roles.values())
+    return dict(zip(spec.roles, fields.categories(_values(row, names), _of_lead(names), spec.missing), strict=True))
+
+
+def _values(row: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    return [row[name] for name in names]
 
 
 def _of_lead(names: Sequence[str]) -> Places:
@@ -223,97 +205,10 @@ def _tables(project: Project, raw: Any, lead: LeadDocument) -> dict[str, Events]
             raise DocumentError(
                 f"unknown event table.{nearest(str(name), names)} {known}".strip(), where=str(Field("events", name))
             )
-    return {spec.name: _events(project, spec, tables.get(spec.name), lead) for spec in project.events}
-
-
-def _events(project: Project, spec: EventsSpec, raw: Any, lead: LeadDocument) -> Events:
-    rows = [] if raw is None else raw
-    path = f"events.{spec.name}"
-    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
-        raise DocumentError(f"must be a list of events, not {fields.kind(rows)}", where=path)
-    if len(rows) > MOST_EVENTS:
-        raise DocumentError(f"holds {len(rows)} events; at most {MOST_EVENTS} are allowed", where=path)
-    if not rows:
-        return Events([], [], [[] for _ in spec.categorical], [[] for _ in spec.numeric])
-    try:
-        return _columns(project, spec, rows, lead, first=0)
-    except DocumentError:
-        for position, row in enumerate(rows):  # the first fault by row is told, not the first by column
-            _columns(project, spec, [row], lead, first=position)
-        raise
-
-
-def _columns(project: Project, spec: EventsSpec, rows: Sequence[Any], lead: LeadDocument, *, first: int) -> Events:
-    """Read one event or more, row 0 being number `first` of its table; of a redelivered one only the first known."""
-    path = f"events.{spec.name}"
-
-    def places(name: str) -> Places:
-        return lambda row: Field(f"{path}[{first + row}]", name)
-
-    if {*map(type, rows)} != {dict}:
-        for row, event in enumerate(rows):
-            require_object(event, "an object with the event's fields", f"{path}[{first + row}]")
-        rows = [dict(event) for event in rows]
-    given, n_undeclared = _by_column(spec, rows)
-    _refuse_other_leads(given[spec.lead], lead.lead_id, places(spec.lead))
-    happened = fields.instants(given[spec.time], project.timezone, spec.time_format, places(spec.time))
-    known = happened
-    if spec.known is not None:
-        known = fields.instants(given[spec.known], project.timezone, spec.time_format, places(spec.known), happened)
-    categories = [fields.categories(given[name], places(name)) for name in spec.categorical]
-    numbers, warnings = _numbers(spec, given, places)
-    lead.warnings += warnings
-    if n_undeclared:
-        lead.warnings.append(f"{path}: {n_undeclared} undeclared field(s) ignored")
-    events = Events(happened, known, categories, numbers)
-    return events if spec.id is None else _first_deliveries(events, fields.texts(given[spec.id], places(spec.id)))
-
-
-def _by_column(spec: EventsSpec, rows: Sequence[dict[str, Any]]) -> tuple[dict[str, Sequence[Any]], int]:
-    """Return every declared column, null where an event lacks the field, and how many names are not declared."""
-    names: set[str] = set().union(*rows)
-    given = [name for name in spec.blank if name in names]
-    columns: dict[str, Sequence[Any]] = dict.fromkeys(spec.blank, (None,) * len(rows))
-    try:
-        columns.update(zip(given, zip(*map(itemgetter(*given, spec.time), rows), strict=True), strict=False))
-    except KeyError:  # an event lacks what another has
-        columns.update((name, [row.get(name) for row in rows]) for name in given)
-    return columns, len(names) - len(given)
-
-
-def _numbers(
-    spec: EventsSpec, given: Mapping[str, Sequence[Any]], places: Callable[[str], Places]
-) -> tuple[list[list[float]], list[str]]:
-    """Return the numeric columns, and a warning for each value that is no number, in the order of the rows."""
-    unreadable: list[list[int]] = [[] for _ in spec.numeric]
-    numbers = [
-        fields.numbers(given[name], places(name), found) for name, found in zip(spec.numeric, unreadable, strict=True)
-    ]
-    wrong = sorted((row, column) for column, found in enumerate(unreadable) for row in found)
-    return numbers, [fields.not_a_number(places(spec.numeric[column])(row)) for row, column in wrong]
-
-
-def _refuse_other_leads(owners: Sequence[Any], lead_id: str | None, places: Places) -> None:
-    with suppress(TypeError):  # a list or an object, which can't be in a set
-        if {None, lead_id}.issuperset(owners):
-            return
-    for row, owner in enumerate(fields.texts(owners, places)):
-        if owner is not None and lead_id is not None and owner != lead_id:
-            raise DocumentError("names another lead than the document", where=str(places(row)))
-
-
-def _first_deliveries(events: Events, ids: Texts) -> Events:
-    """Of rows that share an id keep the one known first; rows without id all stay."""
-    if len({*ids}) + max(0, ids.count(None) - 1) == len(ids):
-        return events
-    nameless = []
-    first: dict[str, int] = {}
-    for row, event_id in enumerate(ids):
-        if event_id is None:
-            nameless.append(row)
-        elif event_id not in first or events.delivery_order(row) < events.delivery_order(first[event_id]):
-            first[event_id] = row
-    return events.take([*nameless, *first.values()])
+    return {
+        spec.name: read_events(spec, tables.get(spec.name), project.timezone, lead.lead_id, lead.warnings)
+        for spec in project.events
+    }
 
 
 def _context(raw: Any, warnings: list[str]) -> dict[str, float]:
@@ -322,13 +217,19 @@ def _context(raw: Any, warnings: list[str]) -> dict[str, float]:
     require_object(raw, "an object of feature names and values", "context")
     if len(raw) > MOST_CONTEXT:
         raise DocumentError(f"holds {len(raw)} values; at most {MOST_CONTEXT} are allowed", where="context")
-    context = {str(name): columns.number_value(value) for name, value in raw.items()}
+    context: dict[str, float] = {}
     for name, value in raw.items():
-        number = context[str(name)]
-        empty = value is None or value == "" if not isinstance(value, float) else value != value
-        if number != number and not empty:
+        number = context[str(name)] = columns.number_value(value)
+        if number != number and not _is_null(value):
             warnings.append(fields.not_a_number(Field("context", name)))
     return context
+
+
+def _is_null(value: Any) -> bool:
+    """Whether a value says that there is none: null, NaN, blank text."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, float) and value != value)
 
 
 def _leads(project: Project, documents: Sequence[LeadDocument]) -> Leads:
@@ -351,23 +252,24 @@ def _leads(project: Project, documents: Sequence[LeadDocument]) -> Leads:
 
 
 def _log(spec: EventsSpec, tables: Sequence[Events]) -> EventLog:
-    events = tables[0] if len(tables) == 1 else _joined(spec, tables)
-    n_events = len(events)
-    codes, vocabularies = _encode(events.categories, n_events)
-    values = np.array(events.numbers, dtype=np.float64).reshape(len(spec.numeric), n_events)
-    happened, known = np.array(events.time, dtype=np.int64), np.array(events.known, dtype=np.int64)
-    if len(tables) == 1 and len({*events.time}) == n_events:  # one lead and no ties: time alone is the order
-        order = happened.argsort()
+    n_leads = len(tables)
+    events = tables[0] if n_leads == 1 else _joined(spec, tables)
+    codes, vocabularies = _encode(events.categories, len(events))
+    values = np.array(events.numbers, dtype=np.float64).reshape(len(spec.numeric), len(events))
+    if n_leads == 1 and len({*events.time.tolist()}) == len(events):  # no ties: time alone is the order
+        order = events.time.argsort()
         codes, values = codes.take(order, axis=1), values.take(order, axis=1)
-        return EventLog(np.array([0, n_events]), happened[order], known[order], codes, values, vocabularies)
-    lead = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-    return EventLog.group(lead, happened, known, codes, values, vocabularies, n_leads=len(tables))
+        offsets = np.array([0, len(events)], dtype=np.int64)
+        return EventLog(offsets, events.time[order], events.known[order], codes, values, vocabularies)
+    lead = np.repeat(np.arange(n_leads), [len(table) for table in tables])
+    return EventLog.group(lead, events.time, events.known, codes, values, vocabularies, n_leads=n_leads)
 
 
 def _joined(spec: EventsSpec, tables: Sequence[Events]) -> Events:
+    tables = [Events.none(spec), *tables]  # so that there is at least one
     return Events(
-        [*chain.from_iterable(table.time for table in tables)],
-        [*chain.from_iterable(table.known for table in tables)],
+        np.concatenate([table.time for table in tables]),
+        np.concatenate([table.known for table in tables]),
         [[*chain.from_iterable(table.categories[i] for table in tables)] for i in range(len(spec.categorical))],
         [[*chain.from_iterable(table.numbers[i] for table in tables)] for i in range(len(spec.numeric))],
     )
@@ -375,6 +277,10 @@ def _joined(spec: EventsSpec, tables: Sequence[Events]) -> Events:
 
 def _encode(columns: Sequence[Texts], n_rows: int) -> tuple[NDArray[np.int32], tuple[tuple[str, ...], ...]]:
     """Codes int32 (n_columns, n_rows) and the sorted vocabulary of each column."""
+    if n_rows == 1:  # a lone lead: a column has one word or none
+        words = [text for (text,) in columns]
+        lone = np.array([-1 if word is None else 0 for word in words], dtype=np.int32)
+        return lone.reshape(len(columns), 1), tuple(() if word is None else (word,) for word in words)
     codes: list[int] = []
     vocabularies = []
     for texts in columns:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from leadscore.time import Instants
+from leadscore.time import Instants, Mask
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,12 @@ class EventLog:
         n_leads: int,
     ) -> EventLog:
         """Group rows by lead index (0 ≤ lead < n_leads) and put them in time order. O(n log n)."""
-        order = in_order(lead, time, known, codes, values, np.arange(len(time)))
-        offsets = np.zeros(n_leads + 1, dtype=np.int64)
-        np.cumsum(np.bincount(lead, minlength=n_leads), out=offsets[1:])
+        order, offsets = in_order(lead.astype(np.int64), time, known, codes, values, None, n_groups=n_leads)
+        in_time = time[order]
         return cls(
             offsets=offsets,
-            time=time[order],
-            known=known[order],
+            time=in_time,
+            known=in_time if known is time else known[order],
             codes=np.ascontiguousarray(codes[:, order]),
             values=np.ascontiguousarray(values[:, order]),
             vocabularies=vocabularies,
@@ -69,25 +69,79 @@ class EventLog:
 
 
 def in_order(
-    group: NDArray[np.integer],
+    group: NDArray[np.int64],
     time: Instants,
     known: Instants,
     codes: NDArray[np.int32],
     values: NDArray[np.float64],
-    rows: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Sort by group and time; only where both tie, by `known` and content, which is ``codes[:, rows]`` and `values`."""
-    order = np.lexsort((time, group))
-    if len(order) < 2:
-        return order
-    sorted_group, sorted_time = group[order], time[order]
-    same = (sorted_group[1:] == sorted_group[:-1]) & (sorted_time[1:] == sorted_time[:-1])
-    if not same.any():
-        return order
-    tied = np.zeros(len(order), dtype=bool)
-    tied[1:] |= same
-    tied[:-1] |= same
-    ties = order[tied]
-    content = [*values[::-1, rows[ties]], *codes[::-1, rows[ties]], known[ties], time[ties], group[ties]]
-    order[tied] = ties[np.lexsort(content)]
-    return order
+    rows: NDArray[np.int64] | None,
+    *,
+    n_groups: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sort by group and time; only where both tie, by `known` and content.
+
+    Parameters
+    ----------
+    group, time, known : (n,)
+    codes, values : content, of row ``rows[i]`` for position i; of row i where `rows` is None
+    n_groups : groups are 0 ≤ group < n_groups
+
+    Returns
+    -------
+    order, offsets : int64 (n,) and (n_groups + 1,)
+    """
+    order, offsets, tied = _by_group_and_time(group, time, n_groups)
+    if tied.any():
+        ties = order[tied]
+        content = ties if rows is None else rows[ties]
+        keys = [*values[::-1, content], *codes[::-1, content], known[ties], time[ties], group[ties]]
+        order[tied] = ties[np.lexsort(keys)]
+    return order, offsets
+
+
+_FEW = 24
+
+
+@njit(nogil=True, cache=True)
+def _by_group_and_time(
+    group: NDArray[np.int64], time: Instants, n_groups: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Mask]:
+    """Order, offsets, and whether a row ties with its neighbour: count the groups, then sort each by itself."""
+    offsets = np.zeros(n_groups + 1, dtype=np.int64)
+    for i in range(len(group)):
+        offsets[group[i] + 1] += 1
+    for g in range(n_groups):
+        offsets[g + 1] += offsets[g]
+    order = np.empty(len(group), dtype=np.int64)
+    instants = np.empty(len(group), dtype=np.int64)
+    free = offsets[:-1].copy()
+    for i in range(len(group)):
+        place = free[group[i]]
+        order[place] = i
+        instants[place] = time[i]
+        free[group[i]] += 1
+    tied = np.zeros(len(group), dtype=np.bool_)
+    for g in range(n_groups):
+        start, end = offsets[g], offsets[g + 1]
+        if end - start > _FEW:
+            again = np.argsort(instants[start:end], kind="mergesort")
+            instants[start:end] = instants[start:end][again]
+            order[start:end] = order[start:end][again]
+        else:
+            _insert(instants, order, start, end)
+        for i in range(start + 1, end):
+            if instants[i] == instants[i - 1]:
+                tied[i - 1] = tied[i] = True
+    return order, offsets, tied
+
+
+@njit(nogil=True, cache=True)
+def _insert(instants, order, start, end):  # type: ignore[no-untyped-def]
+    """Sort a few rows by time, stably."""
+    for i in range(start + 1, end):
+        instant, row = instants[i], order[i]
+        j = i - 1
+        while j >= start and instants[j] > instant:
+            instants[j + 1], order[j + 1] = instants[j], order[j]
+            j -= 1
+        instants[j + 1], order[j + 1] = instant, row

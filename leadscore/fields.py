@@ -8,7 +8,10 @@ first value that can't be read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from leadscore import columns, time
 from leadscore.errors import DocumentError
@@ -78,7 +81,8 @@ def texts(values: Sequence[Any], places: Places) -> list[str | None]:
     if all(value is None for value in values):
         return list(values)
     try:
-        plain = "".join(values).isascii() and max(map(len, values)) <= LONGEST_TEXT
+        joined = "".join(values)
+        plain = joined.isascii() and (len(joined) <= LONGEST_TEXT or max(map(len, values)) <= LONGEST_TEXT)
     except TypeError:
         plain = False
     if plain:
@@ -112,21 +116,33 @@ def instants(
     timezone: str,
     time_format: str | None,
     places: Places,
-    defaults: Sequence[int] | None = None,
-) -> list[int]:
+    defaults: time.Instants | None = None,
+) -> time.Instants:
     """UTC microseconds; a null takes its default, and is an error where there are none."""
     if time_format is None:
-        try:
-            found = time.parse_instants_with_offset(values)
-        except (TypeError, ValueError):
-            found = []
-        if found and min(found) >= time.EARLIEST and max(found) <= time.LATEST:
-            return found
-    return [
-        defaults[position] if defaults is not None and value in (None, "")
-        else _instant(value, position, timezone, time_format, places)
+        with suppress(TypeError, ValueError):
+            return time.parse_instants_with_offset(values)
+    found = [
+        instant(value, timezone, time_format, places(position), None if defaults is None else int(defaults[position]))
         for position, value in enumerate(values)
-    ]  # fmt: skip
+    ]
+    return np.array(found, dtype=np.int64)
+
+
+def instant(value: Any, timezone: str, time_format: str | None, where: Field, default: int | None = None) -> int:
+    """UTC microseconds of one value; a null takes the default, and is an error if there is none."""
+    if value is None or value == "":
+        if default is not None:
+            return default
+        raise DocumentError("is missing; write a time such as '2026-05-01T09:00:00Z'", where=str(where))
+    try:
+        found = time.parse_instant(value, timezone, time_format)
+    except (ValueError, TypeError):
+        message = "is not a readable time; write ISO 8601, as in '2026-05-01T09:00:00Z'"
+        raise DocumentError(message, where=str(where)) from None
+    if not time.EARLIEST <= found <= time.LATEST:
+        raise DocumentError("lies outside the years 1 to 9999", where=str(where))
+    return found
 
 
 def _text(value: Any, position: int, places: Places) -> str | None:
@@ -154,17 +170,3 @@ def _number(value: Any, position: int, places: Places, unreadable: list[int], mi
     if number != number and value == value:
         unreadable.append(position)
     return _NAN if missing and number in columns.missing_numbers(missing) else number
-
-
-def _instant(value: Any, position: int, timezone: str, time_format: str | None, places: Places) -> int:
-    if value is None or value == "":
-        message = "is missing; write a time such as '2026-05-01T09:00:00Z'"
-        raise DocumentError(message, where=str(places(position)))
-    try:
-        instant = time.parse_instant(value, timezone, time_format)
-    except (ValueError, TypeError):
-        message = "is not a readable time; write ISO 8601, as in '2026-05-01T09:00:00Z'"
-        raise DocumentError(message, where=str(places(position))) from None
-    if not time.EARLIEST <= instant <= time.LATEST:
-        raise DocumentError("lies outside the years 1 to 9999", where=str(places(position)))
-    return instant

@@ -119,10 +119,11 @@ class _Reader:
         if spec.id is not None:
             keep = self._first_deliveries(spec, table, keep, happened, known, codes, values, lead)
         kept = np.flatnonzero(keep)
+        at = happened[kept]
         return EventLog.group(
             lead[kept],
-            happened[kept],
-            known[kept],
+            at,
+            at if known is happened else known[kept],
             codes[:, kept],
             values[:, kept],
             vocabularies,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leadscore import documents, tracking
+from leadscore import tracking
 from leadscore.errors import DocumentError
 
 NOW = 0
@@ -30,10 +30,10 @@ def model(sample_scorer, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def leads(sample, sample_snapshots):
+def leads(sample, sample_snapshots, sample_scorer):
     """Lead documents of the sample, spread over all snapshots."""
     rows = np.linspace(0, len(sample_snapshots) - 1, N_DOCUMENTS).astype(int)
-    return [documents.from_data(sample, int(sample_snapshots.lead[row]), int(sample_snapshots.at[row])) for row in rows]
+    return sample_scorer.documents(sample, sample_snapshots.take(rows).cutoffs)
 
 
 def served(model, body):

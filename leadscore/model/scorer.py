@@ -196,6 +196,15 @@ class LeadScorer:
             results = [next(records) if result is None else result for result in results]
         return results
 
+    def documents(self, data: Data, cutoffs: pd.DataFrame | Cutoffs) -> list[dict[str, Any]]:
+        """Return leads as of cutoffs as complete lead documents: scoring one gives what scoring the tables gives.
+
+        Each holds what was visible at its cutoff, and under ``context`` what the plan asks of other leads.
+        """
+        asked = cutoffs if isinstance(cutoffs, Cutoffs) else Cutoffs.of(data, cutoffs)
+        rows = zip(asked.lead.tolist(), asked.at.tolist(), self.plan.context(data, asked), strict=True)
+        return [documents.from_data(data, lead, at, context) for lead, at, context in rows]
+
     def score_rows(
         self, data: Data, asked: Cutoffs, *, n_reasons: int, given: Sequence[Collection[str]] | None = None
     ) -> Scores:
@@ -381,9 +390,7 @@ class LeadScorer:
     def _golden_leads(self, data: Data, fitted: Fitted) -> list[dict[str, Any]]:
         """A few test leads from the lowest to the highest margin, in raw form, with their scores."""
         rows = fitted.golden_rows()
-        asked = fitted.snapshots.take(np.array(rows, dtype=np.int64)).cutoffs
-        leads = zip(asked.lead.tolist(), asked.at.tolist(), self.plan.context(data, asked), strict=True)
-        raw = [documents.from_data(data, lead, at, context) for lead, at, context in leads]
+        raw = self.documents(data, fitted.snapshots.take(np.array(rows, dtype=np.int64)).cutoffs)
         scored = self.score_documents(raw, now=0)
         golden = []
         for row, document, score in zip(rows, raw, scored, strict=True):

@@ -1,14 +1,10 @@
-"""Run every benchmark and print Markdown: ``python -m tests.bench``; ``make bench-features`` is the long one."""
+"""Run every benchmark and print Markdown: ``python -m tests.bench``. The long one is ``make bench-features``."""
 
 from __future__ import annotations
 
-import sys
+from tests.bench import documents, reading, service
+from tests.bench.features import short as features
 
-from tests.bench import reading, service
-from tests.bench.features.report import report
-from tests.bench.features.run import run
-
-features = run([1_000_000], ["leadscore", "duckdb", "polars"], peers_python=sys.executable, seed=0)
-for lines in (reading.run(), report(features), service.run()):
-    print("\n".join(lines), flush=True)
+for benchmark in (reading, features, documents, service):
+    print("\n".join(benchmark.run()), flush=True)
     print()

@@ -76,7 +76,11 @@ def test_groups_and_blocks_account_for_every_test_snapshot(told, sample_scorer) 
 def test_text_says_what_was_judged_and_whether_the_probabilities_hold(told) -> None:
     lines = told.text().splitlines()
     assert any(line.startswith(f"Judged on {told.metrics['n']:,} snapshots") for line in lines)
-    assert lines[-1].startswith("Predicted ")
+    assert lines[-2].startswith("Predicted ")
+    left_out = told.features["left_out"]
+    n_constant = sum(twin is None for twin in left_out.values())
+    made_of = f"Made of {told.features['n']:,} features; left out: {n_constant} that never vary on train, "
+    assert lines[-1].startswith(f"{made_of}{len(left_out) - n_constant} that order leads as another does (")
     model = next(place for place, line in enumerate(lines) if line.startswith("the model"))
     assert "its 95% interval" in lines[model + 1]
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import leadscore as ls
-from leadscore import documents, time
+from leadscore import time
 from leadscore.errors import ArtifactError, DocumentError, PlanError, TrainingError
 from leadscore.model.population import Population, Reference, grade
 from leadscore.model.scorer import COLUMNS
+from leadscore.project import Source
+from leadscore.reading import read
 from leadscore.tables import Cutoffs
 from tests import builders
 
 AS_OF = "2026-05-01"
 AT = time.parse_instant(AS_OF, "UTC")
+
+
+def as_of(data: ls.Data, ids: object) -> Cutoffs:
+    found = data.leads.find(ids)
+    return Cutoffs(found, np.full(len(found), AT))
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +157,7 @@ def test_instants_may_be_said_in_many_ways(sample, sample_scorer, scores):
 
 def test_a_list_and_documents_score_the_same(sample, sample_scorer, scores):
     some = scores.iloc[::9]
-    raw = [documents.from_data(sample, int(lead), AT) for lead in sample.leads.find(some["lead_id"])]
+    raw = sample_scorer.documents(sample, as_of(sample, some["lead_id"]))
     records = sample_scorer.score_documents(json.loads(json.dumps(raw)), now=0)
     for record, (_, row) in zip(records, some.iterrows(), strict=True):
         for key in ("lead_id", "probability", "score", "grade", "fit", "intent", "reasons", "warnings"):
@@ -160,13 +168,13 @@ def test_a_list_and_documents_score_the_same(sample, sample_scorer, scores):
 
 
 def test_a_document_scores_the_same_alone_and_among_others(sample, sample_scorer, scores):
-    raw = [documents.from_data(sample, int(lead), AT) for lead in sample.leads.find(scores["lead_id"][:120])]
+    raw = sample_scorer.documents(sample, as_of(sample, scores["lead_id"][:120]))
     together = sample_scorer.score_documents(raw, now=0)
     assert [sample_scorer.score_documents([one], now=0)[0] for one in raw[:20]] == together[:20]
 
 
 def test_a_bad_document_stands_at_its_place(sample, sample_scorer):
-    good = documents.from_data(sample, 5, AT)
+    (good,) = sample_scorer.documents(sample, as_of(sample, sample.leads.ids[5:6]))
     found = sample_scorer.score_documents([good, {"lead": {}}, good, None], now=0)
     assert [isinstance(one, DocumentError) for one in found] == [False, True, False, True]
     assert found[0] == found[2]
@@ -310,3 +318,49 @@ def test_a_labelled_list_is_learnt_scored_and_saved(tmp_path):
     assert (record["as_of"], record["horizon"], record["intent"]) == (None, None, None)
     (idle,) = again.score_documents([{"lead": {"source": "ads", "visits": 1}}], now=0)
     assert record["probability"] > idle["probability"]
+
+
+def test_a_document_without_context_says_what_it_lacks(sample, sample_scorer):
+    (whole,) = sample_scorer.documents(sample, as_of(sample, ["L000100"]))
+    names = [sample_scorer.plan.names[column] for column in sample_scorer.plan.company]
+    assert list(whole["context"]) == names
+    assert len(names) > 5
+    alone = {part: content for part, content in whole.items() if part != "context"}
+    partly = alone | {"context": {name: whole["context"][name] for name in names[1:]}}
+    scored = sample_scorer.score_documents([whole, alone, partly], now=0)
+    said = [[text for text in record["warnings"] if text.startswith("context")] for record in scored]
+    more = len(names) - 2
+    assert said == [
+        [],
+        [f"context: {names[0]}, {names[1]} and {more} more not given; taken as unknown"],
+        [f"context: {names[0]} not given; taken as unknown"],
+    ]
+
+
+def test_trees_have_seen_an_unknown_company(sample, sample_scorer):
+    """Of a company that trees never saw missing, LightGBM would take NaN for 0."""
+    company = set(sample_scorer.plan.company)
+    model = sample_scorer.model.booster.dump_model()
+    nodes = [tree["tree_structure"] for tree in model["tree_info"]]
+    kinds = set()
+    while nodes:
+        node = nodes.pop()
+        if "split_feature" in node:
+            nodes += [node["left_child"], node["right_child"]]
+            kinds |= {node["missing_type"]} if node["split_feature"] in company else set()
+    assert kinds == {"NaN"}
+
+
+def test_a_list_of_its_own_says_that_its_company_is_unknown(sample_scorer):
+    source = Source(path=str(Path(__file__).parents[2] / "data" / "sample" / "leads.csv"))
+    data = read(sample_scorer.project, leads=source, outcome="optional")
+    scored = sample_scorer.score(data, as_of=AS_OF, n_reasons=0)
+    assert all(any(text.startswith("context: ") for text in warnings) for warnings in scored["warnings"])
+
+
+def test_a_plan_of_ones_own(sample, sample_snapshots):
+    names = ["lead.employees", "touchpoints.count.30d", "account.win_rate", "interactions.waiting", "lead.source"]
+    plan = ls.FeaturePlan.of(sample.project, names)
+    scorer = ls.LeadScorer(features=plan, parameters={"num_iterations": 5}).fit(sample, sample_snapshots)
+    assert scorer.plan.names == names
+    assert scorer.plan.prior is not None

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import leadscore as ls
-from leadscore import documents, tracking
+from leadscore import tracking
 from leadscore.cli import main
 from service.process import Server
 
@@ -36,11 +36,9 @@ def asked(sample: ls.Data, sample_snapshots: ls.Snapshots) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def lead_documents(sample: ls.Data, asked: pd.DataFrame) -> list[dict[str, Any]]:
+def lead_documents(sample: ls.Data, sample_scorer: ls.LeadScorer, asked: pd.DataFrame) -> list[dict[str, Any]]:
     """The same leads as documents, as a CRM would send them."""
-    cutoffs = ls.Cutoffs.of(sample, asked)
-    pairs = zip(cutoffs.lead, cutoffs.at, strict=True)
-    return [json.loads(json.dumps(documents.from_data(sample, int(lead), int(at)))) for lead, at in pairs]
+    return [json.loads(json.dumps(document)) for document in sample_scorer.documents(sample, asked)]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.features.columns import SETS
-from tests.bench.features.report import TITLES
+from tests.bench.features.report import TITLES, peak_of_given
 from tests.bench.features.run import Result
 
 COLORS = dict(zip(TITLES, ("#0b6e4f", "#d98e04", "#3a6ea5", "#8c4a8c", "#7a7a7a"), strict=True))
@@ -30,8 +30,8 @@ def save(results: Sequence[Result], path: Path) -> None:
             events = [one.n_events for one in done]
             label = f"{title}, {columns}"
             speed.plot(events, [one["seconds"] / one["n_cells"] * 1e9 for one in done], label=label, **look)
-            given = [one["input_bytes"] + one["output_bytes"] for one in done]
-            memory.plot(events, [one["peak_bytes"] / size for one, size in zip(done, given, strict=True)], **look)
+            if all(one["peak_bytes"] is not None for one in done):
+                memory.plot(events, [peak_of_given(one) for one in done], **look)
     speed.set(title="Nanoseconds per feature cell", xlabel="events", xscale="log", yscale="log")
     memory.set(title="Peak memory ÷ (input + output)", xlabel="events", xscale="log", yscale="log")
     for axes in (speed, memory):

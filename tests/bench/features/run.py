@@ -16,7 +16,7 @@ import numpy as np
 
 from tests.bench.features.columns import SETS, Column
 from tests.bench.features.log import generate
-from tests.bench.features.worker import matrix_path
+from tests.bench.features.worker import found_path, matrix_path
 
 ROOT = Path(__file__).parents[3]
 ENGINES = ("leadscore", "duckdb", "polars", "featuretools", "getml")
@@ -81,7 +81,7 @@ def _work(python: str, engine: str, folder: Path, columns: str, *, n_repeats: in
         command, cwd=ROOT, env=os.environ | LIMITS, input=asked, text=True, capture_output=True, check=False
     )
     if done.returncode == 0:
-        return dict(json.loads(done.stdout.splitlines()[-1]))
+        return dict(json.loads(found_path(folder, engine).read_text(encoding="utf-8")))
     reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
     return {"failed": f"failed: {reason[:200]}"}
 

@@ -1,0 +1,175 @@
+"""The events of a lead document: rows of fields → checked columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from leadscore import fields
+from leadscore.errors import DocumentError
+from leadscore.fields import Field, Places, require_object
+from leadscore.project import EventsSpec
+from leadscore.time import Instants
+
+MOST_EVENTS = 50_000
+"""Events of one lead that a document may hold in a table."""
+
+Texts = Sequence[str | None]
+
+
+@dataclass(frozen=True)
+class Events:
+    """The events of one table of one document: columns of equal length, in declared order, rows in any."""
+
+    time: Instants
+    known: Instants
+    categories: Sequence[Texts]
+    numbers: Sequence[Sequence[float]]
+
+    @classmethod
+    def none(cls, spec: EventsSpec) -> Events:
+        """Return no events."""
+        never = np.empty(0, dtype=np.int64)
+        return cls(never, never, [[] for _ in spec.categorical], [[] for _ in spec.numeric])
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def first_deliveries(self, ids: Texts) -> Events:
+        """Return the rows without those that repeat an id; the delivery known first stays, and what has no id."""
+        n_distinct = len({*ids})
+        if n_distinct == len(ids) or n_distinct + ids.count(None) - 1 == len(ids):
+            return self
+        nameless = []
+        first: dict[str, int] = {}
+        for row, event_id in enumerate(ids):
+            if event_id is None:
+                nameless.append(row)
+            elif event_id not in first or self._delivery_order(row) < self._delivery_order(first[event_id]):
+                first[event_id] = row
+        return self._take([*nameless, *first.values()])
+
+    def _delivery_order(self, row: int) -> tuple[Any, ...]:
+        """Known first, then by content as tables order it: null categories first, missing numbers last."""
+        texts = [(column[row] is not None, column[row] or "") for column in self.categories]
+        numbers = [column[row] for column in self.numbers]
+        amounts = [(number != number, number if number == number else 0.0) for number in numbers]
+        return self.known[row], self.time[row], texts, amounts
+
+    def _take(self, rows: Sequence[int]) -> Events:
+        return Events(
+            self.time[rows],
+            self.known[rows],
+            [[column[row] for row in rows] for column in self.categories],
+            [[column[row] for row in rows] for column in self.numbers],
+        )
+
+
+def read_events(spec: EventsSpec, raw: Any, timezone: str, lead_id: str | None, warnings: list[str]) -> Events:
+    """Check the rows of one table; what is taken as missing or ignored joins the warnings.
+
+    Of rows that share an id the one known first is kept (then the first by content); rows without id all stay.
+
+    Raises
+    ------
+    DocumentError
+        For the first row that is no object, names another lead, has no readable time, or holds what is no value.
+    """
+    rows = [] if raw is None else raw
+    path = f"events.{spec.name}"
+    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
+        raise DocumentError(f"must be a list of events, not {fields.kind(rows)}", where=path)
+    if len(rows) > MOST_EVENTS:
+        raise DocumentError(f"holds {len(rows)} events; at most {MOST_EVENTS} are allowed", where=path)
+    if not rows:
+        return Events.none(spec)
+    return _read(spec, list(rows), timezone, lead_id, warnings)
+
+
+def _read(
+    spec: EventsSpec, rows: list[Any], timezone: str, lead_id: str | None, warnings: list[str], first: int = 0
+) -> Events:
+    """Read the rows together. Each column tells its own first fault; the one to tell is that of the first bad row."""
+    try:
+        return _Rows(spec, rows, timezone, first).read(lead_id, warnings)
+    except DocumentError:
+        if len(rows) > 1:
+            half = len(rows) // 2
+            _read(spec, rows[:half], timezone, lead_id, [], first)
+            _read(spec, rows[half:], timezone, lead_id, [], first + half)
+        raise
+
+
+class _Rows:
+    """At least one row of a table, by column; the first of them is number `first` of the table."""
+
+    def __init__(self, spec: EventsSpec, rows: list[Any], timezone: str, first: int) -> None:
+        self.spec = spec
+        self.path = f"events.{spec.name}"
+        self.timezone = timezone
+        self.first = first
+        self.columns, self.n_undeclared = _by_column(spec, self._plain(rows))
+
+    def read(self, lead_id: str | None, warnings: list[str]) -> Events:
+        """Read column after column, in the order in which a row's faults are told."""
+        spec = self.spec
+        self._refuse_other_leads(lead_id)
+        happened = self._instants(spec.time)
+        known = happened if spec.known is None else self._instants(spec.known, happened)
+        categories = [fields.categories(self.columns[name], self._places(name)) for name in spec.categorical]
+        events = Events(happened, known, categories, self._numbers(warnings))
+        if self.n_undeclared:
+            warnings.append(f"{self.path}: {self.n_undeclared} undeclared field(s) ignored")
+        if spec.id is None:
+            return events
+        return events.first_deliveries(fields.texts(self.columns[spec.id], self._places(spec.id)))
+
+    def _plain(self, rows: list[Any]) -> list[dict[str, Any]]:
+        if {*map(type, rows)} == {dict}:
+            return rows
+        for position, row in enumerate(rows, self.first):
+            require_object(row, "an object with the event's fields", f"{self.path}[{position}]")
+        return [dict(row) for row in rows]
+
+    def _places(self, name: str) -> Places:
+        return lambda row: Field(f"{self.path}[{self.first + row}]", name)
+
+    def _refuse_other_leads(self, lead_id: str | None) -> None:
+        owners, places = self.columns[self.spec.lead], self._places(self.spec.lead)
+        with suppress(TypeError):  # a list or an object, which can't be in a set
+            if {None, lead_id}.issuperset(owners):
+                return
+        for row, owner in enumerate(fields.texts(owners, places)):
+            if owner is not None and lead_id is not None and owner != lead_id:
+                raise DocumentError("names another lead than the document", where=str(places(row)))
+
+    def _instants(self, name: str, defaults: Instants | None = None) -> Instants:
+        return fields.instants(self.columns[name], self.timezone, self.spec.time_format, self._places(name), defaults)
+
+    def _numbers(self, warnings: list[str]) -> list[list[float]]:
+        """Return the numeric columns; what is no number joins the warnings, row by row."""
+        columns, unreadable = [], []
+        for name in self.spec.numeric:
+            rows: list[int] = []
+            columns.append(fields.numbers(self.columns[name], self._places(name), rows))
+            unreadable += [(row, len(columns), name) for row in rows]
+        warnings += [fields.not_a_number(self._places(name)(row)) for row, _, name in sorted(unreadable)]
+        return columns
+
+
+def _by_column(spec: EventsSpec, rows: list[dict[str, Any]]) -> tuple[dict[str, Sequence[Any]], int]:
+    """Return every declared column, null where a row lacks the field, and how many names are not declared."""
+    names: set[str] = set().union(*rows)
+    given = [name for name in spec.blank if name in names]
+    columns: dict[str, Sequence[Any]] = dict.fromkeys(spec.blank, (None,) * len(rows))
+    try:
+        values = map(itemgetter(*given, spec.time), rows)  # the time once more: of one name it would give no tuple
+        columns.update(zip(given, zip(*values, strict=True), strict=False))
+    except KeyError:  # a row lacks what another has
+        columns.update((name, [row.get(name) for row in rows]) for name in given)
+    return columns, len(names) - len(given)
