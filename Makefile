@@ -9,14 +9,24 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench serve constraints clean
+.PHONY: help demo test check bench bench-features serve constraints clean
 
 help:  ## list these targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+$(VENV)/bench-installed: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+# featuretools and getML want a pandas older than ours: an environment of their own. The benchmark says if it is empty.
+$(VENV)/peers/installed: tests/bench/features/peers.txt | $(VENV)/installed
+	$(PYTHON) -m venv $(VENV)/peers
+	-$(VENV)/peers/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 demo: $(VENV)/installed  ## train on data/sample, score its open leads, print the best with reasons
@@ -33,10 +43,13 @@ check: $(VENV)/installed  ## lint, format and types
 bench: $(VENV)/installed  ## speed, as ratios against peers in the same run (slow)
 	$(BIN)/python -m tests.bench
 
+bench-features: $(VENV)/bench-installed $(VENV)/peers/installed  ## columns, time and memory against four peers up to 10 million events (slow)
+	$(BIN)/python -m tests.bench.features --peers-python $(VENV)/peers/bin/python --out build/bench-features
+
 serve: $(VENV)/installed  ## start the service with the champion of PROJECT on PORT
 	$(BIN)/leadscore serve $(PROJECT) --port $(PORT)
 
-constraints: $(VENV)/installed  ## pin what is installed now
+constraints: $(VENV)/bench-installed  ## pin what is installed now
 	{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable | grep -iv '^leadscore'; } > constraints.new
 	mv constraints.new constraints.txt
 
