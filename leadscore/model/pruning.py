@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from leadscore.features.names import FeatureName
 from leadscore.features.plan import FeaturePlan
@@ -63,6 +62,8 @@ def _constant(train: NDArray[np.float32]) -> list[int]:
 
 def _same(values: NDArray[np.float32], categorical: Sequence[bool]) -> NDArray[np.bool_]:
     """Whether two columns order the rows alike, forwards or backwards; codes of categories have no order."""
+    from scipy.stats import rankdata  # a third of a second to import
+
     ranks = rankdata(np.where(np.isnan(values), -np.inf, values), axis=0).astype(np.float32)
     ranks -= ranks.mean(axis=0)
     length = np.sqrt((ranks * ranks).sum(axis=0, dtype=np.float64)).astype(np.float32)
