@@ -44,7 +44,7 @@ bench: $(VENV)/installed  ## speed, as ratios against peers in the same run (slo
 	$(BIN)/python -m tests.bench
 
 bench-features: $(VENV)/bench-installed $(VENV)/peers/installed  ## columns, time and memory against four peers up to 10 million events (slow)
-	$(BIN)/python -m tests.bench.features --peers-python $(VENV)/peers/bin/python --out build/bench-features
+	$(BIN)/python -m tests.bench.features --peers-python $(VENV)/peers/bin/python --out build/bench-features $(ARGS)
 
 serve: $(VENV)/installed  ## start the service with the champion of PROJECT on PORT
 	$(BIN)/leadscore serve $(PROJECT) --port $(PORT)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.features.columns import SETS
-from tests.bench.features.report import TITLES, peak_of_given
+from tests.bench.features.report import MOST_MEMORY, TITLES, peak_of_given
 from tests.bench.features.run import Result
 
 COLORS = dict(zip(TITLES, ("#0b6e4f", "#d98e04", "#3a6ea5", "#8c4a8c", "#7a7a7a"), strict=True))
@@ -14,7 +14,7 @@ STYLES = {"facts": "-", "wide": "--"}
 
 
 def save(results: Sequence[Result], path: Path) -> None:
-    """Draw what was measured; an engine of one size is a dot."""
+    """Draw what was measured; an engine of one size is a dot, the dotted line what leadscore promises."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -33,10 +33,12 @@ def save(results: Sequence[Result], path: Path) -> None:
             if all(one["peak_bytes"] is not None for one in done):
                 memory.plot(events, [peak_of_given(one) for one in done], **look)
     speed.set(title="Nanoseconds per feature cell", xlabel="events", xscale="log", yscale="log")
-    memory.set(title="Peak memory ÷ (input + output)", xlabel="events", xscale="log", yscale="log")
+    memory.set(title="Peak memory ÷ (input + output)", xlabel="events", xscale="log", ylim=(0, None))
+    memory.axhline(MOST_MEMORY, color="black", linewidth=0.8, linestyle=":")
     for axes in (speed, memory):
         axes.grid(visible=True, alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(*speed.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    lines, labels = speed.get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside right center", frameon=False, fontsize=8, handlelength=3)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)

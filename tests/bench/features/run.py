@@ -41,16 +41,13 @@ class Result:
     def done(self) -> bool:
         return "seconds" in self.found
 
-    @property
-    def failed(self) -> bool:
-        return "failed" in self.found or bool(self.differences)
-
     def __getitem__(self, key: str) -> Any:
         return self.found[key]
 
 
 def run(sizes: Sequence[int], engines: Sequence[str], *, peers_python: str, seed: int) -> list[Result]:
-    """Measure, compare with leadscore, which is always among them, and forget the matrices."""
+    """Measure every engine on every size; the first one is leadscore, the others are compared with it."""
+    assert engines[0] == "leadscore"
     results = []
     for n_events in sizes:
         with tempfile.TemporaryDirectory() as name:
@@ -58,16 +55,23 @@ def run(sizes: Sequence[int], engines: Sequence[str], *, peers_python: str, seed
             generate(n_events, seed).save(folder)
             for columns in SETS:
                 for engine in engines:
-                    if n_events > min(sizes) and engine in PEERS:
-                        continue
-                    python = peers_python if engine in PEERS else sys.executable
-                    print(f"{n_events:,} events, {columns}: {engine}", file=sys.stderr, flush=True)
-                    found = _work(python, engine, folder, columns, n_repeats=_repeats(n_events))
-                    differences = compare(folder, engine, found, SETS[columns]()) if "seconds" in found else []
-                    results.append(Result(n_events, columns, engine, found, differences))
-                    if engine != "leadscore":
-                        matrix_path(folder, engine).unlink(missing_ok=True)
+                    if engine not in PEERS or n_events == min(sizes):
+                        print(f"{n_events:,} events, {columns}: {engine}", file=sys.stderr, flush=True)
+                        python = peers_python if engine in PEERS else sys.executable
+                        results.append(_one(python, engine, folder, columns, n_events))
     return results
+
+
+def _one(python: str, engine: str, folder: Path, columns: str, n_events: int) -> Result:
+    """Measure, compare, and forget the matrix unless others are compared with it."""
+    found = _work(python, engine, folder, columns, n_repeats=_repeats(n_events))
+    if engine == "leadscore":
+        if "failed" in found:
+            raise RuntimeError(found["failed"])
+        return Result(n_events, columns, engine, found)
+    differences = compare(folder, engine, found, SETS[columns]()) if "seconds" in found else []
+    matrix_path(folder, engine).unlink(missing_ok=True)
+    return Result(n_events, columns, engine, found, differences)
 
 
 def _repeats(n_events: int) -> int:
