@@ -112,13 +112,11 @@ class AccountLog:
         ends = np.cumsum(n_rows)
         rows = np.arange(len(member)) - np.repeat(ends - n_rows - log.offsets[lead], n_rows)
         group = members.group[chosen][member]
-        order, offsets = in_order(
-            group, log.time[rows], log.known[rows], log.codes, log.values, rows, n_groups=members.n_groups
-        )
+        order = in_order(group, log.time[rows], log.known[rows], log.codes, log.values, rows, n_groups=members.n_groups)
         return cls(
-            offsets=offsets,
-            rows=rows[order],
-            members=member[order],
+            offsets=order.offsets,
+            rows=rows[order.rows],
+            members=member[order.rows],
             lead=lead,
             start=members.start[chosen],
             end=members.end[chosen],
