@@ -100,6 +100,12 @@ class EventLog:
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
 
+def by_lead(lead: NDArray[np.int64], n_leads: int) -> NDArray[np.int64]:
+    """Return the order of rows by lead (−1 first), those of one lead as they came: neighbours then share its events."""
+    places, _ = _places(lead + 1, 0, n_leads + 1)
+    return np.asarray(_spread(np.arange(len(lead)), places))
+
+
 class Order(NamedTuple):
     """Rows grouped and in time order: row ``rows[k]`` stands at place k and happened at ``time[k]``."""
 

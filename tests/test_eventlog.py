@@ -44,3 +44,9 @@ def test_what_is_known_at_once_is_kept_once():
     lead, time, _, codes, values = columns(50, 5, 10)
     log = EventLog.group(lead, time, time, codes, values, ((), ()), n_leads=5)
     assert log.known is log.time
+
+
+def test_rows_by_lead_keep_their_order():
+    lead = np.array([3, -1, 0, 3, 2, 0, -1])
+    assert eventlog.by_lead(lead, 4).tolist() == np.argsort(lead, kind="stable").tolist()
+    assert eventlog.by_lead(np.empty(0, dtype=np.int64), 4).tolist() == []

@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from leadscore.direction import Direction
 from leadscore.errors import PlanError
+from leadscore.eventlog import by_lead
 from leadscore.features import filling, lead_kernels
 from leadscore.features.filling import Fill
 from leadscore.features.learning import Learnt, key_of, learn, prior_win_rate
@@ -185,7 +186,7 @@ class FeaturePlan:
         n_rows = len(asked)
         order = np.arange(n_rows)
         if n_rows > 1 and (np.diff(asked.lead) < 0).any():
-            order = np.argsort(asked.lead, kind="stable")
+            order = by_lead(asked.lead, len(data.leads.ids))
         n_threads = min(threads or os.cpu_count() or 1, n_rows // _FEWEST_ROWS_PER_THREAD)
         if n_threads < 2:
             run(order)
