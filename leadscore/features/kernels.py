@@ -5,7 +5,8 @@ by time, each window ``[t − w, t)`` is a tail of what was gathered. Each *step
 float64 cells from them, and the cells a plan asks for are copied to its columns.
 
 A block is laid out as ``[slot, field, window]``: a slot is a category (or the whole), a field one of the numbers that
-a kernel computes together. Steps are rows of int64: kernel, column, base, n_slots, n_windows, start of the look-up.
+a kernel computes together. Steps are rows of int64: kernel, column, base, n_slots, n_windows, start of the look-up. In
+place of slots `VARIETY` is told the number of categories, and `AMOUNTS` whether means are asked for.
 A look-up maps ``code + 1`` (0 is null) to a slot, −1 to none.
 
 Events of the account's other leads are gathered by `_gather_others`; from there on they are events like any.
@@ -127,7 +128,7 @@ def fill(
             elif kernel == COUNT_BY:
                 _count_by(seen, n_seen, first, codes, column, lookups, start, n_slots, n_windows, cells, base)
             elif kernel == AMOUNTS:
-                _amounts(seen, n_seen, first, values, column, n_windows, cells, base)
+                _amounts(seen, n_seen, first, values, column, n_slots > 0, n_windows, cells, base)
             elif kernel == VARIETY:
                 _variety(seen, n_seen, first, codes, column, n_windows, tally, n_log_n, cells, base)
             elif kernel == RECENCY:
@@ -256,8 +257,11 @@ def _count_by(seen, n_seen, first, codes, column, lookups, start, n_slots, n_win
 
 
 @njit(nogil=True, cache=True)
-def _amounts(seen, n_seen, first, values, column, n_windows, cells, base):  # type: ignore[no-untyped-def]
-    """Sum, mean, min, max and population std of the filled values, newest first, snapped at each window's start."""
+def _amounts(seen, n_seen, first, values, column, has_mean, n_windows, cells, base):  # type: ignore[no-untyped-def]
+    """Sum, mean, min, max and population std of the filled values, newest first, snapped at each window's start.
+
+    Mean and std cost a division per event, and are left out unless `has_mean`.
+    """
     n, total, mean, spread = 0, 0.0, 0.0, 0.0
     low, high = np.inf, -np.inf
     j = n_seen - 1
@@ -267,11 +271,12 @@ def _amounts(seen, n_seen, first, values, column, n_windows, cells, base):  # ty
             if not np.isnan(value):
                 n += 1
                 total += value
-                step = value - mean
-                mean += step / n
-                spread += step * (value - mean)
                 low = min(low, value)
                 high = max(high, value)
+                if has_mean:
+                    step = value - mean
+                    mean += step / n
+                    spread += step * (value - mean)
             j -= 1
         at = base + w
         cells[at] = total

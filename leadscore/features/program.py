@@ -156,7 +156,8 @@ def compile_table(
         slots = lookups[column, content].slots if content != "none" else {}
         spans_of_block = lengths[spans[_span(block[0][1])]]
         fields = kernels.FIELDS[kernel]
-        steps.append((kernel, column, base, len(slots), len(spans_of_block), 0))
+        has_mean = kernel == kernels.AMOUNTS and any(name.op in ("mean", "std") for _, name in block)
+        steps.append((kernel, column, base, len(slots) + has_mean, len(spans_of_block), 0))
         of_step.append(list(lookups).index((column, content)) if content != "none" else 0)
         for target, name in block:
             slot = slots[name.category] if name.category is not None else 0
