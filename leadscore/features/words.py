@@ -105,7 +105,7 @@ _ZERO_OF_NOTHING = ("count", "sum", "nunique", "active_days", "trend", "decay")
 """Ops that know no NaN of their own: of the events of other leads it means that the company is unknown."""
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _UNITS = {"m": "minute", "h": "hour", "d": "day", "w": "week"}
-_ADJECTIVE = re.compile(r"[a-z][a-z -]*")  # reads well before a noun: "webinar touchpoints"
+_ADJECTIVE = re.compile(r"(?!no\b|not\b)[a-z][a-z -]*")  # reads well before a noun: "webinar touchpoints"
 _SPECIAL = {MISSING: "not filled in", OTHER: "other"}
 
 
