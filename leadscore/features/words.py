@@ -146,7 +146,12 @@ def phrase(name: FeatureName, value: float, category: str | None = None) -> str:
 
 def readable(text: str) -> str:
     """Return a column or table name as words: ``poutcome``, ``landing page id``."""
-    return text.replace("_", " ").replace(".", " ").strip()
+    return in_words(text.replace(".", " "))
+
+
+def in_words(text: str) -> str:
+    """Return a category as words on one line; its dots are its own: ``landing page``, ``v1.2``."""
+    return " ".join(text.replace("_", " ").split())
 
 
 def _subject(name: FeatureName, *, plural: bool) -> str:
@@ -171,7 +176,7 @@ def _with_category(name: FeatureName, noun: str) -> str:
         return f"{noun} without {readable(str(name.column))}"
     if name.category == OTHER:
         return f"{noun} of another {readable(str(name.column))}"
-    word = readable(name.category)
+    word = in_words(name.category) or name.category
     return f"{word} {noun}" if _ADJECTIVE.fullmatch(word) else f"{noun} with {readable(str(name.column))} {word}"
 
 
@@ -195,7 +200,7 @@ def _amount(key: str, value: float, category: str | None) -> str:
     if math.isnan(value):
         return "nothing"
     if category is not None:
-        return _SPECIAL.get(category) or category.replace("_", " ").strip() or category
+        return _SPECIAL.get(category) or in_words(category) or category
     if key in _DURATION_OPS:
         return duration(value)
     if key == "calendar.weekday":
