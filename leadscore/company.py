@@ -40,14 +40,18 @@ class Memberships:
 
     @classmethod
     def of(cls, leads: Leads, role: str) -> Memberships:
-        """Follow a role through the versions of every profile."""
+        """Follow a role through the versions of every profile; versions that leave it as it was are one membership."""
         codes, vocabulary = leads.roles[role]
         end = np.full(len(leads.known), FOREVER, dtype=np.int64)
         end[:-1] = leads.known[1:]
         end[leads.offsets[1:] - 1] = FOREVER
         lead = np.repeat(np.arange(len(leads.ids)), np.diff(leads.offsets))
         member = (codes >= 0) & (leads.known < end)
-        return cls(codes[member].astype(np.int64), lead[member], leads.known[member], end[member], len(vocabulary))
+        group, lead, start, end = codes[member].astype(np.int64), lead[member], leads.known[member], end[member]
+        stays = (group[1:] == group[:-1]) & (lead[1:] == lead[:-1]) & (start[1:] == end[:-1])
+        begins, ceases = np.ones((2, len(group)), dtype=bool)
+        begins[1:], ceases[:-1] = ~stays, ~stays
+        return cls(group[begins], lead[begins], start[begins], end[ceases], len(vocabulary))
 
 
 @dataclass(frozen=True)

@@ -90,4 +90,5 @@ def _with_usual_words(column: str) -> Direction:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[\W_]+", " ", text.casefold()).strip()
+    """Letters and digits in lower case, all else a blank; an arrow or a plus, which has neither, stays itself."""
+    return re.sub(r"[\W_]+", " ", text.casefold()).strip() or text.strip()

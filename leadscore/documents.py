@@ -121,7 +121,8 @@ def from_data(data: Data, lead: int, cutoff: int, context: Mapping[str, float] |
     n_known = int(np.count_nonzero(leads.known[versions] < cutoff))
     profile: dict[str, Any] = {}
     if project.leads.created is not None:
-        profile[project.leads.created] = _text_of_instant(int(leads.created[lead]))
+        created = int(leads.created[lead])
+        profile[project.leads.created] = None if created == NEVER else _instant(created, project.leads.time_format)
     if n_known:
         version = int(leads.offsets[lead]) + n_known - 1
         profile |= _fields(project.leads.categorical, leads.codes[:, version], leads.vocabularies)
@@ -145,9 +146,9 @@ def _visible_events(spec: EventsSpec, log: EventLog, lead: int, cutoff: int) -> 
     rows = np.arange(log.offsets[lead], log.offsets[lead + 1])
     events = []
     for row in rows[time.visible(log.time[rows], log.known[rows], cutoff)]:
-        event: dict[str, Any] = {spec.time: time.format_instant(int(log.time[row]))}
+        event: dict[str, Any] = {spec.time: _instant(int(log.time[row]), spec.time_format)}
         if spec.known is not None:
-            event[spec.known] = time.format_instant(int(log.known[row]))
+            event[spec.known] = _instant(int(log.known[row]), spec.time_format)
         event |= _fields(spec.categorical, log.codes[:, row], log.vocabularies)
         event |= _amounts(spec.numeric, log.values[:, row])
         events.append(event)
@@ -162,8 +163,10 @@ def _amounts(names: Sequence[str], values: Any) -> dict[str, float]:
     return {name: float(value) for name, value in zip(names, values, strict=True) if value == value}
 
 
-def _text_of_instant(instant: int) -> str | None:
-    return None if instant == NEVER else time.format_instant(instant)
+def _instant(instant: int, time_format: str | None) -> str:
+    """ISO 8601; where a format is declared with an offset in digits: a Z in it is a letter, and what it reads local."""
+    text = time.format_instant(instant)
+    return text if time_format is None else text.replace("Z", "+00:00")
 
 
 def _lead(project: Project, raw: Mapping[str, Any], as_of: int) -> LeadDocument:

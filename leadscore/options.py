@@ -10,6 +10,8 @@ from typing import Any
 from leadscore import time
 from leadscore.section import Section, checked
 
+MOST_SMOOTHING = 1e9
+"""Leads that a conversion rate may be mixed with; with so many, every rate is the average."""
 DEFAULT_GRADES = {"A": 90.0, "B": 70.0, "C": 40.0}
 LIGHTGBM_PARAMETERS = frozenset(
     """bagging_fraction bagging_freq boosting cat_l2 cat_smooth early_stopping_rounds extra_trees feature_fraction
@@ -45,8 +47,8 @@ def feature_options(raw: Any) -> FeatureOptions:
     section = Section(raw, "features", "windows half_lives categories smoothing add drop")
     default = FeatureOptions()
     smoothing = section.raw.get("smoothing", default.smoothing)
-    if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 < smoothing < math.inf:
-        raise section.fail(f"smoothing must be a number above 0, not {smoothing!r}")
+    if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 < smoothing <= MOST_SMOOTHING:
+        raise section.fail(f"smoothing must be a number above 0, at most {MOST_SMOOTHING:,.0f}; found {smoothing!r}")
     return FeatureOptions(
         windows=_spans(section, "windows", time.parse_window) or default.windows,
         half_lives=_spans(section, "half_lives", time.parse_span) or default.half_lives,
@@ -57,8 +59,8 @@ def feature_options(raw: Any) -> FeatureOptions:
 
 
 def _spans(section: Section, key: str, parse: Callable[[str], int]) -> tuple[str, ...]:
-    """Lengths of time as written, shortest first; none where the key isn't there."""
-    found = section.texts(key)
+    """Lengths of time as names have them, without blanks, shortest first; none where the key isn't there."""
+    found = {text.strip(): None for text in section.texts(key)}
     if key in section.raw and not found:
         raise section.fail(f"{key} is empty; leave it out for the default")
     return tuple(sorted(found, key=lambda text: int(checked(parse, text, f"[features] {key}"))))

@@ -253,7 +253,7 @@ def _leads(raw: Any) -> LeadsSpec:
         **section.every("id created account origin owner known time_format"),
         **section.every("categorical numeric missing", "texts"),
     )
-    _refuse_overlap(section, spec.categorical, spec.numeric)
+    _check_columns(section, spec.categorical, spec.numeric)
     if spec.known and not spec.id:
         raise section.fail("declares known, so versions of a lead; that needs id as well")
     return spec
@@ -278,11 +278,14 @@ def _events(name: str, raw: Any) -> EventsSpec:
         numeric=section.texts("numeric"),
         direction=declared(section, categorical),
     )
-    _refuse_overlap(section, spec.categorical, spec.numeric)
+    _check_columns(section, spec.categorical, spec.numeric)
     return spec
 
 
-def _refuse_overlap(section: Section, categorical: tuple[str, ...], numeric: tuple[str, ...]) -> None:
+def _check_columns(section: Section, categorical: tuple[str, ...], numeric: tuple[str, ...]) -> None:
+    """Refuse a column of two kinds, and one without a name, of which no feature could be named."""
+    if "" in categorical + numeric:
+        raise section.fail('lists a column without a name, ""; leave it out, or give it a name in its source')
     both = sorted(set(categorical) & set(numeric))
     if both:
         raise section.fail(f"lists {both[0]!r} as categorical and as numeric; choose one")

@@ -259,6 +259,22 @@ PROJECTS: list[tuple[str, dict[str, Any], str]] = [
         "leadscore.toml: [features] windows is empty; leave it out for the default",
     ),
     (
+        "smoothing beyond all numbers",
+        {"features.smoothing": 10**400},
+        f"leadscore.toml: [features] smoothing must be a number above 0, at most 1,000,000,000; found {10**400}",
+    ),
+    (
+        "a column of leads without a name",
+        {"leads.numeric": [""]},
+        'leadscore.toml: [leads] lists a column without a name, ""; leave it out, or give it a name in its source',
+    ),
+    (
+        "a column of events without a name",
+        {"events.touchpoints.categorical": ["channel", ""]},
+        'leadscore.toml: [events.touchpoints] lists a column without a name, ""; leave it out, or give it a name in '
+        "its source",
+    ),
+    (
         "an unknown window",
         {"features.windows": ["7y"]},
         "leadscore.toml: [features] windows: '7y' is not a duration; write a whole number and m, h, d or w, as in '12h' or '30d'",

@@ -93,3 +93,9 @@ def test_bad_declarations(value, message):
     with pytest.raises(ProjectError) as error:
         direction(value, ["channel"])
     assert str(error.value) == message
+
+
+def test_arrows_are_words_too():
+    found = direction({"column": "way", "outbound": ["->", "→"], "inbound": ["<-"]}, ["way"])
+    assert found is not None
+    assert [found.of(word) for word in ("->", " → ", "<-", "-", "?")] == [OUTBOUND, OUTBOUND, INBOUND, NEITHER, NEITHER]

@@ -213,6 +213,17 @@ def test_a_declared_time_format_holds_in_documents_too(tmp_path):
     assert parse(document(created_at="2026-03-04T00:00:00Z"), changes).created == parsed.created
 
 
+def test_a_document_is_written_so_that_a_declared_format_does_not_misread_it(tmp_path):
+    zulu = "%Y-%m-%dT%H:%M:%SZ"  # this Z is a letter: such readings are local, here as in the table
+    changes = {"timezone": "Asia/Kathmandu", "events.touchpoints.time_format": zulu, "leads.time_format": zulu}
+    data = builders.read(tmp_path, changes=changes)
+    parsed = parse(json.loads(json.dumps(documents.from_data(data, 0, parse_instant("2025-02-01", "UTC")))), changes)
+    assert parsed.created == data.leads.created[0] == parse_instant("2024-12-31T18:15:00Z", "UTC")
+    log = data.logs["touchpoints"]
+    assert parsed.events["touchpoints"].time.tolist() == log.time[:2].tolist()
+    assert parsed.events["touchpoints"].known.tolist() == log.known[:2].tolist()
+
+
 def test_ids_may_repeat_in_a_batch():
     raw = [document(event()), document(), document(event(), event())]
     assert features(*raw, names=["touchpoints.count.all"]) == [[1], [0], [2]]

@@ -76,8 +76,9 @@ def _unseen_event_values(plan: FeaturePlan, data: Data, table: str, asked: Cutof
             continue
         rows = np.flatnonzero(np.isin(log.codes[position], list(unseen)))
         owners = np.searchsorted(log.offsets, rows, side="right") - 1
-        for asked_row in np.flatnonzero(np.isin(asked.lead, owners)):
-            mine = rows[owners == asked.lead[asked_row]]
+        first, last = (np.searchsorted(owners, asked.lead, side=side) for side in ("left", "right"))
+        for asked_row in np.flatnonzero(first < last):
+            mine = rows[first[asked_row] : last[asked_row]]
             mine = mine[time.visible(log.time[mine], log.known[mine], asked.at[asked_row])]
             if len(mine):
                 warnings[asked_row].append(_text(table, column, unseen[int(log.codes[position, mine].min())]))

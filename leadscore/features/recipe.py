@@ -66,8 +66,8 @@ def category_features(project: Project, learnt: Mapping[str, Learnt]) -> list[Fe
                     FeatureName(spec.name, "count", column, word, window) for window in project.features.windows
                 ]
                 features.append(FeatureName(spec.name, "since_last", column, word))
-    added = set(project.features.add)
-    return [name for name in features if str(name) not in added and not _dropped(name, project.features)]
+    added = {FeatureName.parse(text) for text in project.features.add}
+    return [name for name in features if name not in added and not _dropped(name, project.features)]
 
 
 def _wanted(features: Iterable[FeatureName], project: Project) -> list[FeatureName]:
@@ -86,7 +86,7 @@ def _dropped(name: FeatureName, options: FeatureOptions) -> bool:
 
 def _is_meant(name: FeatureName, pattern: str) -> bool:
     """Whether a pattern is the feature's op or family, its name, or a glob of its name."""
-    return pattern in (name.op, family_of(name)) or fnmatchcase(str(name), pattern)
+    return pattern in (name.op, family_of(name), str(name)) or fnmatchcase(str(name), pattern)
 
 
 def _check_drops(features: Iterable[FeatureName], options: FeatureOptions) -> None:

@@ -33,12 +33,12 @@ def _amounts(text: str) -> Phrase:
     return Phrase(text, "no {what} with {column}{when}")
 
 
-def _of_group(rate: str, others: str, unknown: str) -> dict[str, Phrase]:
-    """What is said of an account, an origin or an owner."""
+def _of_group(rate: str, others: str) -> dict[str, Phrase]:
+    """What is said of an account, an origin or an owner; NaN is unknown to us, though the lead may well have one."""
     other = others.replace("leads", "lead", 1)
-    none_of = f"none of the {others}"
+    none_of, unknown = f"none of the {others}", f"nothing is known of {others}"
     return {
-        "win_rate": Phrase(f"about {{n}} of {rate} are won", unknown),
+        "win_rate": Phrase(f"an estimated {{n}} of {rate} are won", unknown),
         "n_won": Phrase(f"{{n}} {others} already won", unknown, f"{none_of} won yet", f"1 {other} already won"),
         "n_resolved": Phrase(
             f"{{n}} {others} already decided", unknown, f"{none_of} decided yet", f"1 {other} already decided"
@@ -49,9 +49,9 @@ def _of_group(rate: str, others: str, unknown: str) -> dict[str, Phrase]:
 
 _NO_RHYTHM = "no rhythm in {what} yet"
 _OF_GROUPS = {
-    "account": _of_group("this company's leads", "other leads of this company", "its company is not known"),
-    "origin": _of_group("leads that come from there", "other leads that come from there", "its origin is not known"),
-    "owner": _of_group("its owner's leads", "other leads of its owner", "nobody owns it"),
+    "account": _of_group("this company's leads", "other leads of this company"),
+    "origin": _of_group("leads of the same origin", "other leads of the same origin"),
+    "owner": _of_group("its owner's leads", "other leads of its owner"),
 }
 PHRASES: dict[str, Phrase] = {
     "count": Phrase("{n} {what}{when}", "no {what}{when}", "no {what}{when}", "1 {what_one}{when}"),
@@ -80,13 +80,13 @@ PHRASES: dict[str, Phrase] = {
         "no {what} so far",
         "as many {what}{when} as in the {before} before",
     ),
-    "decay": Phrase("{n} {what} lately, older ones counting less", "no {what} so far", "no {what} so far"),
+    "decay": Phrase("{n} {what} lately, older ones counting less", "no {what} lately", "no {what} lately"),
     "last": Phrase("{column} of the last {what_one}: {n}", "no {what} yet"),
     "previous": Phrase("{column} of the last {what_one} but one: {n}", "fewer than two {what} yet"),
     "first": Phrase("{column} of the first {what_one}: {n}", "no {what} yet"),
     "mode": Phrase("most frequent {column} of {what}: {n}", "no {what} yet"),
     "reply": Phrase("took {n} to answer us last time", "has not answered us yet", "answered us at once last time"),
-    "waiting": Phrase("has not answered us for {n}", "has answered us"),
+    "waiting": Phrase("has not answered us for {n}", "owes us no answer"),
     "value": Phrase("{column}: {n}", "{column} is not filled in"),
     "profile.age": Phrase("came in {n} ago", "it is unknown when the lead came in"),
     "profile.missing": Phrase("{n} of its profile fields not filled in", "", "its profile is complete"),
@@ -101,9 +101,11 @@ _DURATION_OPS = {
     *("since_last", "since_first", "gap_mean", "gap_std", "reply", "waiting"),
     *("profile.age", "calendar.days_to_month_end"),
 }
+_ZERO_OF_NOTHING = ("count", "sum", "nunique", "active_days", "trend", "decay")
+"""Ops that know no NaN of their own: of the events of other leads it means that the company is unknown."""
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _UNITS = {"m": "minute", "h": "hour", "d": "day", "w": "week"}
-_ADJECTIVE = re.compile(r"[a-z][a-z -]*")  # reads well before a noun: "webinar touchpoints"
+_ADJECTIVE = re.compile(r"(?!no\b|not\b)[a-z][a-z -]*")  # reads well before a noun: "webinar touchpoints"
 _SPECIAL = {MISSING: "not filled in", OTHER: "other"}
 
 
@@ -121,8 +123,10 @@ def phrase(name: FeatureName, value: float, category: str | None = None) -> str:
     """
     key = f"{name.table}.{name.op}" if f"{name.table}.{name.op}" in PHRASES else name.op
     said = PHRASES[key]
-    if math.isnan(value) and name.scope is not None and said.zero is not None:
+    if math.isnan(value) and name.scope is not None and name.op in _ZERO_OF_NOTHING:
         return PHRASES["account.n_won"].none
+    if math.isnan(value) and name.scope is not None and name.op in ("since_last", "since_first"):
+        return f"no {_subject(name, plural=True)} known"  # of none and of an unknown company alike
     template = said.text
     if math.isnan(value) or (name.table == "lead" and category == MISSING):
         template = said.none
@@ -132,7 +136,7 @@ def phrase(name: FeatureName, value: float, category: str | None = None) -> str:
         template = said.one
     return template.format(
         n=_amount(key, value, category),
-        what=_subject(name, plural=True),
+        what=_subject(name, plural=key != "trend" or abs(value) != 1),
         what_one=_subject(name, plural=False),
         column=readable(name.column or ""),
         when=_when(name.window),
@@ -142,15 +146,27 @@ def phrase(name: FeatureName, value: float, category: str | None = None) -> str:
 
 def readable(text: str) -> str:
     """Return a column or table name as words: ``poutcome``, ``landing page id``."""
-    return text.replace("_", " ").replace(".", " ").strip()
+    return in_words(text.replace(".", " "))
+
+
+def in_words(text: str) -> str:
+    """Return a category as words on one line; its dots are its own: ``landing page``, ``v1.2``."""
+    return " ".join(text.replace("_", " ").split())
 
 
 def _subject(name: FeatureName, *, plural: bool) -> str:
     noun = readable(name.table)
-    singular = noun[:-1] if noun.endswith("s") and not noun.endswith("ss") else noun
-    noun = noun if plural else singular
+    noun = noun if plural else _singular(noun)
     of_others = "" if name.scope is None else " of other leads of the company"
     return _with_category(name, noun) + of_others
+
+
+def _singular(noun: str) -> str:
+    if noun.endswith("ies") and not noun.endswith("series"):
+        return noun[:-3] + "y"
+    if noun.endswith(("ches", "shes", "sses", "xes")):
+        return noun[:-2]
+    return noun[:-1] if noun.endswith("s") and not noun.endswith(("ss", "us", "is", "series")) else noun
 
 
 def _with_category(name: FeatureName, noun: str) -> str:
@@ -160,7 +176,7 @@ def _with_category(name: FeatureName, noun: str) -> str:
         return f"{noun} without {readable(str(name.column))}"
     if name.category == OTHER:
         return f"{noun} of another {readable(str(name.column))}"
-    word = readable(name.category)
+    word = in_words(name.category) or name.category
     return f"{word} {noun}" if _ADJECTIVE.fullmatch(word) else f"{noun} with {readable(str(name.column))} {word}"
 
 
@@ -184,7 +200,7 @@ def _amount(key: str, value: float, category: str | None) -> str:
     if math.isnan(value):
         return "nothing"
     if category is not None:
-        return _SPECIAL.get(category) or category.replace("_", " ").strip() or category
+        return _SPECIAL.get(category) or in_words(category) or category
     if key in _DURATION_OPS:
         return duration(value)
     if key == "calendar.weekday":
@@ -204,7 +220,7 @@ def number(value: float) -> str:
     """Return a number as a person writes it: no needless digits, thousands apart."""
     if value == int(value):
         return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
 
 
 def duration(days: float) -> str:

@@ -81,11 +81,13 @@ def fit(
     Raises
     ------
     TrainingError
-        If there are no snapshots, or none or all of them are wins.
+        If there are no snapshots, none or all of them are wins, or the plan has no feature.
     """
     _check_labels(snapshots)
     blocks = split(snapshots, seed=seed)
     wide = (plan or FeaturePlan.default(data.project)).fit(data, snapshots.take(blocks.rows["train"]).cutoffs)
+    if not wide.features:
+        raise TrainingError("the plan has no feature to learn from. Drop less in [features]")
     matrix = wide.transform(data, snapshots.cutoffs)
     left_out = redundant(wide, matrix[blocks.rows["train"]])
     kept = [column for column in range(matrix.shape[1]) if column not in left_out]

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leadscore import documents, time
-from leadscore.errors import ArtifactError, DocumentError, LeadScoreError
+from leadscore.errors import ArtifactError, DocumentError, LeadScoreError, TrainingError
 from leadscore.explain.caveats import caveats, without_context
 from leadscore.explain.reasons import Reasons
 from leadscore.features.plan import FeaturePlan
@@ -388,15 +388,25 @@ class LeadScorer:
         return [int(step) for step in np.floor(percentiles + 0.5)]
 
     def _golden_leads(self, data: Data, fitted: Fitted) -> list[dict[str, Any]]:
-        """A few test leads from the lowest to the highest margin, in raw form, with their scores."""
+        """A few test leads from the lowest to the highest margin, in raw form, with their scores.
+
+        Those that are too long for a lead document are left out.
+        """
         rows = fitted.golden_rows()
         raw = self.documents(data, fitted.snapshots.take(np.array(rows, dtype=np.int64)).cutoffs)
         scored = self.score_documents(raw, now=0)
-        golden = []
+        golden: list[dict[str, Any]] = []
+        refused: DocumentError | None = None
         for row, document, score in zip(rows, raw, scored, strict=True):
             if isinstance(score, DocumentError):
-                raise score
+                refused = score
+                continue
             margin = fitted.margin[row]
             assert score["probability"] == self.calibrator.apply(margin), "a document must score as its table does"
             golden.append({"document": document, "score": score})
+        if refused is not None and not golden:
+            raise TrainingError(
+                f"none of {len(rows)} test leads can be written as a lead document, to check the model by: {refused}. "
+                "Leave out the column, or the rows, that make leads so long"
+            )
         return golden

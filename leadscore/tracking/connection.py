@@ -45,6 +45,7 @@ def connect(folder: str | Path) -> Iterator[MlflowClient]:
     """A client of the project's store; mlflow neither reports usage nor chats, and its errors are ours."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException

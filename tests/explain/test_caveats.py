@@ -58,3 +58,18 @@ def test_long_values_are_cut_short(plan) -> None:
     data = read("x" * 100, "demo")
     ((warning,),) = caveats(plan, data, at(data, "2026-01-05"))
     assert warning == f"lead.country: '{'x' * 40}…' was not seen in training"
+
+
+def test_each_lead_is_told_of_its_own_unseen_values(plan) -> None:
+    kinds = pd.DataFrame([("A", "fax"), ("C", "wire"), ("A", "drum")], columns=["id", "kind"])
+    data = ls.read(
+        PROJECT,
+        frames={
+            "leads": pd.DataFrame({"id": ["A", "B", "C"], "at": "2026-01-01", "country": "DE"}),
+            "calls": kinds.assign(at="2026-01-02", known="2026-01-04"),
+            "outcome": pd.DataFrame({"id": pd.Series([], dtype="str"), "at": pd.Series([], dtype="str")}),
+        },
+    )
+    asked = ls.Cutoffs.of(data, pd.DataFrame({"lead_id": ["C", "B", "A", "C"], "cutoff": "2026-01-05"}))
+    drum, wire = (f"calls.kind: '{word}' was not seen in training" for word in ("drum", "wire"))
+    assert caveats(plan, data, asked) == [[wire], [COLD], [drum], [wire]]

@@ -253,7 +253,8 @@ def test_another_format_is_refused():
 
 
 def options(**features: object) -> ls.FeaturePlan:
-    return ls.FeaturePlan.default(builders.project({"features": features, "leads.account": "company"}))
+    changes = {"features": features, "leads.account": "company", "leads.numeric": ["employees", "Amount [EUR]"]}
+    return ls.FeaturePlan.default(builders.project(changes))
 
 
 def test_a_project_chooses_windows_and_half_lives():
@@ -261,6 +262,12 @@ def test_a_project_chooses_windows_and_half_lives():
     assert {"touchpoints.count.2w", "touchpoints.count.all", "touchpoints.trend.2w"} <= set(names)
     assert not any(name.endswith((".30d", "trend.all", "decay.7d")) for name in names)
     assert "touchpoints.decay.12h" in names
+
+
+def test_blanks_around_a_length_of_time_are_no_part_of_a_name():
+    plan = options(windows=[" 7d", "7d", "all "], half_lives=["12h\n"])
+    assert plan.names == options(windows=["7d", "all"], half_lives=["12h"]).names
+    assert ls.FeaturePlan.from_dict(plan.to_dict()).features == plan.features
 
 
 @pytest.mark.parametrize(
@@ -271,6 +278,7 @@ def test_a_project_chooses_windows_and_half_lives():
         ("company", lambda name: name.startswith("account.") and name != "account.open_leads"),
         ("touchpoints.cost.*.1d", lambda name: name.startswith("touchpoints.cost.") and name.endswith(".1d")),
         ("profile.age", lambda name: name == "profile.age"),
+        ("lead.Amount [EUR]", lambda name: name == "lead.Amount [EUR]"),
     ],
 )
 def test_a_project_drops_ops_families_names_and_globs(drop, gone):
@@ -296,6 +304,14 @@ def test_a_project_adds_what_the_default_has_not():
     names = options(add=added, drop=["touchpoints.*"]).names
     assert names[-3:] == added
     assert [name for name in names if name.startswith("touchpoints.")] == added[:2]
+
+
+def test_a_feature_of_the_default_that_is_added_in_other_letters_stands_there_once():
+    data = world([event("a", "2025-01-05", "email")])
+    project = builders.project({"features": {"add": ["touchpoints.channel=%65mail.count.7d"]}})
+    data = ls.Data(project, data.leads, data.logs, data.outcomes)
+    names = ls.FeaturePlan.default(project).fit(data, at(("a", T))).names
+    assert names.count("touchpoints.channel=email.count.7d") == 1
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,37 @@ def test_every_primitive_has_a_phrase_and_no_other():
         ("calendar.hour", 13, None, "it is 13 o'clock"),
         ("calendar.days_to_month_end", 0, None, "last day of the month"),
         ("calendar.days_to_month_end", 10, None, "10 days to the end of the month"),
+        ("calls.outcome=no_answer.count.7d", 0, None, "no calls with outcome no answer in the last 7 days"),
+        ("calls.outcome=not reached.since_last", 3, None, "last call with outcome not reached 3 days ago"),
+        ("calls.outcome=noted.count.7d", 2, None, "2 noted calls in the last 7 days"),
+        ("visits.page=v1%2E2.count.7d", 2, None, "2 visits with page v1.2 in the last 7 days"),
+        ("visits.page=_.count.7d", 2, None, "2 visits with page _ in the last 7 days"),
+        ("lead.note", 0, "first\r\n\tsecond_line", "note: first second line"),
+        ("activities.since_last", 3, None, "last activity 3 days ago"),
+        ("web_searches.count.7d", 1, None, "1 web search in the last 7 days"),
+        ("activities.trend.7d", 2, None, "2 more activities in the last 7 days than in the 7 days before"),
+        ("activities.trend.7d", 1, None, "1 more activity in the last 7 days than in the 7 days before"),
+        ("activities.trend.1d", -1, None, "1 fewer activity in the last day than in the day before"),
+        ("touchpoints.decay.7d", 2.5, None, "about 2.5 touchpoints lately, older ones counting less"),
+        ("touchpoints.decay.1d", 0, None, "no touchpoints lately"),  # of touchpoints long ago, float32 leaves 0
+        ("calls.waiting", 3, None, "has not answered us for 3 days"),
+        ("calls.waiting", NAN, None, "owes us no answer"),  # or was never asked
+        ("account.win_rate", 0.125, None, "an estimated 12 % of this company's leads are won"),
+        ("origin.win_rate", 0.5, None, "an estimated 50 % of leads of the same origin are won"),
+        ("owner.win_rate", NAN, None, "nothing is known of other leads of its owner"),
+        ("account.n_won", NAN, None, "nothing is known of other leads of this company"),
+        ("account.n_won", 0, None, "none of the other leads of this company won yet"),
+        ("origin.open_leads", 1, None, "1 other lead of the same origin still open"),
+        ("account.touchpoints.count.7d", NAN, None, "nothing is known of other leads of this company"),
+        ("account.touchpoints.since_last", NAN, None, "no touchpoints of other leads of the company known"),
+        ("account.touchpoints.gap_mean", NAN, None, "no rhythm in touchpoints of other leads of the company yet"),
+        ("account.touchpoints.gap_std", NAN, None, "no rhythm in touchpoints of other leads of the company yet"),
+        (
+            "account.touchpoints.channel.entropy.7d",
+            NAN,
+            None,
+            "no touchpoints of other leads of the company with channel in the last 7 days",
+        ),
     ],
 )
 def test_phrases(name, value, category, text):
@@ -117,7 +148,17 @@ def test_durations_in_the_unit_a_person_would_choose(days, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (2.0, "2"), (2.5, "2.5"), (0.12345, "0.123"), (1e6, "1,000,000"), (1_234.56, "1,235")]
+    ("value", "text"),
+    [
+        (0, "0"),
+        (2.0, "2"),
+        (2.5, "2.5"),
+        (0.12345, "0.123"),
+        (1e6, "1,000,000"),
+        (1_234.56, "1,235"),
+        (999.7, "1,000"),
+        (999.4, "999"),
+    ],
 )
 def test_numbers_as_a_person_writes_them(value, text):
     assert number(value) == text

@@ -121,6 +121,17 @@ def test_golden_leads_span_the_ranking(sample_scorer):
     assert margins[-1] - margins[0] > 60
 
 
+def test_a_lead_too_long_for_a_document_is_no_golden_lead(sample, sample_scorer, monkeypatch):
+    lengths = [max(map(len, golden["document"]["events"].values())) for golden in sample_scorer.golden]
+    assert min(lengths) < max(lengths)
+    monkeypatch.setattr("leadscore.events.MOST_EVENTS", min(lengths))
+    shorter = [golden for golden, n in zip(sample_scorer.golden, lengths, strict=True) if n == min(lengths)]
+    assert sample_scorer._golden_leads(sample, sample_scorer.fitted) == shorter
+    monkeypatch.setattr("leadscore.events.MOST_EVENTS", -1)
+    with pytest.raises(TrainingError, match=r"^none of 5 test leads can be written as a lead document"):
+        sample_scorer._golden_leads(sample, sample_scorer.fitted)
+
+
 def test_a_scored_list(scores):
     assert tuple(scores.columns) == COLUMNS
     assert scores["lead_id"].is_unique
@@ -285,6 +296,12 @@ def test_effects_of_a_baseline_sum_to_its_margin_too():
 def test_what_cannot_be_learnt_from(closed, until, message):
     data = builders.history([("a", "2025-01-01")], closed, changes={"task.observed_until": until})
     with pytest.raises(TrainingError, match=message):
+        fitted(data)
+
+
+def test_a_plan_without_features_teaches_nothing():
+    data = builders.labelled(100, {"features": {"drop": ["*"]}})
+    with pytest.raises(TrainingError, match=r"Drop less in \[features\]"):
         fitted(data)
 
 
