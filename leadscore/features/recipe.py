@@ -23,11 +23,14 @@ from leadscore.project import EventsSpec, Project
 
 _OF_ACCOUNT = ("count", "since_last")
 """What the default plan takes of the events of an account's other leads."""
-_OF_ROLE = {
-    "account": ("win_rate", "n_won", "n_resolved", "open_leads"),
-    "origin": ("win_rate",),
-    "owner": ("win_rate", "open_leads"),
-}
+_OF_ROLE = ("win_rate",)
+"""What the default plan takes of the others that share an account, an origin or an owner.
+
+Their numbers (`n_won`, `n_resolved`, `open_leads`) grow with the calendar: a model takes them for the date, and misses
+the level of the months to come (training/LOG.md).
+"""
+_ON_REQUEST = ("calendar.days_to_month_end",)
+"""It takes years to tell the end of a month from a month; before, it only adds noise (training/LOG.md)."""
 
 
 def default_features(project: Project) -> list[FeatureName]:
@@ -41,8 +44,9 @@ def default_features(project: Project) -> list[FeatureName]:
     features = [FeatureName("lead", "value", column) for column in _profile_columns(project)]
     features.append(FeatureName.parse("profile.missing"))
     if project.timed:
-        features += [FeatureName.parse(name) for name in LEAD_PRIMITIVES if name != "profile.missing"]
-        features += [FeatureName(role, op) for role in project.schema["roles"] for op in _ops_of_role(project, role)]
+        named = [name for name in LEAD_PRIMITIVES if name not in ("profile.missing", *_ON_REQUEST)]
+        features += [FeatureName.parse(name) for name in named]
+        features += [FeatureName(role, op) for role in project.schema["roles"] for op in _OF_ROLE]
     for spec in project.events:
         features += _table_features(spec, project.features)
     if "account" in project.schema["roles"]:
@@ -99,11 +103,6 @@ def _check_drops(features: Iterable[FeatureName], options: FeatureOptions) -> No
                 f"leadscore.toml: [features] drop: '{pattern}' is no feature of the default plan, and no glob, op or "
                 f"family of one.{nearest(pattern, sorted(words))}"
             )
-
-
-def _ops_of_role(project: Project, role: str) -> list[str]:
-    """Without a status that means lost, leads stay open for ever, and their number tells the date."""
-    return [op for op in _OF_ROLE[role] if op != "open_leads" or project.outcome.lost]
 
 
 def _table_features(spec: EventsSpec, options: FeatureOptions) -> list[FeatureName]:
