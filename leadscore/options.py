@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from leadscore import time
 from leadscore.section import Section, checked
 
+LARGEST = 1e300
 MOST_SMOOTHING = 1e9
 """Leads that a conversion rate may be mixed with; with so many, every rate is the average."""
 DEFAULT_GRADES = {"A": 90.0, "B": 70.0, "C": 40.0}
@@ -76,7 +76,7 @@ def model_options(raw: Any) -> dict[str, Any]:
         elif key in ("seed", "trials"):
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise section.fail(f"{key} must be a whole number, 0 or above, not {value!r}")
-        elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
             raise section.fail(f"{key} must be a number, not {value!r}")
     return dict(section.raw)
 

@@ -208,7 +208,7 @@ class Project:
             "timezone": self.timezone,
             "timed": self.timed,
             "horizon": self.task.horizon_text,
-            "roles": [role for role in ROLES if getattr(self.leads, role) is not None],
+            "roles": dict(self.leads.roles),
             "leads": leads,
             "events": tables,
         }

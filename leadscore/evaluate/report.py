@@ -132,9 +132,11 @@ class Report:
             return []
         alike = [(name, twin) for name, twin in left_out.items() if twin is not None]
         n_constant = len(left_out) - len(alike)
-        text = f"Made of {self.features['n']:,} features; left out: {n_constant:,} that never vary on train"
+        of = "1 feature" if self.features["n"] == 1 else f"{self.features['n']:,} features"
+        text = f"Made of {of}; left out: {n_constant:,} that never vary on train"
         if alike:
-            text += f", {len(alike):,} that order leads as another does ({alike[0][0]} as {alike[0][1]}, …)"
+            more = ", …" if len(alike) > 1 else ""
+            text += f", {len(alike):,} that order leads as another does ({alike[0][0]} as {alike[0][1]}{more})"
         return [text]
 
     def _promised(self) -> str:

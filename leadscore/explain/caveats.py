@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +28,20 @@ def caveats(plan: FeaturePlan, data: Data, asked: Cutoffs) -> list[list[str]]:
     return warnings
 
 
-def without_context(plan: FeaturePlan, given: Collection[str]) -> list[str]:
-    """Return the warning that a lead came without what is known of its company, as a list; empty if nothing is lacking.
+def of_context(plan: FeaturePlan, given: Collection[str]) -> list[str]:
+    """Return warnings of what is lacking of a lead's company, and of what came with it in vain.
 
-    `given` are the names of the features that came with it.
+    `given` are the names of the features that came with the lead.
     """
-    lacking = [name for name in (str(plan.features[target]) for target in plan.company) if name not in given]
-    if not lacking:
-        return []
-    more = f" and {len(lacking) - 2} more" if len(lacking) > 2 else ""
-    return [f"context: {', '.join(lacking[:2])}{more} not given; taken as unknown"]
+    names = [str(plan.features[target]) for target in plan.company]
+    lacking = [name for name in names if name not in given]
+    vain = sorted(set(given) - set(names))
+    warnings = [f"context: {_some(lacking)} not given; taken as unknown"] if lacking else []
+    return warnings + ([f"context: {len(vain)} name(s) that this model doesn't ask for ignored"] if vain else [])
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
 def _unseen(plan: FeaturePlan, table: str, column: str, vocabulary: tuple[str, ...]) -> dict[int, str]:

@@ -340,9 +340,12 @@ class FeaturePlan:
                 _check_direction(name, columns, found["events"][name])
         _check_same("[leads]", self.schema["leads"], found["leads"])
         roles = {ACCOUNT if name.scope else name.table for name in map(self.features.__getitem__, self.company)}
-        lacking = sorted(roles - set(found["roles"]))
-        if lacking:
-            raise PlanError(f"the plan was made for a project whose [leads] name {lacking[0]}, this one has none")
+        for role in sorted(roles):
+            if found["roles"].get(role) != self.schema["roles"][role]:
+                here = f"says {found['roles'][role]!r}" if role in found["roles"] else "has none"
+                raise PlanError(
+                    f"the plan was made for [leads] {role} = {self.schema['roles'][role]!r}, this project {here}"
+                )
         for key in ("timezone", "timed", *(["horizon"] if roles else [])):
             if self.schema[key] != found[key]:
                 raise PlanError(f"the plan was made with {key} {self.schema[key]!r}, this project has {found[key]!r}")

@@ -55,7 +55,7 @@ _OF_GROUPS = {
 }
 PHRASES: dict[str, Phrase] = {
     "count": Phrase("{n} {what}{when}", "no {what}{when}", "no {what}{when}", "1 {what_one}{when}"),
-    "sum": replace(_amounts("{what}{when}: {n} {column} in total"), zero="no {what} with {column}{when}"),
+    "sum": replace(_amounts("{what}{when}: {n} {column} in total"), zero="no {column} of {what}{when}"),
     "mean": _amounts("{what}{when}: {n} {column} on average"),
     "min": _amounts("{what}{when}: {n} {column} or more each"),
     "max": _amounts("{what}{when}: up to {n} {column}"),
@@ -85,7 +85,7 @@ PHRASES: dict[str, Phrase] = {
     "previous": Phrase("{column} of the last {what_one} but one: {n}", "fewer than two {what} yet"),
     "first": Phrase("{column} of the first {what_one}: {n}", "no {what} yet"),
     "mode": Phrase("most frequent {column} of {what}: {n}", "no {what} yet"),
-    "reply": Phrase("took {n} to answer us last time", "has not answered us yet", "answered us at once last time"),
+    "reply": Phrase("took {n} to answer us last time", "no answer to us so far", "answered us at once last time"),
     "waiting": Phrase("has not answered us for {n}", "owes us no answer"),
     "value": Phrase("{column}: {n}", "{column} is not filled in"),
     "profile.age": Phrase("came in {n} ago", "it is unknown when the lead came in"),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from leadscore import documents, time
 from leadscore.errors import ArtifactError, DocumentError, LeadScoreError, TrainingError
-from leadscore.explain.caveats import caveats, without_context
+from leadscore.explain.caveats import caveats, of_context
 from leadscore.explain.reasons import Reasons
 from leadscore.features.plan import FeaturePlan
 from leadscore.model import artifact, baselines, calibration
@@ -215,7 +215,7 @@ class LeadScorer:
         warnings = caveats(self.plan, data, asked)
         if data.context is not None:
             for row, names in enumerate(given or [data.context] * len(asked)):
-                warnings[row] += without_context(self.plan, names)
+                warnings[row] += of_context(self.plan, names)
         matrix = self.plan.transform(data, asked)
         margin = self.model.margin(matrix)
         score = np.floor(self.population.margin.percentile(margin) + 0.5).astype(np.int64)

@@ -128,7 +128,9 @@ def test_of_is_exactly_these_columns_with_nothing_to_learn():
 
 def test_the_default_plan_is_complete():
     names = ls.FeaturePlan.default(builders.project()).names
-    assert {*LEAD_PRIMITIVES, "lead.source", "lead.employees", "touchpoints.count.1d"} <= set(names)
+    on_request = {"calendar.days_to_month_end"}
+    assert {*LEAD_PRIMITIVES, "lead.source", "lead.employees", "touchpoints.count.1d"} - on_request <= set(names)
+    assert not on_request & set(names)
     assert {f"touchpoints.cost.{op}.90d" for op in ("sum", "mean", "min", "max", "std")} <= set(names)
     assert {f"touchpoints.channel.{op}" for op in ("last", "previous", "first", "mode")} <= set(names)
     assert len(names) == len(set(names))
@@ -275,7 +277,7 @@ def test_blanks_around_a_length_of_time_are_no_part_of_a_name():
     [
         ("std", lambda name: ".std." in name),
         ("rhythm", lambda name: name.split(".")[1] in ("active_days", "gap_mean", "gap_std", "gap_now")),
-        ("company", lambda name: name.startswith("account.") and name != "account.open_leads"),
+        ("company", lambda name: name.startswith("account.")),
         ("touchpoints.cost.*.1d", lambda name: name.startswith("touchpoints.cost.") and name.endswith(".1d")),
         ("profile.age", lambda name: name == "profile.age"),
         ("lead.Amount [EUR]", lambda name: name == "lead.Amount [EUR]"),

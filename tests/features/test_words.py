@@ -38,7 +38,7 @@ def test_every_primitive_has_a_phrase_and_no_other():
         ("touchpoints.channel=(other).count.7d", 1, None, "1 touchpoint of another channel in the last 7 days"),
         ("touchpoints.channel=landing_page.count.all", 2, None, "2 landing page touchpoints so far"),
         ("touchpoints.cost.sum.90d", 1_234.5, None, "touchpoints in the last 90 days: 1,234 cost in total"),
-        ("touchpoints.cost.sum.90d", 0, None, "no touchpoints with cost in the last 90 days"),
+        ("touchpoints.cost.sum.90d", 0, None, "no cost of touchpoints in the last 90 days"),
         ("touchpoints.cost.mean.7d", 0.125, None, "touchpoints in the last 7 days: 0.125 cost on average"),
         ("touchpoints.cost.mean.7d", NAN, None, "no touchpoints with cost in the last 7 days"),
         ("touchpoints.cost.min.all", 3, None, "touchpoints so far: 3 cost or more each"),

@@ -345,13 +345,14 @@ def test_a_document_without_context_says_what_it_lacks(sample, sample_scorer):
     assert len(names) > 5
     alone = {part: content for part, content in whole.items() if part != "context"}
     partly = alone | {"context": {name: whole["context"][name] for name in names[1:]}}
-    scored = sample_scorer.score_documents([whole, alone, partly], now=0)
+    vain = whole | {"context": whole["context"] | {"owner.win_raet": 1}}
+    scored = sample_scorer.score_documents([whole, alone, partly, vain], now=0)
     said = [[text for text in record["warnings"] if text.startswith("context")] for record in scored]
-    more = len(names) - 2
     assert said == [
         [],
-        [f"context: {names[0]}, {names[1]} and {more} more not given; taken as unknown"],
+        [f"context: {names[0]}, {names[1]} and {len(names) - 2} more not given; taken as unknown"],
         [f"context: {names[0]} not given; taken as unknown"],
+        ["context: 1 name(s) that this model doesn't ask for ignored"],
     ]
 
 
