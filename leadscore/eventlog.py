@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -60,40 +61,25 @@ class EventLog:
         stretches are sorted at once.
         """
         group = lead.astype(np.int64, copy=False)
+        at_once = known is time
         if len(group) < _LONG:
             order = in_order(group, time, known, codes, values, None, n_groups=n_leads)
-            return cls._in(order, known is time, known, codes, values, vocabularies)
+            return cls(
+                offsets=order.offsets,
+                time=order.time,
+                known=order.time if at_once else known[order.rows],
+                codes=np.take(codes, order.rows, axis=1),
+                values=np.take(values, order.rows, axis=1),
+                vocabularies=vocabularies,
+            )
         places, edges = _places(group, _shift(n_leads), _N_PARTS)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            spread = [group, time, *([] if known is time else [known]), *codes, *values]
-            group, at, *others = pool.map(lambda column: _spread(column, places), spread)
-            seen = at if known is time else others.pop(0)
-            parted_codes = np.array(others[: len(codes)], dtype=np.int32).reshape(codes.shape)
-            parted_values = np.array(others[len(codes) :], dtype=np.float64).reshape(values.shape)
-            order = in_order(
-                group, at, seen, parted_codes, parted_values, None, n_groups=n_leads, edges=edges, pool=pool
-            )
-        return cls._in(order, known is time, seen, parted_codes, parted_values, vocabularies)
-
-    @classmethod
-    def _in(
-        cls,
-        order: Order,
-        at_once: bool,
-        known: Instants,
-        codes: NDArray[np.int32],
-        values: NDArray[np.float64],
-        vocabularies: tuple[tuple[str, ...], ...],
-    ) -> EventLog:
-        """Put columns in order; `at_once` says that every row is known when it happens."""
-        return cls(
-            offsets=order.offsets,
-            time=order.time,
-            known=order.time if at_once else known[order.rows],
-            codes=np.take(codes, order.rows, axis=1),
-            values=np.take(values, order.rows, axis=1),
-            vocabularies=vocabularies,
-        )
+            group, time, codes, values = _each(pool, _spread, places, group, time, codes, values)
+            known = time if at_once else _each(pool, _spread, places, known)[0]
+            order = in_order(group, time, known, codes, values, None, n_groups=n_leads, edges=edges, pool=pool)
+            codes, values = _each(pool, _pick, order.rows, codes, values)
+            known = order.time if at_once else _each(pool, _pick, order.rows, known)[0]
+        return cls(order.offsets, order.time, known, codes, values, vocabularies)
 
     def lead_of_rows(self) -> NDArray[np.int64]:
         """Return the lead index of every row, int64 (n_events,)."""
@@ -103,7 +89,9 @@ class EventLog:
 def by_lead(lead: NDArray[np.int64], n_leads: int) -> NDArray[np.int64]:
     """Return the order of rows by lead (−1 first), those of one lead as they came: neighbours then share its events."""
     places, _ = _places(lead + 1, 0, n_leads + 1)
-    return np.asarray(_spread(np.arange(len(lead)), places))
+    rows = np.empty(len(lead), dtype=np.int64)
+    _spread(np.arange(len(lead)), places, rows)
+    return rows
 
 
 class Order(NamedTuple):
@@ -188,11 +176,30 @@ def _places(group: NDArray[np.int64], shift: int, n_parts: int) -> tuple[NDArray
 
 
 @njit(nogil=True, cache=True)
-def _spread(column, places):  # type: ignore[no-untyped-def]
+def _spread(column, places, moved):  # type: ignore[no-untyped-def]
     """Move every row to its place."""
-    moved = np.empty_like(column)
     for i in range(len(column)):
         moved[places[i]] = column[i]
+
+
+@njit(nogil=True, cache=True)
+def _pick(column, rows, picked):  # type: ignore[no-untyped-def]
+    """Take the row of every place."""
+    for i in range(len(rows)):
+        picked[i] = column[rows[i]]
+
+
+def _each(
+    pool: Executor, move: Callable[..., None], by: NDArray[np.int64], *tables: NDArray[Any]
+) -> list[NDArray[Any]]:
+    """Move the rows of every column, the columns side by side; a table is one column, or (n_columns, n_rows)."""
+    moved = [np.empty_like(table) for table in tables]
+    pairs = [
+        pair
+        for source, target in zip(tables, moved, strict=True)
+        for pair in ([(source, target)] if source.ndim == 1 else zip(source, target, strict=True))
+    ]
+    list(pool.map(lambda pair: move(pair[0], by, pair[1]), pairs))
     return moved
 
 
@@ -226,6 +233,7 @@ def _by_group_and_time(
         rows[place] = i + first_row
         at[place] = time[i]
         free[group[i] - first_group] += 1
+    few_instants, few_rows = np.empty(_FEW, dtype=np.int64), np.empty(_FEW, dtype=np.int64)
     start = 0
     for g in range(len(ends)):
         end = ends[g] - first_row
@@ -234,7 +242,7 @@ def _by_group_and_time(
             at[start:end] = at[start:end][again]
             rows[start:end] = rows[start:end][again]
         else:
-            _insert(at, rows, start, end)
+            _rank(at, rows, start, end, few_instants, few_rows)
         for i in range(start + 1, end):
             if at[i] == at[i - 1]:
                 tied[i - 1] = tied[i] = True
@@ -242,12 +250,18 @@ def _by_group_and_time(
 
 
 @njit(nogil=True, cache=True)
-def _insert(instants, order, start, end):  # type: ignore[no-untyped-def]
-    """Sort a few rows by time, stably."""
-    for i in range(start + 1, end):
-        instant, row = instants[i], order[i]
-        j = i - 1
-        while j >= start and instants[j] > instant:
-            instants[j + 1], order[j + 1] = instants[j], order[j]
-            j -= 1
-        instants[j + 1], order[j + 1] = instant, row
+def _rank(instants, rows, start, end, instants_before, rows_before):  # type: ignore[no-untyped-def]
+    """Sort a few rows by time, stably: a row's place is how many come before it. No branch depends on the data."""
+    n = end - start
+    for i in range(n):
+        instants_before[i] = instants[start + i]
+        rows_before[i] = rows[start + i]
+    for i in range(n):
+        instant = instants_before[i]
+        place = start
+        for j in range(i):
+            place += instants_before[j] <= instant
+        for j in range(i + 1, n):
+            place += instants_before[j] < instant
+        instants[place] = instant
+        rows[place] = rows_before[i]

@@ -4,9 +4,10 @@ For every cutoff t the events with ``time < t`` and ``known < t`` are gathered o
 by time, each window ``[t − w, t)`` is a tail of what was gathered. Each *step* of the program then writes a block of
 float64 cells from them, and the cells a plan asks for are copied to its columns.
 
-A block is laid out as ``[slot, field, window]``: a slot is a category (or the whole), a field one of the numbers that
-a kernel computes together. Steps are rows of int64: kernel, column, base, n_slots, n_windows, start of the look-up. In
-place of slots `VARIETY` is told the number of categories, and `AMOUNTS` whether means are asked for.
+A block is laid out as ``[slot, field, window]``, that of `COUNT_BY` as ``[window, slot]``: a slot is a category (or the
+whole), a field one of the numbers that a kernel computes together. Steps are rows of int64: kernel, column, base,
+n_slots, n_windows, start of the look-up. In place of slots `VARIETY` is told the number of categories, and `AMOUNTS`
+whether means are asked for.
 A look-up maps ``code + 1`` (0 is null) to a slot, −1 to none.
 
 Events of the account's other leads are gathered by `_gather_others`; from there on they are events like any.
@@ -240,8 +241,9 @@ def _count(n_seen, first, cells, base):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _count_by(seen, n_seen, first, codes, column, lookups, start, n_slots, n_windows, cells, base):  # type: ignore[no-untyped-def]
-    """Count into the smallest window that holds the event, then add up towards the larger ones."""
-    cells[base : base + n_slots * n_windows] = 0.0
+    """Count into the smallest window that holds the event, then add up towards the larger ones, all slots at once."""
+    for cell in range(base, base + n_slots * n_windows):
+        cells[cell] = 0.0
     w = 0
     for j in range(n_seen - 1, -1, -1):
         while w < n_windows and j < first[w]:
@@ -250,10 +252,9 @@ def _count_by(seen, n_seen, first, codes, column, lookups, start, n_slots, n_win
             break
         slot = lookups[start + codes[column, seen[j]] + 1]
         if slot >= 0:
-            cells[base + slot * n_windows + w] += 1.0
-    for slot in range(n_slots):
-        for w in range(1, n_windows):
-            cells[base + slot * n_windows + w] += cells[base + slot * n_windows + w - 1]
+            cells[base + w * n_slots + slot] += 1.0
+    for cell in range(base + n_slots, base + n_slots * n_windows):
+        cells[cell] += cells[cell - n_slots]
 
 
 @njit(nogil=True, cache=True)
@@ -280,10 +281,11 @@ def _amounts(seen, n_seen, first, values, column, has_mean, n_windows, cells, ba
             j -= 1
         at = base + w
         cells[at] = total
-        cells[at + n_windows] = mean if n else np.nan
         cells[at + 2 * n_windows] = low if n else np.nan
         cells[at + 3 * n_windows] = high if n else np.nan
-        cells[at + 4 * n_windows] = np.sqrt(max(spread, 0.0) / n) if n else np.nan
+        if has_mean:
+            cells[at + n_windows] = mean if n else np.nan
+            cells[at + 4 * n_windows] = np.sqrt(max(spread, 0.0) / n) if n else np.nan
 
 
 @njit(nogil=True, cache=True)
@@ -319,7 +321,8 @@ def _recency(seen, n_seen, time, cutoff, cells, base):  # type: ignore[no-untype
 
 @njit(nogil=True, cache=True)
 def _recency_by(seen, n_seen, time, cutoff, codes, column, lookups, start, n_slots, cells, base):  # type: ignore[no-untyped-def]
-    cells[base : base + 2 * n_slots] = np.nan
+    for cell in range(base, base + 2 * n_slots):
+        cells[cell] = np.nan
     for j in range(n_seen):
         slot = lookups[start + codes[column, seen[j]] + 1]
         if slot >= 0:
@@ -388,7 +391,8 @@ def _decay(n_seen, weights, cells, base):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _decay_by(seen, n_seen, weights, codes, column, lookups, start, n_slots, cells, base):  # type: ignore[no-untyped-def]
     n_half_lives = len(weights)
-    cells[base : base + n_slots * n_half_lives] = 0.0
+    for cell in range(base, base + n_slots * n_half_lives):
+        cells[cell] = 0.0
     for j in range(n_seen):
         slot = lookups[start + codes[column, seen[j]] + 1]
         if slot >= 0:

@@ -162,7 +162,8 @@ def compile_table(
         for target, name in block:
             slot = slots[name.category] if name.category is not None else 0
             span = spans_of_block.index(time.parse_window(name.window) if name.window else 0)
-            cells.append((base + (slot * len(fields) + fields.index(name.op)) * len(spans_of_block) + span, target))
+            cell = (slot * len(fields) + fields.index(name.op)) * len(spans_of_block) + span
+            cells.append((base + (span * len(slots) + slot if kernel == kernels.COUNT_BY else cell), target))
         n_slots = 1 if content in ("codes", "sides", "none") else len(slots)
         base += n_slots * len(fields) * len(spans_of_block)
     sources, targets = np.array(cells, dtype=np.int64).reshape(-1, 2).T
