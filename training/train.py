@@ -60,6 +60,7 @@ def train(
         from leadscore import tracking
 
         tracking.require_writable(project.folder)
+    ls.FeaturePlan.default(project)  # what [features] says wrongly is said before anything is read
     data = project.read()
     scorer = ls.LeadScorer(seed=chosen, parameters=parameters)
     scorer.fit(data, ls.snapshots(data, seed=chosen), progress=progress)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
+from leadscore.direction import INBOUND, OUTBOUND
 from leadscore.errors import TrainingError
 from leadscore.evaluate.capacity import calibration_in_list
 from leadscore.evaluate.metrics import Difference, Interval, bootstrap, by_group, evaluate, paired_bootstrap
@@ -136,7 +137,7 @@ class Report:
         text = f"Made of {of}; left out: {n_constant:,} that never vary on train"
         if alike:
             more = ", …" if len(alike) > 1 else ""
-            text += f", {len(alike):,} that order leads as another does ({alike[0][0]} as {alike[0][1]}{more})"
+            text += f", {len(alike):,} that order leads as a plainer one does ({alike[0][0]} as {alike[0][1]}{more})"
         return [text]
 
     def _promised(self) -> str:
@@ -168,6 +169,7 @@ def report(scorer: LeadScorer) -> Report:
     baselines, against = _compare(judged, fitted, test, scorer.seed)
     intervals = judged.intervals(scorer.seed)
     warnings = [*fitted.blocks.warnings, *_off_level(intervals), *_notes(fitted.snapshots.data)]
+    warnings += _added_in_vain(fitted) + _without_direction(fitted)
     if fitted.fallback is not None:
         warnings.insert(0, f"The {fitted.fallback.replace('_', ' ')} stands in for the model")
     return Report(
@@ -367,6 +369,31 @@ def _seen_in_training(scorer: LeadScorer, data: Data) -> list[str]:
     if scorer.manifest.get("data") != data.fingerprint:
         return []
     return ["The scorer was trained on these very data, which flatters it; its training report has its honest figures"]
+
+
+def _added_in_vain(fitted: Fitted) -> list[str]:
+    """Name features that were asked for by name and never vary: often a category that is written otherwise."""
+    asked = set(fitted.snapshots.data.project.features.add)
+    vain = sorted(name for name, twin in fitted.pruned.items() if name in asked and twin is None)
+    return [f"[features] add: '{name}' is the same for every lead of train; is its category spelt so?" for name in vain]
+
+
+def _without_direction(fitted: Fitted) -> list[str]:
+    """Name tables whose column of directions has no word that means outbound or inbound."""
+    warnings = []
+    for spec in fitted.snapshots.data.project.events:
+        log = fitted.snapshots.data.logs[spec.name]
+        if spec.direction is None or not log.n_events:
+            continue
+        words = log.vocabularies[spec.categorical.index(spec.direction.column)]
+        sides = {spec.direction.of(word) for word in words}
+        for side, name in ((OUTBOUND, "outbound"), (INBOUND, "inbound")):
+            if side not in sides:
+                warnings.append(
+                    f"[events.{spec.name}] direction: no value of '{spec.direction.column}' means {name}, so nobody "
+                    f"ever answers; found {', '.join(words[:6])}"
+                )
+    return warnings
 
 
 def _off_level(intervals: Mapping[str, Interval | None]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from leadscore import time
@@ -23,14 +23,14 @@ from leadscore.project import EventsSpec, Project
 
 _OF_ACCOUNT = ("count", "since_last")
 """What the default plan takes of the events of an account's other leads."""
-_OF_ROLE = ("win_rate",)
-"""What the default plan takes of the others that share an account, an origin or an owner.
+_ON_REQUEST = frozenset(
+    ("n_won", "n_resolved", "open_leads", "days_to_month_end", "entropy", "gap_mean", "gap_std", "gap_now")
+)
+"""Ops that a project gets if `[features] add` names them, their family, or a feature of them.
 
-Their numbers (`n_won`, `n_resolved`, `open_leads`) grow with the calendar: a model takes them for the date, and misses
-the level of the months to come (training/LOG.md).
+Numbers of other leads grow with the calendar: a model takes them for the date, and misses the level of the months to
+come. The others added noise wherever it was measured (training/LOG.md).
 """
-_ON_REQUEST = ("calendar.days_to_month_end",)
-"""It takes years to tell the end of a month from a month; before, it only adds noise (training/LOG.md)."""
 
 
 def default_features(project: Project) -> list[FeatureName]:
@@ -41,19 +41,32 @@ def default_features(project: Project) -> list[FeatureName]:
     PlanError
         If ``[features]`` adds what can't be computed, or drops what isn't there.
     """
+    possible, options = _possible(project), project.features
+    _check_drops(possible, options)
+    wanted = [
+        name
+        for name in possible
+        if (name.op not in _ON_REQUEST or any(_is_meant(name, text) for text in options.add))
+        and not _dropped(name, options)
+    ]
+    for name in _added(project, possible):
+        wanted += [name] if name not in wanted else []
+    return wanted
+
+
+def _possible(project: Project) -> list[FeatureName]:
+    """Every feature without category that a plan may take from a project's columns by itself."""
     features = [FeatureName("lead", "value", column) for column in _profile_columns(project)]
     features.append(FeatureName.parse("profile.missing"))
     if project.timed:
-        named = [name for name in LEAD_PRIMITIVES if name not in ("profile.missing", *_ON_REQUEST)]
-        features += [FeatureName.parse(name) for name in named]
-        features += [FeatureName(role, op) for role in project.schema["roles"] for op in _OF_ROLE]
+        features += [FeatureName.parse(name) for name in LEAD_PRIMITIVES if name != "profile.missing"]
+        features += [FeatureName(role, op) for role in project.schema["roles"] for op in HISTORY_PRIMITIVES]
     for spec in project.events:
         features += _table_features(spec, project.features)
     if "account" in project.schema["roles"]:
         for spec in project.events:
             features += _account_features(spec, project.features)
-    _check_drops(features, project.features)
-    return _wanted(features, project)
+    return features
 
 
 def category_features(project: Project, learnt: Mapping[str, Learnt]) -> list[FeatureName]:
@@ -70,18 +83,23 @@ def category_features(project: Project, learnt: Mapping[str, Learnt]) -> list[Fe
                     FeatureName(spec.name, "count", column, word, window) for window in project.features.windows
                 ]
                 features.append(FeatureName(spec.name, "since_last", column, word))
-    added = {FeatureName.parse(text) for text in project.features.add}
+    added = set(_added(project, _possible(project)))
     return [name for name in features if name not in added and not _dropped(name, project.features)]
 
 
-def _wanted(features: Iterable[FeatureName], project: Project) -> list[FeatureName]:
-    """What isn't dropped, then what the project adds."""
-    wanted = [name for name in features if not _dropped(name, project.features)]
+def _added(project: Project, possible: Sequence[FeatureName]) -> list[FeatureName]:
+    """What a project adds by name; what it adds as op, family or glob is among the possible ones already."""
+    added = []
     for text in project.features.add:
-        name = FeatureName.parse(text)
-        check_feature(name, project)
-        wanted += [name] if name not in wanted else []
-    return wanted
+        if any(_is_meant(name, text) and text != str(name) for name in possible):
+            continue
+        try:
+            name = FeatureName.parse(text)
+            check_feature(name, project)
+        except PlanError as error:
+            raise PlanError(f"leadscore.toml: [features] add: {error}") from None
+        added.append(name)
+    return added
 
 
 def _dropped(name: FeatureName, options: FeatureOptions) -> bool:
@@ -100,8 +118,8 @@ def _check_drops(features: Iterable[FeatureName], options: FeatureOptions) -> No
         if "=" not in pattern and not any(_is_meant(name, pattern) for name in known):
             words = {*(name.op for name in known), *(family_of(name) for name in known), *(str(name) for name in known)}
             raise PlanError(
-                f"leadscore.toml: [features] drop: '{pattern}' is no feature of the default plan, and no glob, op or "
-                f"family of one.{nearest(pattern, sorted(words))}"
+                f"leadscore.toml: [features] drop: '{pattern}' is no feature that a plan has by itself, and no glob, "
+                f"op or family of one.{nearest(pattern, sorted(words))}"
             )
 
 
@@ -168,6 +186,10 @@ def _check_role(name: FeatureName, role: str, project: Project) -> None:
 
 def _check_event_feature(name: FeatureName, spec: EventsSpec, project: Project) -> None:
     if name.op not in EVENT_PRIMITIVES:
+        if name.op[:1].isdigit():
+            raise PlanError(
+                f"'{name}': '{name.op}' is no window; write a whole number and m, h, d or w, as in 30d, or all"
+            )
         raise PlanError(f"'{name}': unknown op '{name.op}'.{nearest(name.op, EVENT_PRIMITIVES)}")
     primitive = EVENT_PRIMITIVES[name.op]
     if name.scope is not None:

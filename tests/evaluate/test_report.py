@@ -80,7 +80,7 @@ def test_text_says_what_was_judged_and_whether_the_probabilities_hold(told) -> N
     left_out = told.features["left_out"]
     n_constant = sum(twin is None for twin in left_out.values())
     made_of = f"Made of {told.features['n']:,} features; left out: {n_constant} that never vary on train, "
-    assert lines[-1].startswith(f"{made_of}{len(left_out) - n_constant} that order leads as another does (")
+    assert lines[-1].startswith(f"{made_of}{len(left_out) - n_constant} that order leads as a plainer one does (")
     model = next(place for place, line in enumerate(lines) if line.startswith("the model"))
     assert "its 95% interval" in lines[model + 1]
 
@@ -107,3 +107,20 @@ def test_importance_is_largest_first_and_names_no_feature(sample_scorer) -> None
 def test_a_loaded_scorer_has_no_test_block_left(sample_scorer_folder) -> None:
     with pytest.raises(TrainingError, match="leadscore evaluate --model M"):
         report(ls.LeadScorer.load(sample_scorer_folder))
+
+
+def test_features_added_in_vain_and_directions_without_words_are_named(sample) -> None:
+    raw = dict(sample.project.raw) | {"features": {"add": ["touchpoints.channel=wbinar.count.7d", "load"]}}
+    raw["events"] = {name: dict(table) for name, table in raw["events"].items()}
+    raw["events"]["interactions"]["direction"] = {"column": "kind", "outbound": ["outbund"], "inbound": ["email"]}
+    project = ls.Project.from_dict(raw)
+    data = ls.Data(project, sample.leads, sample.logs, sample.outcomes)
+    scorer = ls.LeadScorer(parameters={"num_iterations": 5}).fit(data, ls.snapshots(data))
+    told = report(scorer)
+    assert "owner.open_leads" in scorer.plan.names
+    assert [text for text in told.warnings if text.startswith("[")] == [
+        "[features] add: 'touchpoints.channel=wbinar.count.7d' is the same for every lead of train; "
+        "is its category spelt so?",
+        "[events.interactions] direction: no value of 'kind' means outbound, so nobody ever answers; "
+        "found call, email, meeting",
+    ]

@@ -128,7 +128,7 @@ def test_of_is_exactly_these_columns_with_nothing_to_learn():
 
 def test_the_default_plan_is_complete():
     names = ls.FeaturePlan.default(builders.project()).names
-    on_request = {"calendar.days_to_month_end"}
+    on_request = {"calendar.days_to_month_end", "touchpoints.gap_mean", "touchpoints.channel.entropy.7d"}
     assert {*LEAD_PRIMITIVES, "lead.source", "lead.employees", "touchpoints.count.1d"} - on_request <= set(names)
     assert not on_request & set(names)
     assert {f"touchpoints.cost.{op}.90d" for op in ("sum", "mean", "min", "max", "std")} <= set(names)
@@ -276,7 +276,7 @@ def test_blanks_around_a_length_of_time_are_no_part_of_a_name():
     ("drop", "gone"),
     [
         ("std", lambda name: ".std." in name),
-        ("rhythm", lambda name: name.split(".")[1] in ("active_days", "gap_mean", "gap_std", "gap_now")),
+        ("rhythm", lambda name: name.split(".")[1] == "active_days"),
         ("company", lambda name: name.startswith("account.")),
         ("touchpoints.cost.*.1d", lambda name: name.startswith("touchpoints.cost.") and name.endswith(".1d")),
         ("profile.age", lambda name: name == "profile.age"),
@@ -321,8 +321,8 @@ def test_a_feature_of_the_default_that_is_added_in_other_letters_stands_there_on
     [
         (
             {"drop": ["rythm"]},
-            "leadscore.toml: [features] drop: 'rythm' is no feature of the default plan, and no glob, op or family of "
-            "one. Did you mean 'rhythm'?",
+            "[features] drop: 'rythm' is no feature that a plan has by itself, and no glob, op or family of one. "
+            "Did you mean 'rhythm'?",
         ),
         ({"add": ["touchpoints.reply"]}, "'touchpoints.reply': no column of [events.touchpoints] says which events "
          'went out and which came in; add direction = { column = "…", outbound = ["…"], inbound = ["…"] }'),
@@ -344,4 +344,13 @@ def test_a_feature_of_the_default_that_is_added_in_other_letters_stands_there_on
 def test_what_a_project_can_not_have(features, message):
     with pytest.raises(PlanError) as error:
         options(**features)
-    assert str(error.value).startswith(message)
+    assert str(error.value).startswith("leadscore.toml: [features] ")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["open_leads", "load", "account.open_leads", "*.open_leads"])
+def test_what_is_there_on_request_is_added_by_op_family_name_or_glob(text):
+    assert "account.open_leads" not in options().names
+    assert set(options(add=[text]).names) - set(options().names) == {"account.open_leads"}
+    assert options(add=["open_leads"], drop=["load"]).names == options().names
+    assert options(drop=["load"]).names == options().names

@@ -11,6 +11,7 @@ from leadscore.evaluate.check import flow, labels, leakage, quality, traces
 from leadscore.evaluate.check.findings import GRAVEST_FIRST, Finding, percent, ranked
 from leadscore.evaluate.check.material import Material
 from leadscore.evaluate.check.summary import Period, Summary, summarise
+from leadscore.features.plan import FeaturePlan
 from leadscore.project import Project
 from leadscore.snapshots import snapshots
 
@@ -64,6 +65,7 @@ def check(project: Project, *, seed: int = 0, progress: Progress | None = None) 
     DataError
         If the tables can't be read at all; see `leadscore.reading.read`.
     """
+    FeaturePlan.default(project)  # what [features] says wrongly is said before anything is read
     data = project.read()
     material = Material.of(data, snapshots(data, seed=seed), seed=seed)
     found: list[Finding] = []
