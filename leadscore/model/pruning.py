@@ -24,7 +24,7 @@ _PLAINEST_FIRST = (
 
 
 def redundant(plan: FeaturePlan, train: NDArray[np.float32]) -> dict[int, int | None]:
-    """Find the columns to leave out.
+    """Find the columns to leave out. Profile columns that say the same all stay: they were declared one by one.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def redundant(plan: FeaturePlan, train: NDArray[np.float32]) -> dict[int, int | 
     same = _same(compared[:, order], [column in set(plan.categorical) for column in order])
     kept: list[int] = []
     for place, column in enumerate(order):
-        twins = [other for other in kept if same[place, other]]
+        twins = [other for other in kept if same[place, other] and plan.features[column].table != "lead"]
         if twins:
             left_out[column] = order[twins[0]]
         else:

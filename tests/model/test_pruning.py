@@ -65,6 +65,14 @@ def test_codes_of_categories_have_no_order():
     assert left_out(lead_source=codes, touchpoints_channel_last=codes, lead_employees=codes) == {}
 
 
+def test_what_was_declared_one_by_one_stays():
+    both = ls.FeaturePlan.of(
+        builders.project({"leads.numeric": ["employees", "seats"]}), ["lead.employees", "lead.seats"]
+    )
+    same = np.arange(8, dtype=np.float32)
+    assert redundant(both, np.stack([same, same], axis=1)) == {}
+
+
 def test_a_model_keeps_one_column_to_stand_on():
     found = redundant(plan(), np.zeros((5, len(NAMES)), dtype=np.float32))
     assert list(found) == list(range(1, len(NAMES)))
