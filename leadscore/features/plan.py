@@ -74,8 +74,10 @@ class FeaturePlan:
         Raises
         ------
         PlanError
-            If a name is twice there, doesn't follow the grammar, or names what the project doesn't have.
+            If `names` is one text, a name is twice there, doesn't follow the grammar, or names what the project doesn't have.
         """
+        if isinstance(names, str):
+            raise PlanError(f"names must be a list, as in ['{names}']")
         features = tuple(FeatureName.parse(name) for name in names)
         if len(set(features)) < len(features):
             twice = next(str(name) for name in features if features.count(name) > 1)

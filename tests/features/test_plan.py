@@ -354,3 +354,9 @@ def test_what_is_there_on_request_is_added_by_op_family_name_or_glob(text):
     assert set(options(add=[text]).names) - set(options().names) == {"account.open_leads"}
     assert options(add=["open_leads"], drop=["load"]).names == options().names
     assert options(drop=["load"]).names == options().names
+
+
+def test_one_name_is_no_list_of_names():
+    with pytest.raises(PlanError) as error:
+        ls.FeaturePlan.of(builders.project(), "touchpoints.count.7d")
+    assert str(error.value) == "names must be a list, as in ['touchpoints.count.7d']"
