@@ -6,6 +6,7 @@ effects are added before anything is ranked. All groups together, and the base, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -132,7 +133,7 @@ class Reasons:
         return {
             "feature": str(name),
             "value": category if category is not None else json_number(value),
-            "text": phrase(name, value, category),
+            "text": phrase(name, math.nan if self.plan.is_average(name, value) else value, category),
             "effect": effect,
         }
 

@@ -74,7 +74,8 @@ class FeaturePlan:
         Raises
         ------
         PlanError
-            If `names` is one text, a name is twice there, doesn't follow the grammar, or names what the project doesn't have.
+            If `names` is one text, or a name is twice there, doesn't follow the grammar, or names what the project
+            doesn't have.
         """
         if isinstance(names, str):
             raise PlanError(f"names must be a list, as in ['{names}']")
@@ -111,6 +112,10 @@ class FeaturePlan:
     def category(self, name: FeatureName, code: float) -> str | None:
         """Return the category behind a code, None for NaN."""
         return None if code != code else self.learnt_of(name).codes[int(code)]
+
+    def is_average(self, name: FeatureName, value: float) -> bool:
+        """Whether a conversion rate is the average, float32: that of an account, origin or owner without a past."""
+        return _is_rate(name) and self.prior is not None and np.float32(value) == np.float32(self.prior)
 
     def learnt_of(self, name: FeatureName) -> Learnt:
         """Return what `fit` learnt of a feature's column; raises KeyError if it learnt nothing."""

@@ -185,3 +185,24 @@ def test_shap_is_what_lightgbm_says(sample, sample_scorer):
     expected = booster.predict(matrix, pred_contrib=True)
     assert ls.TreeShap(booster).contributions(matrix) == pytest.approx(expected, abs=1e-9)
     assert ls.TreeShap(booster).contributions(matrix[:1])[0] == pytest.approx(expected[0], abs=1e-9)
+
+
+def test_a_company_without_a_past_is_not_said_to_win(sample, sample_scorer):
+    plan = sample_scorer.plan
+    column = plan.names.index("account.win_rate")
+    asked = Cutoffs(
+        np.arange(len(sample.leads.ids)), np.full(len(sample.leads.ids), parse_instant("2026-02-01", "UTC"))
+    )
+    alone = ls.FeaturePlan.of(sample.project, ["account.n_resolved"]).transform(sample, asked)[:, 0] == 0
+    rates = plan.transform(sample, asked)[:, column]
+    name = plan.features[column]
+    assert alone.any()
+    assert not alone.all()
+    assert all(plan.is_average(name, rate) for rate in rates[alone])
+    shown = Reasons(plan)
+    effects = np.zeros((2, len(plan.names) + 1))
+    effects[:, column] = 0.5
+    for row, start in ((np.flatnonzero(alone)[0], "nothing is known of"), (np.argmax(rates), "an estimated ")):
+        values = plan.transform(sample, Cutoffs(asked.lead[row : row + 1], asked.at[:1]))[0]
+        (reason,) = shown.of_row(values, effects[0], shown.group_effects(effects[:1])[0], 3)
+        assert reason["text"].startswith(start)
