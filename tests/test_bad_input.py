@@ -697,6 +697,15 @@ def change(folder: Path, name: str, edit: Any, *, sign: bool = True) -> None:
         (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
+def sign_plan(folder: Path, edit: Any) -> None:
+    """Edit the plan, and name it in the manifest by the hash that it then has."""
+    change(folder, "plan.json", edit)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    raw = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    manifest["plan"] = ls.FeaturePlan.from_dict(raw).hash
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
 def without(key: str) -> Any:
     return lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != key})
 
@@ -718,6 +727,13 @@ SCORERS: list[tuple[str, Any, str]] = [
      "{f}: plan.json is not the plan that manifest.json names. Save the scorer anew"),
     ("another plan", lambda f: change(f, "plan.json", lambda text: text.replace('"expands": false', '"expands": true')),
      "{f}: plan.json is not the plan that manifest.json names. Save the scorer anew"),
+    ("a plan of another table, signed", lambda f: sign_plan(f, lambda text: text.replace('"touchpoints.count.30d"', '"calls.count.30d"')),
+     "{f}: plan.json is no plan of its project ('calls.count.30d' is no feature. Did you mean 'account'?). Save the scorer anew"),
+    ("a plan of another schema, signed", lambda f: sign_plan(f, lambda text: text.replace('"timed": true', '"timed": false')),
+     "{f}: plan.json is no plan of its project (the plan was made with timed False, this project has True). Save the scorer anew"),
+    ("a plan that learnt nothing, signed", lambda f: sign_plan(f, lambda text: json.dumps(json.loads(text) | {"prior": None})),
+     "{f}: plan.json is no plan of its project ('account.win_rate' has something to learn first: "
+     "plan = plan.fit(data, cutoffs), with cutoffs of the train block). Save the scorer anew"),
     ("a plan that is a list", lambda f: change(f, "plan.json", lambda _: "[]"),
      "{f} holds a scorer that can't be read (AttributeError: 'list' object has no attribute 'get'). Save the scorer anew"),
     ("a population of words", lambda f: change(f, "population.json", lambda _: '{"margin": {"values": ["x"], "weights": [1]}}'),

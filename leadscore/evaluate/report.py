@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
-from leadscore.direction import INBOUND, OUTBOUND
 from leadscore.errors import TrainingError
+from leadscore.evaluate import warnings as warn
 from leadscore.evaluate.capacity import calibration_in_list
 from leadscore.evaluate.metrics import Difference, Interval, bootstrap, by_group, evaluate, paired_bootstrap
 from leadscore.model.calibration import Candidate, Identity
@@ -168,8 +168,8 @@ def report(scorer: LeadScorer) -> Report:
     judged = Judged(rows, fitted.margin[test], scorer.calibrator.apply(fitted.margin[test]))
     baselines, against = _compare(judged, fitted, test, scorer.seed)
     intervals = judged.intervals(scorer.seed)
-    warnings = [*fitted.blocks.warnings, *_off_level(intervals), *_notes(fitted.snapshots.data)]
-    warnings += _added_in_vain(fitted) + _without_direction(fitted)
+    warnings = [*fitted.blocks.warnings, *warn.off_level(intervals), *warn.counted_on_reading(fitted.snapshots.data)]
+    warnings += warn.added_in_vain(fitted) + warn.without_direction(fitted)
     if fitted.fallback is not None:
         warnings.insert(0, f"The {fitted.fallback.replace('_', ' ')} stands in for the model")
     return Report(
@@ -213,7 +213,12 @@ def judge(scorer: LeadScorer, data: Data, *, seed: int = 0) -> Report:
         groups=_groups(judged),
         calibration=_calibration(scorer.calibrator.kind, (), judged),
         features={"n": len(scorer.plan.features)},
-        warnings=(*_seen_in_training(scorer, data), *_outcome_warnings(rows), *_off_level(intervals), *_notes(data)),
+        warnings=(
+            *warn.seen_in_training(scorer, data),
+            *warn.without_times(rows),
+            *warn.off_level(intervals),
+            *warn.counted_on_reading(data),
+        ),
     )
 
 
@@ -363,59 +368,6 @@ def _calibration(kind: str, candidates: tuple[Candidate, ...], judged: Judged) -
         rows = judged.snapshots
         listed = asdict(calibration_in_list(rows.label, judged.probability, rows.weight, margin=judged.margin))
     return {"kind": kind, "candidates": [asdict(candidate) for candidate in candidates], "in_top_10pct": listed}
-
-
-def _seen_in_training(scorer: LeadScorer, data: Data) -> list[str]:
-    if scorer.manifest.get("data") != data.fingerprint:
-        return []
-    return ["The scorer was trained on these very data, which flatters it; its training report has its honest figures"]
-
-
-def _added_in_vain(fitted: Fitted) -> list[str]:
-    """Name features that were asked for by name and never vary: often a category that is written otherwise."""
-    asked = set(fitted.snapshots.data.project.features.add)
-    vain = sorted(name for name, twin in fitted.pruned.items() if name in asked and twin is None)
-    return [f"[features] add: '{name}' is the same for every lead of train; is its category spelt so?" for name in vain]
-
-
-def _without_direction(fitted: Fitted) -> list[str]:
-    """Name tables whose column of directions has no word that means outbound or inbound."""
-    warnings = []
-    for spec in fitted.snapshots.data.project.events:
-        log = fitted.snapshots.data.logs[spec.name]
-        if spec.direction is None or not log.n_events:
-            continue
-        words = log.vocabularies[spec.categorical.index(spec.direction.column)]
-        sides = {spec.direction.of(word) for word in words}
-        for side, name in ((OUTBOUND, "outbound"), (INBOUND, "inbound")):
-            if side not in sides:
-                warnings.append(
-                    f"[events.{spec.name}] direction: no value of '{spec.direction.column}' means {name}, so nobody "
-                    f"ever answers; found {', '.join(words[:6])}"
-                )
-    return warnings
-
-
-def _off_level(intervals: Mapping[str, Interval | None]) -> list[str]:
-    """Warn where probabilities are too high or too low on the whole, beyond the noise."""
-    span = intervals.get("calibration_intercept")
-    if span is None or span[0] <= 0 <= span[1]:
-        return []
-    which = "high" if span[1] < 0 else "low"
-    return [
-        f"The probabilities are too {which} here, beyond the noise (calibration intercept {span[0]:+.2f} to "
-        f"{span[1]:+.2f} in log-odds): the level has drifted since training"
-    ]
-
-
-def _outcome_warnings(rows: Snapshots) -> list[str]:
-    if rows.data.project.timed:
-        return []
-    return ["This list has no times: whether a column was known before the outcome can't be checked, nor can drift"]
-
-
-def _notes(data: Data) -> list[str]:
-    return [f"{note.table}: {note.text}" for note in data.notes]
 
 
 def _cell(value: float | None) -> str:

@@ -63,7 +63,13 @@ class FeaturePlan:
 
     @classmethod
     def default(cls, project: Project) -> FeaturePlan:
-        """Return the complete plan that a project's columns allow; `fit` learns the categories it still needs."""
+        """Return the plan that a project's columns and its ``[features]`` give; `fit` learns the categories it needs.
+
+        Raises
+        ------
+        PlanError
+            If ``[features]`` adds what can't be computed, or drops what isn't there.
+        """
         features = tuple(default_features(project))
         return cls(features, project.schema, {}, project.features.smoothing, expands=True)
 
@@ -317,6 +323,19 @@ class FeaturePlan:
         columns = enumerate(self.schema["leads"]["categorical"])
         keys = {position: key_of("lead", column) for position, column in columns}
         return {position: self.learnt[key] for position, key in keys.items() if key in self.learnt}
+
+    def check(self, project: Project) -> None:
+        """Refuse a plan that a project can't compute: one that was read from a file is not to be trusted.
+
+        Raises
+        ------
+        PlanError
+            If the schemas differ, a feature can't be of the project, or something that was to be learnt is lacking.
+        """
+        self._check_schema(project)
+        for name in self.features:
+            check_feature(name, project)
+        self._check_fitted()
 
     def _check_fitted(self) -> None:
         if self._unlearnt is not None:

@@ -1,4 +1,4 @@
-"""Which features a project allows: the complete default, and the check of a name that a person wrote."""
+"""Which features a project gets: the default, what it adds and drops, and the check of a name that a person wrote."""
 
 from __future__ import annotations
 

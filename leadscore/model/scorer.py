@@ -200,6 +200,15 @@ class LeadScorer:
         """Return leads as of cutoffs as complete lead documents: scoring one gives what scoring the tables gives.
 
         Each holds what was visible at its cutoff, and under ``context`` what the plan asks of other leads.
+
+        Parameters
+        ----------
+        cutoffs : DataFrame with lead_id and cutoff (UTC), any order, repeats allowed; document i is row i
+
+        Raises
+        ------
+        DataError
+            Naming the rows, if a lead is unknown or a cutoff unreadable.
         """
         asked = cutoffs if isinstance(cutoffs, Cutoffs) else Cutoffs.of(data, cutoffs)
         rows = zip(asked.lead.tolist(), asked.at.tolist(), self.plan.context(data, asked), strict=True)
@@ -350,6 +359,12 @@ class LeadScorer:
             ) from error
         if scorer.plan.hash != manifest.get("plan"):
             raise ArtifactError(f"{folder}: plan.json is not the plan that manifest.json names. Save the scorer anew")
+        try:
+            scorer.plan.check(scorer.project)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ArtifactError(
+                f"{folder}: plan.json is no plan of its project ({error}). Save the scorer anew"
+            ) from error
         scorer.manifest = {key: value for key, value in manifest.items() if key != "files"}
         scorer._prepare()
         scorer.check_golden(str(folder))
