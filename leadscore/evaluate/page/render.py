@@ -1,0 +1,80 @@
+"""From blocks to HTML: one file, no script, nothing from other hosts, the same bytes for the same content."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from leadscore.errors import MissingExtraError
+from leadscore.evaluate import plots
+from leadscore.evaluate.page.blocks import Picture, Section, Tone
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_COLOURS = {
+    plots.INK: "ink",
+    plots.GREY: "grey",
+    plots.PALE: "pale",
+    plots.BLUE: "blue",
+    plots.BLUE_BAND: "band",
+    plots.CLAY: "clay",
+    "#ffffff": "paper",
+}
+"""The palette of the plots; on a page each is a variable, so that a dark page is dark in its pictures too."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page; the verdict is its first sentence, `tone` how it is marked, `facts` short pairs below it."""
+
+    title: str
+    verdict: str
+    sections: Sequence[Section]
+    tone: Tone = "plain"
+    facts: Sequence[tuple[str, str]] = ()
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML, everything escaped, figures inlined as SVG.
+
+    Raises
+    ------
+    MissingExtraError
+        If jinja2 or matplotlib isn't installed.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError as error:
+        raise MissingExtraError("A page", "tracking") from error
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["svg"] = _svg
+    template = files("leadscore.evaluate.page").joinpath("page.html").read_text(encoding="utf-8")
+    return environment.from_string(template).render(page=page)
+
+
+def _svg(picture: Picture, number: str) -> Markup:
+    """The figure as an SVG element; matplotlib escapes what it draws, and ids are made this picture's own."""
+    import matplotlib
+    from markupsafe import Markup, escape
+
+    drawn = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": f"leadscore-{number}", "svg.fonttype": "none"}):
+        picture.figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    text = drawn.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    for colour, name in _COLOURS.items():
+        text = re.sub(rf"(?<=[ :]){colour}\b", f"var(--{name})", text)
+    text = re.sub(r'\b(id|xlink:href|clip-path)="(#|url\(#)?', lambda found: f"{found[0]}p{number}-", text)
+    width, height = (float(size) for size in re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2])
+    text = re.sub(r"^<svg[^>]*>", "", text)
+    opening = (
+        f'<svg role="img" aria-label="{escape(picture.alt)}" viewBox="0 0 {width:g} {height:g}" '
+        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    )
+    return Markup(opening + text)
