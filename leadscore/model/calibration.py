@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from leadscore.errors import ArtifactError, TrainingError, nearest
 from leadscore.model.logistic import fit_logistic
+from leadscore.model.venn_abers import VennAbers, fit_venn_abers
 
 Array = npt.NDArray[np.float64]
 
@@ -116,6 +117,7 @@ _PARAMETERS: dict[str, tuple[Callable[..., Calibrator], tuple[str, ...]]] = {
     Identity.kind: (Identity, ()),
     Platt.kind: (Platt, ("a", "b")),
     Beta.kind: (Beta, ("a", "b", "c")),
+    VennAbers.kind: (VennAbers, ("edges", "values")),
 }
 
 
@@ -135,14 +137,24 @@ def from_json(document: Mapping[str, Any]) -> Calibrator:
         )
     build, names = _PARAMETERS[kind]
     found = {name: value for name, value in document.items() if name != "kind"}
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in found.values())
-    if set(found) != set(names) or not numeric:
+    if set(found) != set(names):
         wanted = ", ".join(names) or "no parameters"
-        raise ArtifactError(f"calibration.json: kind '{kind}' takes numbers for {wanted}; found {sorted(found)}.")
+        raise ArtifactError(f"calibration.json: kind '{kind}' takes {wanted}; found {sorted(found)}.")
     try:
-        return build(**{name: float(found[name]) for name in names})
-    except ValueError as error:
+        return build(**{name: _parameter(name, value) for name, value in found.items()})
+    except (ValueError, TypeError) as error:
         raise ArtifactError(f"calibration.json: {error}") from error
+
+
+def _parameter(name: str, value: Any) -> float | tuple[float, ...]:
+    """A number, or a list of numbers where the parameter is one."""
+    many = name in ("edges", "values")
+    items = value if many else [value]
+    if not isinstance(items, list) or any(
+        isinstance(item, bool) or not isinstance(item, int | float) for item in items
+    ):
+        raise ValueError(f"'{name}' must be {'a list of numbers' if many else 'a number'}")
+    return tuple(map(float, items)) if many else float(value)
 
 
 def fit_platt(margin: Array, label: Array, weight: Array) -> Platt | None:
@@ -171,11 +183,12 @@ def fit_beta(margin: Array, label: Array, weight: Array) -> Beta | None:
     return min(edges, key=lambda beta: float(np.sum(weight * _losses(beta, margin, label))), default=None)
 
 
-# The candidates beside `none`, simplest first: on equal loss the first wins. A further calibrator
-# (Venn-Abers) joins here and in _PARAMETERS, and nowhere else.
+# The candidates beside `none`, simplest first: on equal loss the first wins. A further calibrator joins here and in
+# _PARAMETERS, and nowhere else.
 CANDIDATES: dict[str, Callable[[Array, Array, Array], Calibrator | None]] = {
     Platt.kind: fit_platt,
     Beta.kind: fit_beta,
+    VennAbers.kind: fit_venn_abers,
 }
 
 
@@ -217,7 +230,7 @@ def choose(
     weight: npt.ArrayLike | None = None,
     n_folds: int = 5,
 ) -> Choice:
-    """Choose between no calibration, Platt and beta by weighted log-loss out of fold.
+    """Choose between no calibration, Platt, beta and Venn-Abers by weighted log-loss out of fold.
 
     ``none`` is kept unless a candidate beats it by more than one standard error of the paired difference,
     clustered by group; of those that do, the one of lowest loss is refitted on all rows. A candidate that

