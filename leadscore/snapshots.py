@@ -179,7 +179,7 @@ def split(snapshots: Snapshots, *, seed: int = 0) -> Blocks:
             return _finish(snapshots, rows, embargo, complete=True, warnings=shrunk)
     few = (
         f"Too few wins: {_n_wins(snapshots, np.arange(len(snapshots)))} won leads can't give each of the four blocks "
-        f"{FEWEST_WINS}, even without an embargo. The best baseline stands in for the model",
+        f"{FEWEST_WINS}, even without an embargo. No trees are grown; the model stands on a lower rung",
     )
     order = np.arange(len(snapshots))
     cuts = np.array([0.6, 0.7, 0.8]) * len(order)

@@ -42,7 +42,7 @@ def sample_snapshots(sample: ls.Data) -> ls.Snapshots:
 @pytest.fixture(scope="session")
 def sample_scorer(sample: ls.Data, sample_snapshots: ls.Snapshots) -> ls.LeadScorer:
     """A small scorer of it: few trees, so that it trains in seconds."""
-    return ls.LeadScorer(seed=7, parameters={"num_iterations": 60}).fit(sample, sample_snapshots)
+    return ls.LeadScorer(seed=0, parameters={"num_iterations": 60, "learning_rate": 0.1}).fit(sample, sample_snapshots)
 
 
 @pytest.fixture(scope="session")

@@ -283,7 +283,7 @@ def test_too_few_wins_are_said_first():
     n_wins = len(set(shots.lead[shots.label == 1]))
     assert blocks.warnings[0] == (
         f"Too few wins: {n_wins} won leads can't give each of the four blocks 30, even without an embargo. "
-        "The best baseline stands in for the model"
+        "No trees are grown; the model stands on a lower rung"
     )
     assert sum(map(len, blocks.rows.values())) == len(shots)
 

@@ -93,7 +93,7 @@ def _track(scorer: ls.LeadScorer, project: ls.Project, judged: Report, data: ls.
             **{name: judged.snapshots[name] for name in ("n", "n_positive")},
             **counts,
         },
-        tags={"verdict": judged.verdict, "fallback": fitted.fallback or ""},
+        tags={"verdict": judged.verdict, "rung": fitted.ladder.stands_on},
         figures=judged.judged.figures(scorer.seed, drivers),
         texts={"report.json": to_json(judged.to_dict()), "report.txt": judged.text() + "\n"},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ from leadscore import time
 from leadscore.errors import TrainingError
 from leadscore.evaluate import warnings as warn
 from leadscore.evaluate.capacity import calibration_in_list
-from leadscore.evaluate.metrics import Difference, Interval, bootstrap, by_group, evaluate, paired_bootstrap
+from leadscore.evaluate.metrics import Difference, Interval, bootstrap, evaluate, paired_bootstrap
+from leadscore.evaluate.segments import by_acquaintance, segments
+from leadscore.evaluate.verdict import verdict
 from leadscore.model.calibration import Candidate, Identity
 from leadscore.model.fitting import Fitted
 from leadscore.model.scorer import LeadScorer
@@ -24,9 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Metrics = dict[str, float | None]
-MATERIAL = 0.005
-"""A gain below this share of a baseline's log-loss is nothing anyone could use (about an AUC of .55)."""
-_AGES = ((1, "under 1 day"), (7, "1 to 7 days"), (30, "7 to 30 days"), (90, "30 to 90 days"))
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Report:
     snapshots: Mapping[str, int | float]
     blocks: Mapping[str, Any]
     groups: Mapping[str, list[dict[str, Any]]]
+    ladder: Mapping[str, Any]
     calibration: Mapping[str, Any]
     features: Mapping[str, Any]
     warnings: tuple[str, ...]
@@ -96,6 +97,7 @@ class Report:
             "snapshots": dict(self.snapshots),
             "blocks": dict(self.blocks),
             "groups": dict(self.groups),
+            "ladder": dict(self.ladder),
             "calibration": dict(self.calibration),
             "features": dict(self.features),
             "warnings": list(self.warnings),
@@ -114,7 +116,8 @@ class Report:
             if metrics is self.metrics:
                 cells = "".join(f"{_span(self.intervals.get(metric)):>14}" for metric in shown)
                 lines.append(f"{'  its 95% interval':20}{cells}")
-        return "\n".join([*lines, "", self._promised(), *self._made_of()])
+        lines += ["", *textwrap.wrap(self.ladder.get("why", ""), 110), self._promised(), *self._made_of()]
+        return "\n".join(lines)
 
     def _judged_on(self) -> str:
         """Say what was judged: how many snapshots of which time."""
@@ -170,13 +173,14 @@ def report(scorer: LeadScorer) -> Report:
     intervals = judged.intervals(scorer.seed)
     warnings = [*fitted.blocks.warnings, *warn.off_level(intervals), *warn.counted_on_reading(fitted.snapshots.data)]
     warnings += warn.added_in_vain(fitted) + warn.without_direction(fitted)
-    if fitted.fallback is not None:
-        warnings.insert(0, f"The {fitted.fallback.replace('_', ' ')} stands in for the model")
+    earlier = np.concatenate([fitted.blocks.rows[block] for block in BLOCKS[:-1]])
+    of_accounts = by_acquaintance(rows, judged.probability, judged.margin, fitted.snapshots.lead[earlier])
     return Report(
-        **_measured(judged, baselines, against, intervals),
+        **_measured(judged, baselines, against, intervals, rung=fitted.ladder.stands_on),
         snapshots=_counts(fitted.snapshots),
         blocks=_blocks(fitted),
-        groups=_groups(judged) | _account_disjoint(judged, fitted),
+        groups=segments(rows, judged.probability, judged.margin) | of_accounts,
+        ladder=fitted.ladder.to_dict(),
         calibration=_calibration(fitted.calibration.calibrator.kind, fitted.calibration.candidates, judged),
         features={"n": len(fitted.plan.features), "left_out": dict(fitted.pruned)},
         warnings=tuple(warnings),
@@ -206,11 +210,13 @@ def judge(scorer: LeadScorer, data: Data, *, seed: int = 0) -> Report:
             rows.label, judged.probability, constant, rows.clusters(), seed=seed, weight=rows.weight, margin=margin
         )
     intervals = judged.intervals(seed)
+    rung = scorer.manifest.get("rung")
     return Report(
-        **_measured(judged, baselines, against, intervals),
+        **_measured(judged, baselines, against, intervals, rung=rung),
         snapshots=_counts(rows),
         blocks={},
-        groups=_groups(judged),
+        groups=segments(rows, judged.probability, judged.margin),
+        ladder={} if rung is None else {"rung": rung},
         calibration=_calibration(scorer.calibrator.kind, (), judged),
         features={"n": len(scorer.plan.features)},
         warnings=(
@@ -239,10 +245,13 @@ def _measured(
     baselines: Mapping[str, Metrics],
     against: Mapping[str, Mapping[str, Difference | None]],
     intervals: Mapping[str, Interval | None],
+    *,
+    rung: str | None,
 ) -> dict[str, Any]:
     """What every report says of the rows it judged."""
+    losses = {name: metrics["log_loss"] or 0.0 for name, metrics in baselines.items()}
     return {
-        "verdict": _verdict(baselines, against, judged),
+        "verdict": verdict(rung, losses, against, any_win=bool(judged.snapshots.label.any())),
         "metrics": judged.metrics(),
         "intervals": intervals,
         "baselines": baselines,
@@ -254,52 +263,20 @@ def _measured(
 def _compare(
     judged: Judged, fitted: Fitted, test: NDArray[np.int64], seed: int
 ) -> tuple[dict[str, Metrics], dict[str, dict[str, Difference | None]]]:
-    """Metrics of every baseline, and the paired difference of the model to each."""
+    """Metrics of every baseline, and the paired difference of the model to each but itself."""
     rows = judged.snapshots
     metrics, against = {}, {}
     for name, rival in fitted.baselines.items():
-        margin = rival.margin(fitted.matrix[test])
+        margin = rival.margin(fitted.every_column[test])
         probability = Identity().apply(margin)
         metrics[name] = dict(evaluate(rows.label, probability, weight=rows.weight, margin=margin))
+        if name == fitted.ladder.stands_on:
+            continue
         against[name] = paired_bootstrap(
             rows.label, judged.probability, probability, rows.clusters(), seed=seed,
             weight=rows.weight, margin=judged.margin, other_margin=margin,
         )  # fmt: skip
     return metrics, against
-
-
-def _verdict(
-    baselines: Mapping[str, Metrics], against: Mapping[str, Mapping[str, Difference | None]], judged: Judged
-) -> str:
-    """One sentence: does the model beat every baseline on log-loss, beyond the noise and by more than a trifle?"""
-    if not baselines:
-        return "There is no baseline to compare with"
-    if not judged.snapshots.label.any():
-        return "There is no win among these snapshots: nothing can be judged"
-    losses = {name: metrics["log_loss"] or 0.0 for name, metrics in baselines.items()}
-    best = min(losses, key=lambda name: losses[name])
-    beaten = [name for name, pairs in against.items() if _beats(pairs["log_loss"], losses[name])]
-    unbeaten = [name.replace("_", " ") for name in baselines if name not in beaten]
-    if not unbeaten:
-        found = against[best]["log_loss"]
-        assert found is not None
-        whom = "every baseline" if len(baselines) > 1 else f"the {best.replace('_', ' ')}"
-        against_best = f" against the best, {best.replace('_', ' ')}" if len(baselines) > 1 else ""
-        return (
-            f"The model beats {whom} on log-loss: {found.difference:+.4f} "
-            f"[{found.low:+.4f}, {found.high:+.4f}]{against_best}"
-        )
-    if "base rate" in unbeaten:
-        return (
-            "NO SIGNAL BEYOND THE NOISE: the model does not beat the base rate on log-loss. "
-            "Its ranking and its probabilities are not to be used"
-        )
-    return f"The model does NOT beat every baseline on log-loss beyond the noise: not {', not '.join(unbeaten)}"
-
-
-def _beats(found: Difference | None, loss: float) -> bool:
-    """Whether log-loss falls beyond the noise, and by enough to matter."""
-    return found is not None and found.high < 0 and -found.difference >= MATERIAL * loss
 
 
 def _counts(rows: Snapshots) -> dict[str, int | float]:
@@ -331,35 +308,6 @@ def _blocks(fitted: Fitted) -> dict[str, Any]:
     described["embargo_days"] = None if embargo is None else embargo / time.DAY
     described["n_dropped"] = fitted.blocks.n_dropped
     return described
-
-
-def _groups(judged: Judged) -> dict[str, list[dict[str, Any]]]:
-    """Metrics by month of the cutoff and by age of the lead, where there are times."""
-    rows = judged.snapshots
-    if not rows.data.project.timed:
-        return {}
-    months = rows.at.view("M8[us]").astype("M8[M]").astype(str)
-    created = rows.data.leads.created[rows.lead]
-    age = (rows.at - created) / time.DAY
-    bands = np.digitize(age, [limit for limit, _ in _AGES])
-    names = [name for _, name in _AGES] + ["over 90 days"]
-    by_age = by_group(rows.label, judged.probability, bands, rows.weight, margin=judged.margin)
-    return {
-        "month": by_group(rows.label, judged.probability, months, rows.weight, margin=judged.margin),
-        "lead_age": [{**group, "group": names[group["group"]]} for group in by_age],
-    }
-
-
-def _account_disjoint(judged: Judged, fitted: Fitted) -> dict[str, list[dict[str, Any]]]:
-    """The test on leads of companies that no earlier block has seen."""
-    rows, data = judged.snapshots, judged.snapshots.data
-    if "account" not in data.leads.roles:
-        return {}
-    account = data.leads.latest("account")
-    earlier = np.concatenate([fitted.blocks.rows[block] for block in BLOCKS[:-1]])
-    seen = np.isin(account[rows.lead], account[fitted.snapshots.lead[earlier]])
-    named = np.where(seen, "account seen before", "account never seen before")
-    return {"account": by_group(rows.label, judged.probability, named, rows.weight, margin=judged.margin)}
 
 
 def _calibration(kind: str, candidates: tuple[Candidate, ...], judged: Judged) -> dict[str, Any]:

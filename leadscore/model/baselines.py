@@ -1,6 +1,6 @@
 """What any model must beat: base rate, source rate, last touch, recency and frequency, the profile alone.
 
-Each is a `Model` over the same matrix, so the best one can stand in where there are too few wins for trees.
+All look at the same matrix, and each is a rung of `leadscore.model.ladder`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from leadscore.project import Project
 
 PRIOR_STRENGTH = 20.0
 """Leads' worth of base rate that a category's own rate is smoothed with."""
+SHRINKAGE = 0.03
+"""Inverse strength of the logistic's penalty on standardised terms; chosen for small funnels (training/LOG.md)."""
 _SOURCE_NAMES = ("origin", "source", "lead source", "lead_source", "leadsource", "lead origin")
 
 
@@ -141,22 +143,23 @@ def source_column(project: Project, plan: FeaturePlan) -> int | None:
 
 
 @dataclass(frozen=True)
-class _Subset:
-    """A model over some columns of a wider matrix: a baseline to compare with, never shipped."""
+class OnColumns:
+    """Trees over some columns of a wider matrix; shipped, they come with the plan of these columns alone."""
 
-    model: Predictor
+    model: TreeModel
     columns: tuple[int, ...]
 
     def margin(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
+        """Return log-odds (n,) of a matrix that has all columns."""
         return self.model.margin(np.ascontiguousarray(matrix[:, self.columns]))
 
 
-def _fit_profile(plan: FeaturePlan, columns: list[int], train: Block, tune: Block, seed: int) -> Predictor:
+def _fit_profile(plan: FeaturePlan, columns: list[int], train: Block, tune: Block, seed: int) -> OnColumns:
     categorical = [position for position, column in enumerate(columns) if column in plan.categorical]
     model = booster.train(
         train.columns(columns), tune.columns(columns), categorical=categorical, parameters={}, seed=seed
     )
-    return _Subset(model, tuple(columns))
+    return OnColumns(model, tuple(columns))
 
 
 def _fit_rates(plan: FeaturePlan, train: Block, column: int) -> RateByCategory:
@@ -181,7 +184,7 @@ def _fit_logistic(columns: list[int], train: Block) -> Logistic:
     terms = np.concatenate([np.where(never, 0.0, _log1p(np.nan_to_num(values))), never.astype(np.float64)], axis=1)
     spread = terms.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
-    fitted = LogisticRegression(C=1.0, max_iter=1_000).fit(terms / scale, train.label, sample_weight=train.weight)
+    fitted = LogisticRegression(C=SHRINKAGE, max_iter=1_000).fit(terms / scale, train.label, sample_weight=train.weight)
     coefficients = np.where(spread > 0, fitted.coef_[0] / scale, 0.0)
     of_value, of_never = np.split(coefficients, 2)
     centers = np.average(terms * coefficients, axis=0, weights=train.weight)

@@ -29,6 +29,7 @@ PARAMETERS: dict[str, Any] = {
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
     "lambda_l2": 5.0,
+    "path_smooth": 10.0,
     "max_cat_to_onehot": 10_000,
     "num_iterations": 2_000,
     "early_stopping_rounds": 100,

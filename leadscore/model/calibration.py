@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from leadscore.errors import ArtifactError, TrainingError, nearest
 from leadscore.model.logistic import fit_logistic
+from leadscore.model.paired import paired
 from leadscore.model.venn_abers import VennAbers, fit_venn_abers
 
 Array = npt.NDArray[np.float64]
@@ -297,12 +298,8 @@ def _compare(
     """The paired difference to ``none`` with its standard error; each group is one observation of a ratio."""
     if losses is None:
         return Candidate(kind, None, None, None)
-    total = weight.sum()
-    difference = float(np.sum(weight * (losses - baseline)) / total)
-    residual = np.bincount(codes, weight * (losses - baseline - difference))
-    n = len(residual)
-    error = math.sqrt(n / (n - 1) * float(np.sum(residual**2))) / float(total)
-    return Candidate(kind, float(np.sum(weight * losses) / total), difference, error)
+    found = paired(losses, baseline, weight, codes)
+    return Candidate(kind, float(np.sum(weight * losses) / weight.sum()), found.difference, found.standard_error)
 
 
 def _canonical(

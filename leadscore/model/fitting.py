@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from leadscore.errors import TrainingError
 from leadscore.explain.reasons import Reasons
 from leadscore.features.plan import FeaturePlan
-from leadscore.model import baselines, booster, calibration
-from leadscore.model.booster import Block, Model, Predictor, Progress
+from leadscore.model import baselines, booster, calibration, ladder
+from leadscore.model.booster import Block, Model, Predictor, Progress, TreeModel
+from leadscore.model.ladder import TREES, Ladder
 from leadscore.model.population import Population, Reference
 from leadscore.model.pruning import redundant
-from leadscore.snapshots import Blocks, Snapshots, split
+from leadscore.snapshots import FEWEST_WINS, Blocks, Snapshots, split
 from leadscore.tables import Data
 
 MOST_EXPLAINED = 2_000
@@ -34,23 +35,25 @@ class Fitted:
     Attributes
     ----------
     matrix : float32 (n_snapshots, n_features), after pruning
+    every_column : the same, wider where the model stands on a rung that needs only some columns; for the baselines
     margin : float64 (n_snapshots,), of the model
-    baselines : by name, fitted on train
+    baselines : by name, fitted on train; the trees among them where the model stands on a lower rung
     pruned : features left out, with the one that says the same on train; None for one that never varies there
-    fallback : the baseline that stands in for the trees, where there are too few wins
+    ladder : on which rung the model stands, and why
     """
 
     snapshots: Snapshots
     blocks: Blocks
     plan: FeaturePlan
     matrix: NDArray[np.float32]
+    every_column: NDArray[np.float32]
     model: Model
     margin: NDArray[np.float64]
     calibration: calibration.Choice
     population: Population
     baselines: Mapping[str, Predictor]
     pruned: Mapping[str, str | None]
-    fallback: str | None
+    ladder: Ladder
 
     def train_rate(self) -> float:
         """Return the weighted share of wins among the train snapshots."""
@@ -96,29 +99,34 @@ def fit(
     for part, name in enumerate(("train", "tune")):
         _forget_company(parts[name].matrix, plan.company, seed=(seed, part))
     rivals = baselines.fit_all(data.project, plan, parts["train"], parts["tune"], seed=seed)
-    settings = {key: value for key, value in data.project.model.items() if key not in _LIGHTGBM_ONLY}
-    model: Model
-    fallback = None
     if blocks.complete:
-        model = booster.train(
+        settings = {key: value for key, value in data.project.model.items() if key not in _LIGHTGBM_ONLY}
+        rivals[TREES] = booster.train(
             parts["train"], parts["tune"], categorical=plan.categorical, parameters={**settings, **parameters},
             seed=seed, progress=progress,
         )  # fmt: skip
-    else:
-        fallback, model = _best_baseline(rivals, parts)
+    climbed = _climb(snapshots, blocks, rivals, parts)
+    stood_on = rivals.pop(TREES) if climbed.stands_on == TREES else rivals[climbed.stands_on]
+    every_column = matrix
+    if isinstance(stood_on, baselines.OnColumns):
+        plan, matrix = plan.select(stood_on.columns), np.ascontiguousarray(matrix[:, stood_on.columns])
+        stood_on = stood_on.model
+    assert isinstance(stood_on, TreeModel | baselines.RateByCategory | baselines.Logistic), "a rung can be shipped"
+    model: Model = stood_on
     margin = model.margin(matrix)
     return Fitted(
         snapshots=snapshots,
         blocks=blocks,
         plan=plan,
         matrix=matrix,
+        every_column=every_column,
         model=model,
         margin=margin,
         calibration=_calibrate(snapshots, blocks, margin, seed),
         population=_population(snapshots, blocks, plan, model, matrix, margin),
         baselines=rivals,
         pruned={wide.names[column]: None if twin is None else wide.names[twin] for column, twin in left_out.items()},
-        fallback=fallback,
+        ladder=climbed,
     )
 
 
@@ -153,22 +161,14 @@ def _forget_company(matrix: NDArray[np.float32], company: Sequence[int], *, seed
     matrix[np.ix_(rows, np.array(company, dtype=np.int64))] = np.nan
 
 
-def _best_baseline(rivals: Mapping[str, Predictor], parts: Mapping[str, Block]) -> tuple[str, Model]:
-    """The lowest log-loss on tune and calibrate together, of the baselines that can be shipped."""
-    candidates: dict[str, Model] = {
-        name: rival for name, rival in rivals.items()
-        if isinstance(rival, baselines.RateByCategory | baselines.Logistic)
-    }  # fmt: skip
-
-    def loss(model: Model) -> float:
-        total = 0.0
-        for block in (parts["tune"], parts["calibrate"]):
-            sign = np.where(block.label == 1, -1.0, 1.0)
-            total += float(np.sum(block.weight * np.logaddexp(0.0, sign * model.margin(block.matrix))))
-        return total
-
-    name = min(candidates, key=lambda candidate: loss(candidates[candidate]))
-    return name, candidates[name]
+def _climb(snapshots: Snapshots, blocks: Blocks, rivals: Mapping[str, Predictor], parts: Mapping[str, Block]) -> Ladder:
+    held_out = ("tune", "calibrate")
+    return ladder.climb(
+        rivals,
+        [parts[name] for name in held_out],
+        [snapshots.take(blocks.rows[name]).clusters() for name in held_out],
+        n_fewest=FEWEST_WINS,
+    )
 
 
 def _calibrate(snapshots: Snapshots, blocks: Blocks, margin: NDArray[np.float64], seed: int) -> calibration.Choice:

@@ -98,6 +98,7 @@ class LeadScorer:
             "observed_until": time.format_instant(data.observed_until) if self.project.timed else None,
             "data": data.fingerprint,
             "train_rate": fitted.train_rate(),
+            "rung": fitted.ladder.stands_on,
             "warnings": list(fitted.blocks.warnings),
         }
         self.golden = self._golden_leads(data, fitted)

@@ -29,7 +29,7 @@ N_EVENTS = 20
 def run() -> list[str]:
     """Return lines of Markdown."""
     data = ls.Project.load(ROOT / "data" / "sample").read()
-    scorer = ls.LeadScorer(seed=7).fit(data, ls.snapshots(data))
+    scorer = ls.LeadScorer().fit(data, ls.snapshots(data))
     document = _document(data)
     with tempfile.TemporaryDirectory() as folder:
         saved = scorer.save(Path(folder) / "scorer")

@@ -8,8 +8,7 @@ import pytest
 
 import leadscore as ls
 from leadscore.errors import TrainingError
-from leadscore.evaluate.metrics import Difference
-from leadscore.evaluate.report import Report, _beats, importance, judge, report
+from leadscore.evaluate.report import Report, importance, judge, report
 from leadscore.evaluate.warnings import off_level
 
 
@@ -49,26 +48,15 @@ def test_coin_flips_are_no_signal() -> None:
     found = report(scorer)
     assert found.verdict.startswith("NO SIGNAL BEYOND THE NOISE")
     assert found.text().startswith(found.verdict)
-
-
-@pytest.mark.parametrize(
-    ("found", "beats"),
-    [
-        (None, False),
-        (Difference(-0.010, -0.020, -0.001), True),
-        (Difference(-0.010, -0.020, 0.001), False),  # within the noise
-        (Difference(-0.0004, -0.0006, -0.0002), False),  # beyond it, but a trifle of a loss of .2
-        (Difference(0.010, 0.001, 0.020), False),
-    ],
-)
-def test_beating_takes_more_than_noise_and_more_than_a_trifle(found, beats) -> None:
-    assert _beats(found, 0.2) is beats
+    assert found.ladder["rung"] == "base_rate"
+    assert scorer.model.kind == "rate"
+    assert set(scorer.score(data, as_of="2025-12-01")["score"]) == {50}
 
 
 def test_groups_and_blocks_account_for_every_test_snapshot(told, sample_scorer) -> None:
     n_test = told.blocks["test"]["n"]
     assert n_test == told.metrics["n"] == len(sample_scorer.fitted.blocks.rows["test"])
-    for name in ("month", "lead_age", "account"):
+    for name in ("month", "lead_age", "touches", "history", "account"):
         assert sum(group["n"] for group in told.groups[name]) == n_test, name
     sizes = sum(told.blocks[block]["n"] for block in ("train", "tune", "calibrate", "test"))
     assert sizes + told.blocks["n_dropped"] == told.snapshots["n"]

@@ -1,0 +1,72 @@
+"""The first sentence of a report: is there a signal, and does the model beat what is simpler?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from leadscore.evaluate.metrics import Difference
+from leadscore.model.ladder import BASE_RATE, MATERIAL, TREES, words
+
+NO_SIGNAL = "NO SIGNAL BEYOND THE NOISE"
+"""What the verdict on a model begins with that is no better than the base rate."""
+
+Against = Mapping[str, Mapping[str, Difference | None]]
+"""By baseline, then metric: the model's less the baseline's, with its interval."""
+
+
+def verdict(rung: str | None, losses: Mapping[str, float], against: Against, *, any_win: bool) -> str:
+    """Say in one sentence what the test says of a model.
+
+    A baseline is *beaten* if the model's log-loss is lower beyond the noise (95 % interval, paired) and by at least
+    `MATERIAL` of it; the model is *beaten* if a baseline's is lower beyond the noise.
+
+    Parameters
+    ----------
+    rung : on which the model stands, None if unknown
+    losses : log-loss of every baseline on the test
+    against : of every baseline but the model itself
+    any_win : whether the test holds a win at all
+    """
+    if not losses:
+        return "There is no baseline to compare with"
+    if not any_win:
+        return "There is no win among these snapshots: nothing can be judged"
+    if rung == BASE_RATE:
+        return f"{NO_SIGNAL}: on held-out time nothing beats the base rate, so it is the model, and ranks nobody"
+    beaten = [name for name, pairs in against.items() if beats(pairs["log_loss"], losses[name])]
+    if BASE_RATE not in beaten:
+        return (
+            f"{NO_SIGNAL}: the model does not beat the base rate on log-loss. "
+            "Its ranking and its probabilities are not to be used"
+        )
+    stronger = [words(name) for name, pairs in against.items() if _beaten_by(pairs["log_loss"])]
+    if stronger:
+        return f"The model is BEATEN on log-loss, beyond the noise, by {', '.join(stronger)}"
+    if rung is not None and rung != TREES:
+        return _of_a_plain_model(rung, against)
+    unbeaten = [words(name) for name in against if name not in beaten]
+    if unbeaten:
+        return f"The model does NOT beat every baseline on log-loss beyond the noise: not {', not '.join(unbeaten)}"
+    best = min(against, key=lambda name: losses[name])
+    whom = "every baseline" if len(against) > 1 else f"the {words(best)}"
+    of_best = f" against the best, {words(best)}" if len(against) > 1 else ""
+    return f"The model beats {whom} on log-loss: {_span(against[best]['log_loss'])}{of_best}"
+
+
+def beats(found: Difference | None, loss: float) -> bool:
+    """Whether log-loss falls beyond the noise, and by enough to matter."""
+    return found is not None and found.high < 0 and -found.difference >= MATERIAL * loss
+
+
+def _beaten_by(found: Difference | None) -> bool:
+    return found is not None and found.low > 0
+
+
+def _of_a_plain_model(rung: str, against: Against) -> str:
+    told = f"The model is the {words(rung)}: nothing richer was proven better on held-out time"
+    return f"{told}. It beats the base rate on log-loss: {_span(against[BASE_RATE]['log_loss'])}"
+
+
+def _span(found: Difference | None) -> str:
+    assert found is not None, "what beats has an interval"
+    return f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
