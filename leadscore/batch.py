@@ -82,6 +82,16 @@ def write_list(scores: pd.DataFrame, out: str | Path) -> Path:
     return path
 
 
+def write_page(path: str | Path, html: str) -> Path:
+    """Write a page whole or not at all; raises DataError if its folder does not exist."""
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise DataError(f"the folder {target.parent} of {target.name} does not exist; create it first")
+    with whole_or_nothing(target) as beside:
+        beside.write_text(html, encoding="utf-8")
+    return target
+
+
 @contextmanager
 def whole_or_nothing(path: Path) -> Iterator[Path]:
     """Yield a name beside `path`; rename it into place at the end, remove it on any failure, Ctrl-C included."""

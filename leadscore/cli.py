@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pandas as pd
@@ -16,6 +17,9 @@ from leadscore.errors import DataError, ProjectError
 from leadscore.project import Project, Source
 from leadscore.reading import read
 from leadscore.tables import Cutoffs, Data
+
+if TYPE_CHECKING:
+    from leadscore.evaluate.capacity import CallList
 
 
 class _Verbs(click.Group):
@@ -106,16 +110,21 @@ def check(console: Console, project: str, seed: int, strict: bool) -> None:
 @project_argument
 @click.option("--model", metavar="M", help=MODEL_HELP)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of intervals and of sampled cutoffs.")
-def evaluate(console: Console, project: str, model: str | None, seed: int) -> None:
+@click.option("--html", type=click.Path(path_type=Path), help="Also write the report as a page into this file.")
+def evaluate(console: Console, project: str, model: str | None, seed: int, html: Path | None) -> None:
     """Judge a model on all mature snapshots of PROJECT, as on a hold-out.
 
     \b
-    Example: leadscore evaluate later_data --model acme/scorer
+    Example: leadscore evaluate later_data --model acme/scorer --html judged.html
     """
+    from leadscore.batch import write_page
     from leadscore.evaluate.report import judge
+    from leadscore.evaluate.report_page import report_page
 
     scorer, described = find(project, model)
     judged = judge(scorer, Project.load(project).read(), seed=seed)
+    if html is not None:
+        write_page(html, report_page(scorer, judged))
     console.say(judged.text())
     console.result({"model": described, **judged.to_dict()})
 
@@ -128,20 +137,25 @@ def evaluate(console: Console, project: str, model: str | None, seed: int) -> No
 @click.option("--leads", type=click.Path(), help="Another list of leads, in the columns of the project.")
 @click.option("--reasons", "n_reasons", type=click.IntRange(0, 100), default=3, show_default=True,
               help="Reasons for each lead; 0 also leaves out fit and intent, and is far faster.")  # fmt: skip
+@click.option("--capacity", type=click.IntRange(0), metavar="N",
+              help="Only N can be worked, a week say: write the best N, say what they bring and leave.")  # fmt: skip
 @click.option("--model", metavar="M", help=MODEL_HELP)
 def score(
     console: Console, project: str, out: Path, as_of: str | None, cutoffs: str | None, leads: str | None,
-    n_reasons: int, model: str | None,
+    n_reasons: int, capacity: int | None, model: str | None,
 ) -> None:  # fmt: skip
     """Score every open lead of PROJECT, best first, into a file that appears whole or not at all.
 
     \b
     Examples: leadscore score acme --out scored.csv --as-of 2026-05-01
+              leadscore score acme --out monday.csv --capacity 50
               leadscore score acme --out scored.parquet --leads new_leads.csv --reasons 0
     """
     from leadscore.batch import score_list, write_list
-    from leadscore.evaluate.capacity import at_capacity
+    from leadscore.evaluate.capacity import at_capacity, call_list
 
+    if capacity is not None and cutoffs:
+        raise click.UsageError("--capacity cuts a list of open leads; --cutoffs are scored as given")
     if as_of and cutoffs:
         raise click.UsageError("--as-of and --cutoffs exclude each other: a cutoff file says when by itself")
     scorer, described = find(project, model)
@@ -158,14 +172,19 @@ def score(
         console.warn(_beyond(data, instant))
     with console.progress("Scoring leads") as progress:
         scores = score_list(scorer, data, as_of=instant, cutoffs=asked, n_reasons=n_reasons, progress=progress)
-    write_list(scores, out)
+    write_list(scores if capacity is None else scores.head(capacity), out)
     at = time.format_instant(instant) if instant is not None else None
     grades = {grade: int(n) for grade, n in scores["grade"].value_counts().sort_index().items()}
     counts = ", ".join(f"{grade} {n:,}" for grade, n in grades.items())
-    console.say(f"Scored {len(scores):,} leads{f' as of {at}' if at else ''} into {out}: {counts or 'none is open'}")
+    best = "" if capacity is None else f" (the best {min(capacity, len(scores)):,} of them)"
+    when = f" as of {at}" if at else ""
+    console.say(f"Scored {len(scores):,} leads{when} into {out}{best}: {counts or 'none is open'}")
     wins = at_capacity(scores["probability"], len(scores))
     if asked is None and len(scores):  # at given cutoffs a lead may stand twice
         console.say(f"Of these, {wins.expected:.0f} should convert (90 %: {wins.low} to {wins.high})")
+    worked = None if capacity is None else call_list(scores["probability"], capacity)
+    if worked is not None:
+        _say_capacity(console, worked, scorer.manifest.get("lists", []))
     n_listed = len(data.leads.ids) if data.listed is None else int(data.listed.sum())
     n_closed = 0 if asked is not None else n_listed - len(scores)
     if n_closed:
@@ -178,6 +197,7 @@ def score(
             "grades": grades,
             "expected_wins": wins.expected,
             "expected_wins_90pct": [wins.low, wins.high],
+            "capacity": None if worked is None else asdict(worked),
             "model": described,
         }
     )
@@ -225,6 +245,31 @@ def explain(
     _say_moves(console, records, found)
     shown = [{"effect": move.effect, "before": move.before, "after": move.after} for move in found if move.effect]
     console.result({"before": records[0], "after": records[1], "moves": shown})
+
+
+def _say_capacity(console: Console, worked: CallList, tested: list[dict[str, float]]) -> None:
+    """Say what the list brings, where it is cut, what it leaves, and what lists of its length held on the test."""
+    called, missed = worked.called, worked.missed
+    if worked.cut_off is None:
+        console.say("Nobody is called")
+        return
+    tied = f"; {worked.n_tied:,} more have the same probability" if worked.n_tied else ""
+    console.say(
+        f"Calling {called.n:,}: {called.expected:.1f} wins to expect (90 %: {called.low} to {called.high}); "
+        f"the cut is at a probability of {worked.cut_off:.1%}{tied}"
+    )
+    console.say(
+        f"Left: {missed.n:,} leads with {missed.expected:.1f} wins to expect (90 %: {missed.low} to {missed.high})"
+    )
+    curve = ", ".join(f"{length:,} → {wins:.1f}" for length, wins in worked.curve)
+    console.say(f"Wins to expect by length of list: {curve}")
+    share = called.n / (called.n + missed.n)
+    if tested:
+        nearest = min(tested, key=lambda held: abs(held["share"] - share))
+        console.say(
+            f"On the test, lists of the best {nearest['share']:.0%} held {nearest['precision']:.1%} wins, "
+            f"{nearest['recall']:.1%} of all, {nearest['lift']:.1f} times as many as a random list"
+        )
 
 
 def find(project: str | Path, model: str | None) -> tuple[Any, dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import leadscore as ls
+from leadscore.batch import write_page
 from leadscore.console import Console, project_argument, verb
 
 
@@ -15,21 +16,41 @@ from leadscore.console import Console, project_argument, verb
 @click.option("--seed", type=int, help="Same data and seed, same model. [default: [model] seed, else 0]")
 @click.option("--out", type=click.Path(path_type=Path), help="Also save the scorer into this folder.")
 @click.option("--track/--no-track", default=True, show_default=True, help="Log to MLflow and register.")
-def train(console: Console, project: str, seed: int | None, out: Path | None, track: bool) -> None:
+@click.option("--check/--no-check", default=True, show_default=True, help="Look for leakage, for the report.")
+@click.option("--html", type=click.Path(path_type=Path), help="Where the report goes. [default: PROJECT/report.html]")
+def train(
+    console: Console, project: str, seed: int | None, out: Path | None, track: bool, check: bool, html: Path | None
+) -> None:
     """Train a scorer on PROJECT, judge it on its latest part beside every baseline, register it as challenger.
 
     \b
     The first model of a project becomes its champion, which score and serve use.
     Example: leadscore train acme
     """
+    from leadscore.evaluate.check import check as examine
     from training.train import train as run
 
     if not track and out is None:
         raise click.UsageError("--no-track leaves no trace; add --out FOLDER")
+    loaded = ls.Project.load(project)
+    findings = None
+    if check:
+        with console.progress("Looking for leakage") as progress:
+            findings = examine(loaded, seed=seed or 0, progress=progress).findings
     with console.progress("Growing trees") as progress:
-        trained = run(ls.Project.load(project), seed=seed, out=out, track=track, progress=progress)
+        trained = run(loaded, seed=seed, out=out, track=track, findings=findings, progress=progress)
+    place = html or loaded.folder / "report.html"
+    if trained.page is not None:
+        write_page(place, trained.page)
+    for finding in findings or ():
+        if finding.severity == "severe":
+            console.warn(f"{finding.kind}: {finding.table}.{finding.column}: {finding.evidence}. {finding.remedy}")
     console.say(trained.report.text())
     console.say()
+    if trained.page is not None:
+        console.say(f"The whole report is {place}")
+    else:
+        console.warn("No page was drawn: that needs pip install 'leadscore[tracking]'")
     if trained.version is not None:
         console.say(f"Registered as version {trained.version} of {trained.scorer.name}, run {trained.run_id}")
         console.say(f"For other projects: --model {trained.uri}")

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 import leadscore as ls
-from leadscore.batch import score_list, write_list
+from leadscore.batch import score_list, write_list, write_page
 from leadscore.explain.reasons import describe
 from leadscore.model.booster import Progress
 from training.train import Trained, train
@@ -28,6 +28,8 @@ def demo(
     """
     project = ls.Project.load(folder)
     trained = train(project, progress=progress)
+    if trained.page is not None:
+        write_page(project.folder / "report.html", trained.page)
     trained.scorer.version = trained.version
     data = project.read()
     as_of = data.observed_until if project.timed else None
@@ -54,6 +56,7 @@ def next_steps(trained: Trained, project: ls.Project, scored: Path) -> str:
     prefix = "" if shutil.which("leadscore") else f"{os.path.relpath(beside)}/"
     return "\n".join(
         [
+            *([f"The whole report is {folder / 'report.html'}"] if trained.page is not None else []),
             f"The whole list is in {scored}; the MLflow run is {trained.run_id} in {folder / 'mlflow.db'}",
             "Next:",
             f"  {prefix}leadscore serve {folder}                         # the service, with this champion",

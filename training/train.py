@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import leadscore as ls
+from leadscore.errors import MissingExtraError
+from leadscore.evaluate.check import Finding
 from leadscore.evaluate.report import Report, importance, report
+from leadscore.evaluate.report_page import report_page
 from leadscore.model.artifact import to_json
 from leadscore.model.booster import Progress
 
@@ -17,7 +20,8 @@ from leadscore.model.booster import Progress
 class Trained:
     """A scorer, what the test says of it, and under which version it is registered (None untracked).
 
-    `uri` is where the model is kept: it loads from anywhere, whatever the current folder and tracking server.
+    `uri` is where the model is kept: it loads from anywhere, whatever the current folder and tracking server. `page` is
+    the report as HTML, None where nothing can draw it.
     """
 
     scorer: ls.LeadScorer
@@ -25,6 +29,7 @@ class Trained:
     version: str | None
     uri: str | None
     run_id: str | None
+    page: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``leadscore train --json`` prints."""
@@ -39,6 +44,7 @@ def train(
     parameters: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     track: bool = True,
+    findings: Sequence[Finding] | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Train on a project, judge on its test block, and log and register what was measured.
@@ -49,6 +55,7 @@ def train(
     parameters : LightGBM parameters over the project's
     out : also save the scorer into this folder
     track : log to MLflow and register; without, `out` is the only trace
+    findings : what `leadscore.evaluate.check` found in these data, for the report; None if nobody looked
 
     Raises
     ------
@@ -65,16 +72,25 @@ def train(
     scorer = ls.LeadScorer(seed=chosen, parameters=parameters)
     scorer.fit(data, ls.snapshots(data, seed=chosen), progress=progress)
     judged = report(scorer)
-    scorer.manifest |= {"verdict": judged.verdict, "metrics": dict(judged.metrics)}
+    scorer.manifest |= {"verdict": judged.verdict, "metrics": dict(judged.metrics), "lists": judged.lists()}
+    page = _page(scorer, judged, findings)
     if out is not None:
         scorer.save(out)
     if not track:
-        return Trained(scorer, judged, None, None if out is None else str(out), None)
-    registered = _track(scorer, project, judged, data)
-    return Trained(scorer, judged, registered.version, registered.location, registered.run_id)
+        return Trained(scorer, judged, None, None if out is None else str(out), None, page)
+    registered = _track(scorer, project, judged, data, page)
+    return Trained(scorer, judged, registered.version, registered.location, registered.run_id, page)
 
 
-def _track(scorer: ls.LeadScorer, project: ls.Project, judged: Report, data: ls.Data) -> Any:
+def _page(scorer: ls.LeadScorer, judged: Report, findings: Sequence[Finding] | None) -> str | None:
+    """The report as a page; without the extra that draws it there is none, and the model is as good."""
+    try:
+        return report_page(scorer, judged, findings=findings)
+    except MissingExtraError:
+        return None
+
+
+def _track(scorer: ls.LeadScorer, project: ls.Project, judged: Report, data: ls.Data, page: str | None) -> Any:
     from leadscore import tracking
 
     drivers = importance(scorer)
@@ -95,7 +111,11 @@ def _track(scorer: ls.LeadScorer, project: ls.Project, judged: Report, data: ls.
         },
         tags={"verdict": judged.verdict, "rung": fitted.ladder.stands_on},
         figures=judged.judged.figures(scorer.seed, drivers),
-        texts={"report.json": to_json(judged.to_dict()), "report.txt": judged.text() + "\n"},
+        texts={
+            "report.json": to_json(judged.to_dict()),
+            "report.txt": judged.text() + "\n",
+            **({} if page is None else {"report.html": page}),
+        },
     )
 
 

@@ -50,6 +50,25 @@ class ExpectedWins:
 
 
 @dataclass(frozen=True, slots=True)
+class CallList:
+    """What working the best leads of a list brings, and what it leaves.
+
+    Attributes
+    ----------
+    called, missed : wins to expect among the leads on the list, and among those below the cut
+    cut_off : probability of the last lead on the list; None for an empty one
+    n_tied : leads that tie with the last one and are not on the list: which of them to call is a matter of taste
+    curve : (length of list, expected wins), for lists from a tenth of all leads to all
+    """
+
+    called: ExpectedWins
+    missed: ExpectedWins
+    cut_off: float | None
+    n_tied: int
+    curve: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ListCalibration:
     """Observed against expected wins on a list: the winner's curse, if there is one.
 
@@ -145,6 +164,34 @@ def at_capacity(
     chance = _tied_mean(rows)[:called]
     low, high = _range_of_wins(chance, level)
     return ExpectedWins(called, float(np.sum(chance)), low, high, level)
+
+
+def call_list(
+    probability: npt.ArrayLike, n: int, *, margin: npt.ArrayLike | None = None, level: float = 0.9
+) -> CallList:
+    """Return what calling the best `n` leads brings, and what is missed.
+
+    Parameters
+    ----------
+    probability, n, margin, level
+        As in `at_capacity`, whose ranges these are.
+
+    Raises
+    ------
+    DataError
+        As `at_capacity`.
+    """
+    called = at_capacity(probability, n, margin=margin, level=level)
+    rows = Rows.of(np.zeros(np.shape(probability)), probability, margin=margin)
+    chance, n_all, n_called = _tied_mean(rows), len(rows.probability), called.n
+    low, high = _range_of_wins(chance[n_called:], level)
+    missed = ExpectedWins(n_all - n_called, float(np.sum(chance[n_called:])), low, high, level)
+    upto = np.append(0.0, np.cumsum(chance))
+    lengths = sorted({round(n_all * tenth / 10) for tenth in range(1, 11)} | {n_called}) if n_all else []
+    ends = np.append(rows.thresholds[1:], n_all)
+    n_tied = int(ends[np.searchsorted(ends, n_called)] - n_called) if n_called else 0
+    cut_off = float(rows.probability[n_called - 1]) if n_called else None
+    return CallList(called, missed, cut_off, n_tied, tuple((length, float(upto[length])) for length in lengths))
 
 
 def calibration_in_list(

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from leadscore import time
 from leadscore.errors import TrainingError
 from leadscore.evaluate import warnings as warn
-from leadscore.evaluate.capacity import calibration_in_list
+from leadscore.evaluate.capacity import calibration_in_list, capacity_curve
 from leadscore.evaluate.metrics import Difference, Interval, bootstrap, evaluate, paired_bootstrap
 from leadscore.evaluate.segments import by_acquaintance, segments
 from leadscore.evaluate.verdict import verdict
 from leadscore.model.calibration import Candidate, Identity
 from leadscore.model.fitting import Fitted
+from leadscore.model.ladder import words
 from leadscore.model.scorer import LeadScorer
 from leadscore.snapshots import BLOCKS, Snapshots, snapshots
 from leadscore.tables import Data
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Metrics = dict[str, float | None]
+LIST_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Lengths of list that a report speaks of, as shares of all leads."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,17 @@ class Report:
     warnings: tuple[str, ...]
     judged: Judged
 
+    def lists(self) -> list[dict[str, float]]:
+        """Return what lists of several lengths held on the test: share, precision, recall, lift; none without a win."""
+        rows = self.judged.snapshots
+        if not (rows.weight * rows.label).sum() > 0:
+            return []
+        curve = capacity_curve(
+            rows.label, self.judged.probability, rows.weight, margin=self.judged.margin, shares=LIST_SHARES
+        )
+        columns = {name: getattr(curve, name).tolist() for name in ("share", "precision", "recall", "lift")}
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but the rows, as plain JSON values; what is undefined is null."""
         return {
@@ -108,14 +122,14 @@ class Report:
         lines = [self.verdict, *(f"! {warning}" for warning in self.warnings), "", self._judged_on(), ""]
         shown = ("auc", "average_precision", "log_loss", "brier", "calibration_slope", "lift_at_10pct")
         titles = ("AUC", "avg. prec.", "log-loss", "Brier", "calib. slope", "lift at 10%")
-        lines.append(f"{'':20}" + "".join(f"{title:>14}" for title in titles))
+        lines.append(f"{'':22}" + "".join(f"{title:>14}" for title in titles))
         rows = {"the model": self.metrics, **self.baselines}
         for name, metrics in rows.items():
             cells = "".join(f"{_cell(metrics.get(metric)):>14}" for metric in shown)
-            lines.append(f"{name.replace('_', ' '):20}{cells}")
+            lines.append(f"{words(name):22}{cells}")
             if metrics is self.metrics:
                 cells = "".join(f"{_span(self.intervals.get(metric)):>14}" for metric in shown)
-                lines.append(f"{'  its 95% interval':20}{cells}")
+                lines.append(f"{'  its 95% interval':22}{cells}")
         lines += ["", *textwrap.wrap(self.ladder.get("why", ""), 110), self._promised(), *self._made_of()]
         return "\n".join(lines)
 

@@ -48,7 +48,8 @@ class Reasons:
     plan: FeaturePlan
 
     @cached_property
-    def _groups(self) -> list[NDArray[np.int64]]:
+    def members(self) -> list[NDArray[np.int64]]:
+        """Columns of the plan that make up each group, in the order of `group_names`."""
         members: dict[tuple[str, ...], list[int]] = {}
         for column, name in enumerate(self.plan.features):
             members.setdefault(group_of(name), []).append(column)
@@ -58,28 +59,28 @@ class Reasons:
     def _plain(self) -> list[NDArray[np.bool_]]:
         """Which members of each group say something that a seller would say."""
         features = self.plan.features
-        return [np.array([features[column].op not in HARD_TO_READ for column in columns]) for columns in self._groups]
+        return [np.array([features[column].op not in HARD_TO_READ for column in columns]) for columns in self.members]
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
-        return np.concatenate(self._groups) if self._groups else np.empty(0, dtype=np.int64)
+        return np.concatenate(self.members) if self.members else np.empty(0, dtype=np.int64)
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
-        return np.cumsum([0, *(len(columns) for columns in self._groups[:-1])])
+        return np.cumsum([0, *(len(columns) for columns in self.members[:-1])])
 
     @cached_property
     def _sides(self) -> NDArray[np.str_]:
-        return np.array([self.plan.side(self.plan.features[columns[0]]) for columns in self._groups])
+        return np.array([self.plan.side(self.plan.features[columns[0]]) for columns in self.members])
 
     def group_names(self) -> list[str]:
         """Return what each group is about, in words: ``touchpoints, channel webinar``, ``lead, employees``."""
-        parts = [group_of(self.plan.features[columns[0]]) for columns in self._groups]
+        parts = [group_of(self.plan.features[columns[0]]) for columns in self.members]
         return [f"{readable(first)}, {readable(' '.join(rest)) or 'any'}" for first, *rest in parts]
 
     def group_effects(self, contributions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Add up effects by group: (n, n_features + 1) → (n, n_groups), without the base."""
-        if not self._groups:
+        if not self.members:
             return np.empty((len(contributions), 0))
         return np.asarray(np.add.reduceat(contributions[:, self._order], self._starts, axis=1))
 
@@ -122,7 +123,7 @@ class Reasons:
         self, group: int, values: NDArray[Any], contributions: NDArray[np.float64], effect: float
     ) -> dict[str, Any]:
         """Let the group's strongest feature speak, a plain one if any pulls this way; of those that tie, the first."""
-        columns = self._groups[group]
+        columns = self.members[group]
         pull = np.sign(effect) * contributions[columns]
         if (pull[self._plain[group]] > 0).any():
             columns, pull = columns[self._plain[group]], pull[self._plain[group]]

@@ -87,7 +87,7 @@ class Ladder:
 
 def words(rung: str) -> str:
     """Return a rung's name as people read it."""
-    return rung.replace("_", " ")
+    return rung.replace("_", " ").replace("recency frequency", "recency and frequency")
 
 
 def climb(
@@ -132,24 +132,22 @@ def climb(
 
 def _judge(name: str, to_base: Paired, to_stood_on: Paired | None, stood_on: str, base_loss: float) -> tuple[bool, str]:
     """Whether to step on a rung, and the sentence that says why."""
-    gain = f"{_title(name)} {_shown(to_base)} against the base rate"
+    gain = f"{_moved(name, to_base)} against the base rate"
     if not to_base.difference < -BEYOND_NOISE * to_base.standard_error:
         return False, f"{gain}: not beyond the noise."
     if -to_base.difference < MATERIAL * base_loss:
         return False, f"{gain}: too little to be of use."
     if to_stood_on is None:
         return True, f"{gain}: beyond the noise."
-    beside = f"{_title(name)} {_shown(to_stood_on)} against {words(stood_on)}"
+    beside = f"{_moved(name, to_stood_on)} against {words(stood_on)}"
     return (True, f"{beside}: better.") if to_stood_on.difference < 0 else (False, f"{beside}: no better.")
 
 
-def _title(name: str) -> str:
-    verb = "have" if name == TREES else "has"
-    return f"{words(name).capitalize()} {verb} a log-loss of"
-
-
-def _shown(pair: Paired) -> str:
-    return f"{pair.difference:+.4f} (standard error {pair.standard_error:.4f})"
+def _moved(name: str, pair: Paired) -> str:
+    verb = "lowers" if pair.difference < 0 else "raises"
+    verb = verb.removesuffix("s") if name == TREES else verb
+    error = f"standard error {pair.standard_error:.4f}"
+    return f"{words(name).capitalize()} {verb} the log-loss by {abs(pair.difference):.4f} ({error})"
 
 
 def _losses(model: Predictor, blocks: Sequence[Block]) -> Array:

@@ -10,7 +10,7 @@ from scipy.special import expit
 from scipy.stats import binom
 
 from leadscore.errors import DataError
-from leadscore.evaluate.capacity import at_capacity, calibration_in_list, capacity_curve
+from leadscore.evaluate.capacity import at_capacity, calibration_in_list, call_list, capacity_curve
 from leadscore.evaluate.metrics import evaluate
 
 ROWS = st.lists(
@@ -155,3 +155,32 @@ def test_the_winners_curse_is_seen():
 def test_what_has_no_answer_is_refused(call, message):
     with pytest.raises(DataError, match=message):
         call()
+
+
+def test_a_call_list_says_what_it_brings_and_leaves():
+    found = call_list([0.5, 0.2, 0.2, 0.1], 2)
+    assert (found.called.n, found.missed.n) == (2, 2)
+    assert found.called.expected == pytest.approx(0.7)
+    assert found.missed.expected == pytest.approx(0.3)
+    assert found.cut_off == 0.2
+    assert found.n_tied == 1  # two leads tie at the cut, one of them is called
+    assert found.curve[-1] == (4, pytest.approx(1.0))
+    assert dict(found.curve)[2] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("chances", "n", "called", "missed", "cut_off", "n_tied"),
+    [
+        ([0.5, 0.1], 0, 0.0, 0.6, None, 0),
+        ([0.5, 0.1], 9, 0.6, 0.0, 0.1, 0),
+        ([], 3, 0.0, 0.0, None, 0),
+        ([1.0, 1.0, 0.0], 1, 1.0, 1.0, 1.0, 1),
+        ([0.3, 0.3, 0.3], 3, 0.9, 0.0, 0.3, 0),
+    ],
+)
+def test_call_lists_at_their_ends(chances, n, called, missed, cut_off, n_tied):
+    found = call_list(chances, n)
+    assert (found.called.expected, found.missed.expected) == pytest.approx((called, missed))
+    assert (found.cut_off, found.n_tied) == (cut_off, n_tied)
+    if set(chances) <= {0.0, 1.0}:
+        assert found.called.low == found.called.high == called
