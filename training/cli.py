@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import getpass
 from pathlib import Path
 
 import click
@@ -78,4 +80,60 @@ def demo(console: Console, project: str) -> None:
     console.result({**trained.to_dict(), "scored": str(scored)})
 
 
-commands: list[click.Command] = [train, demo]
+@verb("promote")
+@project_argument
+@click.option("--challenger", default="challenger", show_default=True, metavar="M", help="An alias or a version.")
+@click.option("--capacity", type=click.IntRange(1), metavar="N", help="Leads that can be worked. [default: a tenth]")
+@click.option("--dry-run", is_flag=True, help="Compare and say what would happen; change nothing.")
+@click.option("--force", metavar="REASON", help="Promote past gates that failed; the trail keeps the reason.")
+@click.option("--rollback", "back", is_flag=True, help="Put the champion before the present one back.")
+@click.option("--history", "past", is_flag=True, help="List every decision, newest first.")
+@click.option("--by", metavar="NAME", help="Who decides. [default: the user of this machine]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of sampled cutoffs and intervals.")
+@click.option("--html", type=click.Path(path_type=Path), help="Also write the comparison as a page into this file.")
+def promote(
+    console: Console, project: str, challenger: str, capacity: int | None, dry_run: bool, force: str | None,
+    back: bool, past: bool, by: str | None, seed: int, html: Path | None,
+) -> None:  # fmt: skip
+    """Let the challenger take over from the champion, if it passes every gate on later snapshots.
+
+    Both are judged on snapshots that neither has learnt from. Shows who would change grade, and why, before anything is
+    switched; keeps every decision in the registry. Exits with 1 if the challenger is refused.
+
+    \b
+    Examples: leadscore promote acme --dry-run --html preview.html
+              leadscore promote acme
+              leadscore promote acme --rollback
+    """
+    from training.promote import Decider, history, rollback
+    from training.promote import promote as run
+    from training.promoting.told import page, text, trail
+
+    if back + past + dry_run > 1 or (force and (back or past or dry_run)):
+        raise click.UsageError("--dry-run, --force, --rollback and --history exclude each other")
+    loaded = ls.Project.load(project)
+    decider = Decider(by or getpass.getuser(), dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
+    if past:
+        decided = history(loaded)
+        console.say(trail(decided))
+        console.result({"decisions": decided})
+        return
+    if back:
+        before, now = rollback(loaded, decider=decider)
+        console.say(f"Rolled back: version {now} is the champion again, instead of version {before}")
+        console.result({"decision": "rolled back", "champion": now, "instead_of": before})
+        return
+    with console.progress("Comparing the models"):
+        found = run(
+            loaded, decider=decider, challenger=challenger, capacity=capacity, seed=seed, dry_run=dry_run, force=force,
+            page=page,
+        )  # fmt: skip
+    if html is not None:
+        write_page(html, page(found, leads=True))
+    console.say(text(found))
+    console.result(found.to_dict())
+    if not found.promotes:
+        raise SystemExit(1)
+
+
+commands: list[click.Command] = [train, demo, promote]

@@ -99,6 +99,7 @@ class LeadScorer:
             "data": data.fingerprint,
             "train_rate": fitted.train_rate(),
             "rung": fitted.ladder.stands_on,
+            "learnt_until": time.format_instant(fitted.blocks.starts["test"]) if self.project.timed else None,
             "warnings": list(fitted.blocks.warnings),
         }
         self.golden = self._golden_leads(data, fitted)

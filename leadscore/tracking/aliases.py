@@ -1,0 +1,106 @@
+"""Which version is in use, since when and instead of which: aliases, and the trail they leave in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from leadscore.errors import TrackingError
+from leadscore.tracking.connection import CHAMPION, check_database, connect, interrupts_wait, registered_name
+
+PREVIOUS = "previous"
+"""The version that was champion before."""
+_FROM = "leadscore.promoted_from"
+
+
+def switch_champion(
+    folder: str | Path, name: str, version: str, *, expected: str | None, tags: Mapping[str, str]
+) -> None:
+    """Make a version the champion, in one last step; the one before it stays reachable as ``previous``.
+
+    Parameters
+    ----------
+    expected : the champion that the decision was made against; None for none
+    tags : of the version: who decided, when, by what
+
+    Raises
+    ------
+    TrackingError
+        If somebody else has switched the champion in the meantime, or MLflow refuses. Nothing is switched then.
+    """
+    registered = registered_name(name)
+    check_database(folder, must_exist=True)
+    with interrupts_wait(), connect(folder) as client:
+        current = client.get_registered_model(registered).aliases.get(CHAMPION)
+        if (None if current is None else str(current)) != expected:
+            raise TrackingError(
+                f"the champion of '{registered}' is version {current} by now, not {expected}: somebody else switched "
+                "it. Look again, with leadscore promote --dry-run"
+            )
+        for key, value in {**tags, _FROM: expected or ""}.items():
+            client.set_model_version_tag(registered, version, key, value)
+        if expected is not None:
+            client.set_registered_model_alias(registered, PREVIOUS, expected)
+        client.set_registered_model_alias(registered, CHAMPION, version)
+
+
+def champion_before(folder: str | Path, name: str) -> tuple[str, str]:
+    """Return the champion's version, and the one that it took the place of.
+
+    Raises
+    ------
+    TrackingError
+        If there is no champion, or it was the first.
+    """
+    registered = registered_name(name)
+    check_database(folder, must_exist=True)
+    with connect(folder) as client:
+        current = client.get_registered_model(registered).aliases.get(CHAMPION)
+        if current is None:
+            raise TrackingError(f"model '{registered}' has no champion, so there is none to go back from")
+        before = client.get_model_version(registered, str(current)).tags.get(_FROM)
+    if not before:
+        raise TrackingError(f"version {current} of '{registered}' is its first champion: there is none to go back to")
+    return str(current), str(before)
+
+
+def step_back(folder: str | Path, name: str, *, current: str, before: str, tags: Mapping[str, str]) -> None:
+    """Put a previous champion back; the one before that becomes ``previous``, so that steps back can be repeated.
+
+    Raises
+    ------
+    TrackingError
+        If somebody else has switched the champion in the meantime, or MLflow refuses.
+    """
+    registered = registered_name(name)
+    with interrupts_wait(), connect(folder) as client:
+        found = client.get_registered_model(registered).aliases.get(CHAMPION)
+        if str(found) != current:
+            raise TrackingError(f"the champion of '{registered}' is version {found} by now, not {current}; look again")
+        for key, value in tags.items():
+            client.set_model_version_tag(registered, current, key, value)
+        earlier = client.get_model_version(registered, before).tags.get(_FROM)
+        if earlier:
+            client.set_registered_model_alias(registered, PREVIOUS, earlier)
+        elif PREVIOUS in client.get_registered_model(registered).aliases:
+            client.delete_registered_model_alias(registered, PREVIOUS)
+        client.set_registered_model_alias(registered, CHAMPION, before)
+
+
+def decisions(folder: str | Path, name: str, *, kind: str) -> list[dict[str, Any]]:
+    """Return the runs of a kind in the project's experiment, newest first: run_id and its tags of ours."""
+    registered = registered_name(name)
+    check_database(folder, must_exist=True)
+    with connect(folder) as client:
+        experiment = client.get_experiment_by_name(registered)
+        if experiment is None:
+            return []
+        runs = client.search_runs(
+            [experiment.experiment_id], f"tags.kind = '{kind}'", order_by=["attributes.start_time DESC"]
+        )
+    return [
+        {"run_id": run.info.run_id}
+        | {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow")}
+        for run in runs
+    ]
