@@ -1,0 +1,279 @@
+"""The rule: what a monitor advises, and the sentences that say why. Each sentence has its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from leadscore.evaluate.page.blocks import Tone
+from leadscore.snapshots import FEWEST_WINS
+from training.monitoring.freshness import Feed
+from training.monitoring.matured import Matured
+from training.monitoring.shifts import Apart, GroupShift, ScoreShift
+from training.monitoring.unseen import Unseen
+
+Word = Literal["keep", "wait", "recalibrate", "retrain", "mend the data", "no signal"]
+AUC_FALL = 0.02
+LEVEL_OFF = math.log(1.2)
+SLOPE_OFF = 0.25
+LARGE = 0.25
+MUCH_UNSEEN = 0.10
+IMPORTANT = 0.05
+TONES: dict[Word, Tone] = {
+    "keep": "good",
+    "wait": "unsure",
+    "recalibrate": "unsure",
+    "retrain": "bad",
+    "mend the data": "bad",
+    "no signal": "bad",
+}
+RULE = (
+    "no signal: the model did not beat the base rate when it was trained",
+    "mend the data: a table has been silent for more than three times its longest usual gap, and a day; what it feeds "
+    "can't be judged before it is back",
+    f"retrain: {FEWEST_WINS} or more won leads have matured and the AUC is below what was promised, by more than "
+    f"{AUC_FALL:g} and by more than chance (one-sided 95 %, both sides' noise); or log-loss no longer beats the base "
+    f"rate though level and slope are right; or {MUCH_UNSEEN:.0%} more of a column's rows than then have categories "
+    f"that training never saw, and scores or an important feature have drifted (PSI {LARGE:g} or more beyond chance); "
+    "or as many leads have been won since as it had to learn from",
+    f"recalibrate: {FEWEST_WINS} or more won leads have matured, the ranking holds, and the level (calibration "
+    f"intercept, {LEVEL_OFF:.2f} or more in log-odds: a fifth of the odds) or the slope ({SLOPE_OFF:g} or more from 1) "
+    "is off beyond its 95 % interval",
+    f"wait: fewer than {FEWEST_WINS} won leads have matured, and scores have drifted or much is unseen: an alarm that "
+    "nothing can settle yet",
+    "keep: none of these",
+)
+"""In the order in which they are asked; the first that applies is the verdict."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do, why (the deciding sentence first), and with which command."""
+
+    word: Word
+    why: tuple[str, ...]
+    remedy: str
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one line."""
+        return f"{self.word.upper()}: {self.why[0]}"
+
+    @property
+    def tone(self) -> Tone:
+        """How a page marks it."""
+        return TONES[self.word]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the rule looks at."""
+
+    had_signal: bool
+    learnt_from: int | None
+    matured: Matured | None
+    scores: ScoreShift | None
+    groups: tuple[GroupShift, ...]
+    apart: Apart | None
+    unseen: tuple[Unseen, ...]
+    feeds: tuple[Feed, ...]
+
+    @property
+    def n_won(self) -> int:
+        """Won leads among what has matured."""
+        return 0 if self.matured is None else self.matured.n_won_leads
+
+    @property
+    def judgeable(self) -> bool:
+        """Whether enough has matured for outcomes to have a say."""
+        return self.n_won >= FEWEST_WINS and self.matured is not None and self.matured.metrics["auc"] is not None
+
+
+def decide(found: Evidence) -> Verdict:
+    """Ask the questions of `RULE` in their order; what the others say stands below the first that applies."""
+    ranking, level = _ranking(found), _level(found)
+    answers: tuple[tuple[Word, list[str]], ...] = (
+        ("no signal", _without_signal(found)),
+        ("mend the data", _stopped(found)),
+        ("retrain", ranking),
+        ("retrain", _another_world(found)),
+        ("recalibrate", level),
+        ("retrain", _loses(found)),
+        ("retrain", _much_to_learn(found)),
+        ("wait", [] if found.judgeable else _alarms(found)),
+    )
+    applying = [(word, sentence) for word, sentences in answers for sentence in sentences]
+    word: Word = applying[0][0] if applying else "keep"
+    others = [sentence for _, sentence in applying[1:]]
+    why = [*([applying[0][1]] if applying else []), *others, *_holding(found, ranking, level)]
+    if found.judgeable and word in ("keep", "recalibrate"):
+        why += _alarms(found)
+    return Verdict(word, tuple(dict.fromkeys(why)), REMEDIES[word])
+
+
+REMEDIES: dict[Word, str] = {
+    "keep": "Nothing is to be done. Run this again when more has matured",
+    "wait": "Don't trust the scores blindly. Run this again when more has matured; look at what drifted meanwhile",
+    "recalibrate": "Run leadscore train: it learns and calibrates anew on all that has matured, judges the result, and "
+    "registers it as challenger. Nothing is ever refitted silently; until then the order of the list is right and its "
+    "probabilities are not",
+    "retrain": "Run leadscore train: it learns and calibrates anew on all that has matured, judges the result, and "
+    "registers it as challenger. A category that was only renamed is better mended in the data",
+    "mend the data": "Bring the rows that are missing, then run this again",
+    "no signal": "Don't use the scores. Look for columns that say more of who buys, then run leadscore train",
+}
+
+
+def _without_signal(found: Evidence) -> list[str]:
+    if found.had_signal:
+        return []
+    matured = found.matured
+    now = ""
+    if matured is not None and matured.metrics["auc"] is not None:
+        now = f"; of what has matured since, it has AUC {_with(matured.metrics['auc'], matured.intervals['auc'])}"
+    return [f"There is no signal: the model did not beat the base rate when it was trained{now}"]
+
+
+def _stopped(found: Evidence) -> list[str]:
+    return [
+        f"{feed.table} has stopped: its last row is of {str(feed.last)[:10]}, {feed.silent_days:.1f} days ago; "
+        f"usually at most {feed.usual_days:.1f} days pass"
+        if feed.last
+        else f"{feed.table} has no row"
+        for feed in found.feeds
+        if feed.stopped
+    ]
+
+
+def _ranking(found: Evidence) -> list[str]:
+    """The ranking fell: beyond the noise, and by enough to matter."""
+    fall = None if found.matured is None else found.matured.fall
+    if not found.judgeable or fall is None or fall.fall <= max(AUC_FALL, fall.noise):
+        return []
+    return [
+        f"The ranking fell: AUC {_of(found)} where {fall.promised:.3f} was promised, {fall.fall:.3f} lower; chance "
+        f"explains {fall.noise:.3f}"
+    ]
+
+
+def _level(found: Evidence) -> list[str]:
+    """Level or slope is off: beyond the noise, and by enough to matter."""
+    matured = found.matured
+    if not found.judgeable or matured is None:
+        return []
+    sentences = []
+    for metric, right, enough, words in (
+        ("calibration_intercept", 0.0, LEVEL_OFF, "The level is off"),
+        ("calibration_slope", 1.0, SLOPE_OFF, "The slope is off"),
+    ):
+        value, span = matured.metrics[metric], matured.intervals[metric]
+        if value is None or span is None or span[0] <= right <= span[1] or abs(value - right) < enough:
+            continue
+        said = f"predicted {matured.mean_probability:.1%}, observed {matured.metrics['base_rate']:.1%}; "
+        bold = "too bold" if value < 1 else "too cautious"
+        detail = f"{said}intercept {_with(value, span)}, 0 is right" if right == 0 else f"{_with(value, span)}, {bold}"
+        sentences.append(f"{words}: {detail}")
+    return sentences
+
+
+def _loses(found: Evidence) -> list[str]:
+    matured = found.matured
+    against = None if matured is None else matured.against_base_rate
+    if not found.judgeable or against is None or against.difference < 0:
+        return []
+    return [
+        f"The model no longer beats the base rate: log-loss {against.difference:+.4f} "
+        f"[{against.low:+.4f}, {against.high:+.4f}] against it"
+    ]
+
+
+def _another_world(found: Evidence) -> list[str]:
+    """Much is unseen and what counts has drifted; there must be something to learn the new world from."""
+    much = [column for column in found.unseen if column.more >= MUCH_UNSEEN]
+    if not found.judgeable or not much or not _drifted(found):
+        return []
+    return [f"The world is another: {_unseen_words(much[0])}; {_drifted(found)[0]}"]
+
+
+def _much_to_learn(found: Evidence) -> list[str]:
+    if not found.learnt_from or found.n_won < max(FEWEST_WINS, found.learnt_from):
+        return []
+    return [
+        f"There is much more to learn from: {found.n_won:,} leads were won since and have matured; the model learnt "
+        f"from {found.learnt_from:,}"
+    ]
+
+
+def _alarms(found: Evidence) -> list[str]:
+    much = [column for column in found.unseen if column.more >= MUCH_UNSEEN]
+    return [*_drifted(found), *map(_unseen_words, much)]
+
+
+def _drifted(found: Evidence) -> list[str]:
+    """Large drift beyond chance of the scores, or of a group of features that the model leans on."""
+    sentences = []
+    if found.scores is not None and found.scores.shift.beyond >= LARGE:
+        shift = found.scores.shift
+        sentences.append(
+            f"The scores have drifted: PSI {shift.psi:.2f}, chance makes {shift.by_chance:.2f}; mean probability "
+            f"{found.scores.mean_then:.1%} then, {found.scores.mean_now:.1%} now"
+        )
+    for group in found.groups:
+        if group.share >= IMPORTANT and group.shift.beyond >= LARGE:
+            sentences.append(
+                f"{group.name} has drifted: PSI {group.shift.psi:.2f} of {group.feature}, chance makes "
+                f"{group.shift.by_chance:.2f}; it is {group.share:.0%} of what moves the scores, and moved them by "
+                f"{group.moved_scores:+.2f}"
+            )
+    return sentences[:3]
+
+
+def _holding(found: Evidence, ranking: Sequence[str], level: Sequence[str]) -> list[str]:
+    """What speaks for the model, or that nothing can speak yet."""
+    matured = found.matured
+    if not found.judgeable or matured is None:
+        return [
+            f"Too few matured wins to judge: {found.n_won} won leads of the {FEWEST_WINS} needed; nothing but drift can "
+            "be seen yet"
+        ]
+    sentences = []
+    fall, against = matured.fall, matured.against_base_rate
+    if not ranking and fall is not None:
+        sentences.append(
+            f"The ranking holds: AUC {_of(found)} where {fall.promised:.3f} was promised (chance explains "
+            f"{fall.noise:.3f} less)"
+        )
+    if not level:
+        sentences.append(
+            f"The level holds: predicted {matured.mean_probability:.1%}, observed {matured.metrics['base_rate']:.1%}; "
+            f"slope {_with(matured.metrics['calibration_slope'], matured.intervals['calibration_slope'])}"
+        )
+    if against is not None and against.difference < 0:
+        beyond = "" if against.high < 0 else ", not yet beyond the noise"
+        sentences.append(
+            f"It beats the base rate on log-loss by {-against.difference:.4f} [{-against.high:.4f}, "
+            f"{-against.low:.4f}]{beyond}"
+        )
+    return sentences
+
+
+def _unseen_words(column: Unseen) -> str:
+    named = ", ".join(f"'{word}'" for word, _ in column.new[:2])
+    gone = f" while {', '.join(repr(word) for word, _ in column.gone[:2])} has gone: renamed?" if column.gone else ""
+    return (
+        f"{column.share_now or 0:.0%} of the rows of {column.table}.{column.column} have categories that training never "
+        f"saw ({column.share_then or 0:.0%} then): {named}{gone}"
+    )
+
+
+def _of(found: Evidence) -> str:
+    assert found.matured is not None
+    return _with(found.matured.metrics["auc"], found.matured.intervals["auc"])
+
+
+def _with(value: float | None, span: tuple[float, float] | None) -> str:
+    if value is None:
+        return "undefined"
+    return f"{value:.3f}" + (f" [{span[0]:.3f}, {span[1]:.3f}]" if span is not None else "")
