@@ -8,13 +8,16 @@ from typing import Any
 
 import leadscore as ls
 from leadscore import time
+from leadscore.cli import find
 from leadscore.errors import ProjectError
 from leadscore.evaluate.drift import Shift
+from leadscore.model.artifact import to_json
 from leadscore.model.booster import Progress
-from training.monitoring import compared, freshness, matured, shifts, unseen
+from training.monitoring import compared, freshness, matured, shifts, told, unseen
 from training.monitoring.compared import Compared
 from training.monitoring.freshness import Feed
 from training.monitoring.matured import Matured
+from training.monitoring.page import page
 from training.monitoring.shifts import Apart, GroupShift, Scored, ScoreShift
 from training.monitoring.unseen import Unseen
 from training.monitoring.verdict import RULE, Evidence, Verdict, decide
@@ -63,10 +66,16 @@ class Monitoring:
             "features": [_plain(group) for group in self.groups],
             "adversarial": None if self.apart is None else {**_plain(self.apart), "by": dict(self.apart.by)},
             "matured": None if self.matured is None else _plain(self.matured),
-            "unseen": [{**_plain(column), "new": dict(column.new), "gone": dict(column.gone)} for column in self.unseen],
+            "unseen": [
+                {**_plain(column), "new": dict(column.new), "gone": dict(column.gone)} for column in self.unseen
+            ],
             "freshness": [_plain(feed) for feed in self.feeds],
             "notes": list(self.notes),
         }
+
+    def text(self) -> str:
+        """Return everything for a terminal, the verdict first."""
+        return told.text(self)
 
     def metrics(self) -> dict[str, float | None]:
         """Return the numbers that are worth a line over time, by name."""
@@ -90,7 +99,7 @@ class Monitoring:
 def monitor(
     project: ls.Project,
     *,
-    scorer: ls.LeadScorer,
+    model: str | ls.LeadScorer | None = None,
     since: str | None = None,
     as_of: str | None = None,
     reference: ls.Project | None = None,
@@ -102,7 +111,7 @@ def monitor(
     Parameters
     ----------
     project : the project as its tables stand now
-    scorer : the model, as `leadscore.cli.find` loads it
+    model : a scorer, or what names one: alias, version, address or folder; default is the project's champion
     since : look at cutoffs from this instant on; default is all that is new to the model, which begins one horizon
         before the end of its data. Text without time zone is local to the project
     as_of : look at nothing later; default is the end of the data
@@ -116,6 +125,7 @@ def monitor(
         If the project can't be read or has another schema than the model, or nothing is newer than the model.
     """
     step = _steps(progress)
+    scorer = model if isinstance(model, ls.LeadScorer) else find(project.folder, model)[0]
     data = project.read()
     both = compared.compare(
         scorer,
@@ -165,6 +175,28 @@ def monitor(
     )
 
 
+def track(found: Monitoring, project: ls.Project) -> str:
+    """Log what was found as a run of the project's experiment, and return its id.
+
+    Raises
+    ------
+    TrackingError
+        If MLflow refuses.
+    MissingExtraError
+        If mlflow isn't installed.
+    """
+    from leadscore.tracking.notes import log_run
+
+    texts = {"monitor.json": to_json(found.to_dict()), "monitor.txt": found.text() + "\n", "monitor.html": page(found)}
+    tags = {
+        "verdict": found.verdict.word,
+        "leadscore.model_version": str(found.model["version"] or ""),
+        "leadscore.model": str(found.model["name"]),
+        "as_of": str(found.period["as_of"] or ""),
+    }
+    return log_run(project.folder, project.name, "monitor", metrics=found.metrics(), tags=tags, texts=texts)
+
+
 def _had_signal(scorer: ls.LeadScorer) -> bool:
     """Whether the model beat the base rate on its own test, as its manifest says."""
     manifest = scorer.manifest
@@ -176,9 +208,9 @@ def _rewritten(scores: ScoreShift | None) -> list[str]:
     if scores is None or scores.rewritten is None or scores.rewritten.beyond == 0:
         return []
     return [
-        "The past was rewritten: the leads of the model's own time, scored again from today's tables, have other scores "
-        f"(PSI {scores.rewritten.psi:.2f}, chance makes {scores.rewritten.by_chance:.2f}). Fields that are overwritten "
-        "do this: declare [leads] known, or keep versions"
+        "The past was rewritten: the leads of the model's own time, scored again from today's tables, have other "
+        f"scores (PSI {scores.rewritten.psi:.2f}, chance makes {scores.rewritten.by_chance:.2f}). Fields that are "
+        "overwritten do this: declare [leads] known, or keep versions"
     ]
 
 

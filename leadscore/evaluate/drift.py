@@ -16,6 +16,7 @@ rows: n and m are `effective` numbers. What lies above the mean of that law, and
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -156,7 +157,7 @@ def _edges(values: Floats, weight: Floats, n_bins: int) -> Floats:
         return np.empty(0)
     places = np.searchsorted(upto, upto[-1] * np.arange(1, n_bins) / n_bins * (1 - 1e-12))
     edges = np.unique(ranked[places])
-    return edges[edges < ranked[-1]]
+    return np.asarray(edges[edges < ranked[-1]])
 
 
 def _tally(bins: npt.ArrayLike, weight: npt.ArrayLike, n_bins: int) -> Floats:
@@ -198,5 +199,5 @@ def _names(edges: Floats) -> list[str]:
     if len(edges) == 0:
         return ["any", MISSING]
     shown = [f"{edge:.4g}" for edge in edges]
-    between = [f"{low} to {high}" for low, high in zip(shown, shown[1:], strict=False)]
+    between = [f"{low} to {high}" for low, high in itertools.pairwise(shown)]
     return [f"up to {shown[0]}", *between, f"over {shown[-1]}", MISSING]

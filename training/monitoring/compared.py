@@ -166,7 +166,9 @@ def _lists(scorer: ls.LeadScorer, data: ls.Data, reference: ls.Data | None) -> C
             "leadscore monitor NEWER --model M --reference THIS"
         )
     if same:
-        return Compared(data, then, test, n_learnt, now, labelled.take([]), None, None, None, tuple(notes))
+        return Compared(
+            data, then, test, n_learnt, now, labelled.take(np.empty(0, dtype=np.int64)), None, None, None, tuple(notes)
+        )
     everyone = np.arange(len(data.leads.ids))
     now = ls.Snapshots(
         data, everyone, np.full(len(everyone), time.FOREVER), np.full(len(everyone), -1, np.int8),

@@ -95,9 +95,7 @@ def _spread(test: Scored | None, seed: int) -> Interval | None:
     if test is None or not len(test.rows):
         return None
     rows = test.rows
-    spans = bootstrap(
-        rows.label, test.probability, rows.clusters(), seed=seed, weight=rows.weight, margin=test.margin
-    )
+    spans = bootstrap(rows.label, test.probability, rows.clusters(), seed=seed, weight=rows.weight, margin=test.margin)
     return spans["auc"]
 
 

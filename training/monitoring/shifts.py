@@ -130,8 +130,8 @@ def of_features(scorer: ls.LeadScorer, then: Scored, now: Scored) -> tuple[Group
     then, now = then.sample(MOST_ROWS), now.sample(MOST_ROWS)
     shifts = [_of_feature(scorer, column, then, now, n) for column in range(len(plan.features))]
     members: dict[tuple[str, ...], list[int]] = {}
-    for column, name in enumerate(plan.features):
-        members.setdefault(group_of(name), []).append(column)
+    for column, feature in enumerate(plan.features):
+        members.setdefault(group_of(feature), []).append(column)
     explained = [part.sample(MOST_EXPLAINED) for part in (then, now)]
     effects = [reasons.group_effects(scorer.model.contributions(part.matrix)) for part in explained]
     weights = [part.rows.weight for part in explained]
@@ -179,7 +179,9 @@ def _told(
     )  # fmt: skip
     if told is None:
         return None
-    words = dict(zip(dict.fromkeys(map(group_of, scorer.plan.features)), Reasons(scorer.plan).group_names(), strict=True))
+    words = dict(
+        zip(dict.fromkeys(map(group_of, scorer.plan.features)), Reasons(scorer.plan).group_names(), strict=True)
+    )
     by: dict[str, float] = {}
     for name, feature in zip(scorer.plan.names, scorer.plan.features, strict=True):
         if name in told.by:

@@ -235,8 +235,8 @@ def _holding(found: Evidence, ranking: Sequence[str], level: Sequence[str]) -> l
     matured = found.matured
     if not found.judgeable or matured is None:
         return [
-            f"Too few matured wins to judge: {found.n_won} won leads of the {FEWEST_WINS} needed; nothing but drift can "
-            "be seen yet"
+            f"Too few matured wins to judge: {found.n_won} won leads of the {FEWEST_WINS} needed; nothing but drift "
+            "can be seen yet"
         ]
     sentences = []
     fall, against = matured.fall, matured.against_base_rate
@@ -263,8 +263,8 @@ def _unseen_words(column: Unseen) -> str:
     named = ", ".join(f"'{word}'" for word, _ in column.new[:2])
     gone = f" while {', '.join(repr(word) for word, _ in column.gone[:2])} has gone: renamed?" if column.gone else ""
     return (
-        f"{column.share_now or 0:.0%} of the rows of {column.table}.{column.column} have categories that training never "
-        f"saw ({column.share_then or 0:.0%} then): {named}{gone}"
+        f"{column.share_now or 0:.0%} of the rows of {column.table}.{column.column} have categories that training "
+        f"never saw ({column.share_then or 0:.0%} then): {named}{gone}"
     )
 
 
