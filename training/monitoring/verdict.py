@@ -21,6 +21,7 @@ SLOPE_OFF = 0.25
 LARGE = 0.25
 MUCH_UNSEEN = 0.10
 IMPORTANT = 0.05
+SOME_SIGNAL = 0.55
 TONES: dict[Word, Tone] = {
     "keep": "good",
     "wait": "unsure",
@@ -30,7 +31,8 @@ TONES: dict[Word, Tone] = {
     "no signal": "bad",
 }
 RULE = (
-    "no signal: the model did not beat the base rate when it was trained",
+    f"no signal: the model did not beat the base rate when it was trained, and doesn't rank what has matured since "
+    f"(AUC {SOME_SIGNAL:g} or more, beyond the noise) either",
     "mend the data: a table has been silent for more than three times its longest usual gap, and a day; what it feeds "
     "can't be judged before it is back",
     f"retrain: {FEWEST_WINS} or more won leads have matured and the AUC is below what was promised, by more than "
@@ -39,8 +41,8 @@ RULE = (
     f"that training never saw, and scores or an important feature have drifted (PSI {LARGE:g} or more beyond chance); "
     "or as many leads have been won since as it had to learn from",
     f"recalibrate: {FEWEST_WINS} or more won leads have matured, the ranking holds, and the level (calibration "
-    f"intercept, {LEVEL_OFF:.2f} or more in log-odds: a fifth of the odds) or the slope ({SLOPE_OFF:g} or more from 1) "
-    "is off beyond its 95 % interval",
+    f"intercept, {LEVEL_OFF:.2f} or more in log-odds: a fifth of the odds) or the slope (further from 1 than promised, by "
+    f"{SLOPE_OFF:g} or more) is off beyond its 95 % interval",
     f"wait: fewer than {FEWEST_WINS} won leads have matured, and scores have drifted or much is unseen: an alarm that "
     "nothing can settle yet",
     "keep: none of these",
@@ -127,13 +129,22 @@ REMEDIES: dict[Word, str] = {
 
 
 def _without_signal(found: Evidence) -> list[str]:
-    if found.had_signal:
+    """None in training, and none since; a level that is off can hide one from the log-loss, so matured wins decide."""
+    if found.had_signal or _ranks(found):
         return []
     matured = found.matured
     now = ""
     if matured is not None and matured.metrics["auc"] is not None:
-        now = f"; of what has matured since, it has AUC {_with(matured.metrics['auc'], matured.intervals['auc'])}"
+        now = f", and ranks what has matured since with AUC {_of(found)}, where .5 is a guess"
     return [f"There is no signal: the model did not beat the base rate when it was trained{now}"]
+
+
+def _ranks(found: Evidence) -> bool:
+    """Whether what has matured is ranked better than by a guess, beyond the noise and by enough to matter."""
+    auc, span = (
+        (None, None) if found.matured is None else (found.matured.metrics["auc"], found.matured.intervals["auc"])
+    )
+    return found.judgeable and auc is not None and span is not None and span[0] > 0.5 and auc >= SOME_SIGNAL
 
 
 def _stopped(found: Evidence) -> list[str]:
@@ -164,18 +175,24 @@ def _level(found: Evidence) -> list[str]:
     if not found.judgeable or matured is None:
         return []
     sentences = []
-    for metric, right, enough, words in (
-        ("calibration_intercept", 0.0, LEVEL_OFF, "The level is off"),
-        ("calibration_slope", 1.0, SLOPE_OFF, "The slope is off"),
-    ):
-        value, span = matured.metrics[metric], matured.intervals[metric]
-        if value is None or span is None or span[0] <= right <= span[1] or abs(value - right) < enough:
-            continue
-        said = f"predicted {matured.mean_probability:.1%}, observed {matured.metrics['base_rate']:.1%}; "
-        bold = "too bold" if value < 1 else "too cautious"
-        detail = f"{said}intercept {_with(value, span)}, 0 is right" if right == 0 else f"{_with(value, span)}, {bold}"
-        sentences.append(f"{words}: {detail}")
+    level, span = matured.metrics["calibration_intercept"], matured.intervals["calibration_intercept"]
+    if level is not None and span is not None and not span[0] <= 0 <= span[1] and abs(level) >= LEVEL_OFF:
+        sentences.append(
+            f"The level is off: predicted {matured.mean_probability:.1%}, observed {matured.metrics['base_rate']:.1%}; "
+            f"intercept {_with(level, span)}, 0 is right"
+        )
+    slope, span = matured.metrics["calibration_slope"], matured.intervals["calibration_slope"]
+    if slope is not None and span is not None and not span[0] <= 1 <= span[1]:
+        promised = matured.promised.get("calibration_slope")
+        if abs(slope - 1) - (0.0 if promised is None else abs(promised - 1)) >= SLOPE_OFF:
+            sentences.append(f"The slope is off: {_slope(matured)}, too {'bold' if slope < 1 else 'cautious'}")
     return sentences
+
+
+def _slope(matured: Matured) -> str:
+    promised = matured.promised.get("calibration_slope")
+    in_training = "" if promised is None else f" where {promised:.3f} was promised"
+    return _with(matured.metrics["calibration_slope"], matured.intervals["calibration_slope"]) + in_training
 
 
 def _loses(found: Evidence) -> list[str]:
@@ -247,8 +264,8 @@ def _holding(found: Evidence, ranking: Sequence[str], level: Sequence[str]) -> l
         )
     if not level:
         sentences.append(
-            f"The level holds: predicted {matured.mean_probability:.1%}, observed {matured.metrics['base_rate']:.1%}; "
-            f"slope {_with(matured.metrics['calibration_slope'], matured.intervals['calibration_slope'])}"
+            f"The probabilities hold: predicted {matured.mean_probability:.1%}, observed "
+            f"{matured.metrics['base_rate']:.1%}; slope {_slope(matured)}"
         )
     if against is not None and against.difference < 0:
         beyond = "" if against.high < 0 else ", not yet beyond the noise"
