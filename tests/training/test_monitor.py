@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from click.testing import CliRunner
 import leadscore as ls
 from leadscore.cli import main
 from leadscore.errors import DataError, ProjectError
+from leadscore.model.baselines import RateByCategory
+from leadscore.model.calibration import Identity
+from leadscore.model.population import Reference
 from tests import builders
 from tests.training.steady import steady_market
 from training.monitor import monitor, track
@@ -166,13 +170,24 @@ def test_the_day_after_training_nothing_can_be_judged_and_that_is_said(scorer, b
     assert found.verdict.why[0].startswith("Too few matured wins to judge: 0 won leads of the 30 needed")
     assert found.matured is None
     assert found.period["model_age_days"] == 0
-    assert "Nothing has matured since" in found.text()
+    assert "nothing has matured since" in found.text()
 
 
-def test_much_more_to_learn_from_is_a_reason_to_train(scorer, bent) -> None:
-    found = monitor(bent(), model=scorer)
-    assert found.matured.n_won_leads < found.period["learnt_from_won_leads"]
-    assert "much more to learn" not in found.text()
+def test_a_base_rate_that_stands_in_has_no_signal(scorer, bent, tmp_path) -> None:
+    """The plainest model of all: one score for everybody, which drifts nowhere and ranks nothing."""
+    plain = ls.LeadScorer.load(scorer.save(tmp_path / "scorer"))
+    plain.model, plain.calibrator = RateByCategory(-1.8), Identity()
+    kept = plain.population.margin
+    plain.population = replace(plain.population, margin=Reference.of(np.full(len(kept.values), -1.8), kept.weights))
+    plain.manifest |= {"rung": "base_rate", "verdict": "NO SIGNAL BEYOND THE NOISE: …", "metrics": {"auc": 0.5}}
+    found = monitor(bent(), model=plain)
+    assert found.verdict.word == "no signal"
+    assert found.verdict.why[0].startswith("There is no signal")
+    assert "ranks what has matured since with AUC 0.500" in found.text()
+    assert found.scores.shift.psi == 0
+    assert {group.share for group in found.groups} == {0.0}
+    assert "There is no signal" in page(found)
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_since_never_reaches_what_the_model_knew(scorer, bent) -> None:

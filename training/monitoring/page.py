@@ -73,12 +73,11 @@ def _why(found: Monitoring) -> Section:
 def _matured(found: Monitoring, seed: int) -> Section:
     title = "What became of the scores"
     if found.matured is None:
-        return Section(title, [Text("Nothing has matured since: no outcome can be held against a score yet.")])
+        return Section(title, [Text("No outcome can be held against a score: nothing has matured since.")])
     blocks: list[Block] = [
         Table(
             ("", "promised", "found", "95 % interval"), told.matured_rows(found),
-            f"{found.matured.n:,} matured snapshots of {found.matured.n_leads:,} leads, "
-            f"{found.matured.n_won_leads:,} of them won.",
+            f"{told.settled(found)}, {found.matured.n_won_leads:,} of them won.",
         )
     ]  # fmt: skip
     if found.matured.n_won_leads:

@@ -36,9 +36,10 @@ def text(found: Monitoring) -> str:
 def looked_at(found: Monitoring) -> str:
     """Say whose scores were looked at, and beside what."""
     period = found.period
-    now = f"{period['n_now']:,} snapshots of open leads"
+    now = f"{period['n_now']:,} leads of this list"
     if period["since"] is not None:
-        now += f" with cutoffs from {period['since'][:10]} to {period['as_of'][:10]}"
+        now = f"{period['n_now']:,} snapshots of open leads with cutoffs from {period['since'][:10]} to "
+        now += period["as_of"][:10]
     then = "the scores that the model kept of its reference population"
     if period["n_then"] is not None:
         then = f"{period['n_then']:,} of the model's reference population (its calibrate and test blocks)"
@@ -46,6 +47,16 @@ def looked_at(found: Monitoring) -> str:
     return f"Compared {now} with {then}" + (
         f". The model's data ended {age:.0f} days before" if age is not None else ""
     )
+
+
+def settled(found: Monitoring) -> str:
+    """Say how much has an outcome by now."""
+    matured = found.matured
+    if matured is None:
+        return "Nothing has an outcome yet"
+    if found.period["since"] is None:
+        return f"With an outcome: {matured.n:,} leads"
+    return f"Matured since: {matured.n:,} snapshots of {matured.n_leads:,} leads"
 
 
 def matured_rows(found: Monitoring) -> list[list[str]]:
@@ -107,7 +118,8 @@ def unseen_lines(found: Monitoring) -> list[str]:
     lines = []
     for column in found.unseen:
         line = f"{column.table}.{column.column}: {percent(column.share_now)} of {column.n_now:,} rows now"
-        line += f" ({percent(column.share_then)} then) have categories that training never saw"
+        line += "" if column.share_then is None else f" ({percent(column.share_then)} then)"
+        line += " have categories that training never saw"
         if column.new:
             line += ": " + named(column.new)
         if column.gone:
@@ -160,10 +172,10 @@ def columns(rows: Iterable[Sequence[str]], heads: Sequence[str], *, words: int =
 def _matured(found: Monitoring) -> list[str]:
     matured = found.matured
     if matured is None:
-        return ["Nothing has matured since"]
-    head = f"Matured since: {matured.n:,} snapshots of {matured.n_leads:,} leads, {matured.n_won_leads:,} of them won"
+        return ["No outcome can be held against a score: nothing has matured since"]
+    head = f"{settled(found)}, {matured.n_won_leads:,} of them won:"
     lines = [head, *columns(matured_rows(found), ("", "promised", "found", "95 % interval"))]
-    if found.matured is not None and found.matured.months:
+    if matured.months:
         lines += ["", *columns(month_rows(found), ("month", "snapshots", "won", "predicted", "observed", "AUC"))]
     return lines
 
@@ -198,7 +210,9 @@ def _freshness(found: Monitoring) -> list[str]:
 
 def percent(share: float | None) -> str:
     """Return a share for people."""
-    return "–" if share is None else f"{share:.1%}"
+    if share is None:
+        return "–"
+    return "under 0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -46,7 +46,7 @@ class Unseen:
 
 
 def look(scorer: ls.LeadScorer, compared: Compared) -> tuple[Unseen, ...]:
-    """Look at every categorical column of the model's plan: profiles at their cutoffs, event rows by their time.
+    """Look at every categorical column of the model's plan: profiles and events as cutoffs see them.
 
     Returns
     -------
@@ -63,9 +63,9 @@ def look(scorer: ls.LeadScorer, compared: Compared) -> tuple[Unseen, ...]:
     for spec in data.project.events:
         for position, column in enumerate(spec.categorical):
             learnt = scorer.plan.learnt.get(key_of(spec.name, column))
-            if learnt is not None and compared.as_of is not None and compared.since is not None:
-                then = _events(past, spec.name, position, _span_then(compared))
-                now = _events(data, spec.name, position, (compared.since, compared.as_of))
+            if learnt is not None:
+                then = {} if compared.then is None else _events(past, compared.then, spec.name, position)
+                now = _events(data, compared.now, spec.name, position)
                 found.append(_unseen(spec.name, column, learnt, then, now))
     told = [column for column in found if column.new or column.gone]
     return tuple(sorted(told, key=lambda column: (-column.more, column.table, column.column)))
@@ -84,18 +84,14 @@ def _profiles(data: ls.Data, rows: ls.Snapshots, position: int) -> Tally:
     return _tally(codes, rows.weight, leads.vocabularies[position])
 
 
-def _events(data: ls.Data, table: str, position: int, span: tuple[int, int]) -> Tally:
-    """Rows by category, of events that happened in a span and were known by its end."""
+def _events(data: ls.Data, rows: ls.Snapshots, table: str, position: int) -> Tally:
+    """Rows by category, of events since the first cutoff that a cutoff of their lead sees: not those of a closing."""
     log = data.logs[table]
-    inside = (log.time >= span[0]) & time.visible(log.time, log.known, span[1])
+    last = np.full(len(data.leads.ids), time.NEVER, dtype=np.int64)
+    np.maximum.at(last, rows.lead, rows.at)
+    seen = time.visible(log.time, log.known, last[log.lead_of_rows()])
+    inside = seen & (log.time >= rows.at.min(initial=time.FOREVER))
     return _tally(log.codes[position, inside], np.ones(int(inside.sum())), log.vocabularies[position])
-
-
-def _span_then(compared: Compared) -> tuple[int, int]:
-    """From the first cutoff of the model's reference population to what is new to it; empty where unknown."""
-    assert compared.since is not None
-    first = compared.since if compared.then is None else int(compared.then.at.min(initial=compared.since))
-    return first, compared.since
 
 
 def _tally(codes: NDArray[np.int32], weight: NDArray[np.float64], vocabulary: tuple[str, ...]) -> Tally:

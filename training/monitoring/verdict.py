@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from leadscore.evaluate.page.blocks import Tone
+from leadscore.evaluate.report import MATERIAL
 from leadscore.snapshots import FEWEST_WINS
 from training.monitoring.freshness import Feed
 from training.monitoring.matured import Matured
@@ -41,8 +42,8 @@ RULE = (
     f"that training never saw, and scores or an important feature have drifted (PSI {LARGE:g} or more beyond chance); "
     "or as many leads have been won since as it had to learn from",
     f"recalibrate: {FEWEST_WINS} or more won leads have matured, the ranking holds, and the level (calibration "
-    f"intercept, {LEVEL_OFF:.2f} or more in log-odds: a fifth of the odds) or the slope (further from 1 than promised, by "
-    f"{SLOPE_OFF:g} or more) is off beyond its 95 % interval",
+    f"intercept, {LEVEL_OFF:.2f} or more in log-odds: a fifth of the odds) or the slope (further from 1 than promised, "
+    f"by {SLOPE_OFF:g} or more) is off beyond its 95 % interval",
     f"wait: fewer than {FEWEST_WINS} won leads have matured, and scores have drifted or much is unseen: an alarm that "
     "nothing can settle yet",
     "keep: none of these",
@@ -108,8 +109,11 @@ def decide(found: Evidence) -> Verdict:
     )
     applying = [(word, sentence) for word, sentences in answers for sentence in sentences]
     word: Word = applying[0][0] if applying else "keep"
-    others = [sentence for _, sentence in applying[1:]]
-    why = [*([applying[0][1]] if applying else []), *others, *_holding(found, ranking, level)]
+    why = [sentence for _, sentence in applying]
+    if word == "no signal":  # of what never ranked, nothing can have fallen or hold
+        why = [sentence for sentence in why if sentence not in ranking]
+    else:
+        why += _holding(found, ranking, level)
     if found.judgeable and word in ("keep", "recalibrate"):
         why += _alarms(found)
     return Verdict(word, tuple(dict.fromkeys(why)), REMEDIES[word])
@@ -211,7 +215,7 @@ def _another_world(found: Evidence) -> list[str]:
     much = [column for column in found.unseen if column.more >= MUCH_UNSEEN]
     if not found.judgeable or not much or not _drifted(found):
         return []
-    return [f"The world is another: {_unseen_words(much[0])}; {_drifted(found)[0]}"]
+    return [f"The world is another: {_unseen_words(much[0])}. {_drifted(found)[0]}"]
 
 
 def _much_to_learn(found: Evidence) -> list[str]:
@@ -268,10 +272,11 @@ def _holding(found: Evidence, ranking: Sequence[str], level: Sequence[str]) -> l
             f"{matured.metrics['base_rate']:.1%}; slope {_slope(matured)}"
         )
     if against is not None and against.difference < 0:
-        beyond = "" if against.high < 0 else ", not yet beyond the noise"
+        little = -against.difference < MATERIAL * (matured.metrics["log_loss"] or 0.0)
+        but = ", not beyond the noise" if against.high >= 0 else ", too little to matter" if little else ""
         sentences.append(
             f"It beats the base rate on log-loss by {-against.difference:.4f} [{-against.high:.4f}, "
-            f"{-against.low:.4f}]{beyond}"
+            f"{-against.low:.4f}]{but}"
         )
     return sentences
 
@@ -279,9 +284,10 @@ def _holding(found: Evidence, ranking: Sequence[str], level: Sequence[str]) -> l
 def _unseen_words(column: Unseen) -> str:
     named = ", ".join(f"'{word}'" for word, _ in column.new[:2])
     gone = f" while {', '.join(repr(word) for word, _ in column.gone[:2])} has gone: renamed?" if column.gone else ""
+    then = "" if column.share_then is None else f" ({column.share_then:.0%} then)"
     return (
         f"{column.share_now or 0:.0%} of the rows of {column.table}.{column.column} have categories that training "
-        f"never saw ({column.share_then or 0:.0%} then): {named}{gone}"
+        f"never saw{then}: {named}{gone}"
     )
 
 
