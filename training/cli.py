@@ -100,7 +100,7 @@ def monitor(
     if html is not None:
         with whole_or_nothing(html) as beside:
             beside.write_text(page(found, seed=seed), encoding="utf-8")
-    run_id = log(found, loaded) if track else None
+    run_id = log(found, loaded, seed=seed) if track else None
     console.say(found.text())
     console.say()
     if html is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,39 +15,29 @@ from leadscore.model.artifact import to_json
 from leadscore.model.booster import Progress
 from training.monitoring import compared, freshness, matured, shifts, told, unseen
 from training.monitoring.compared import Compared
-from training.monitoring.freshness import Feed
 from training.monitoring.matured import Matured
 from training.monitoring.page import page
-from training.monitoring.shifts import Apart, GroupShift, Scored, ScoreShift
-from training.monitoring.unseen import Unseen
+from training.monitoring.shifts import Scored, ScoreShift
 from training.monitoring.verdict import RULE, Evidence, Verdict, decide
 
 N_STEPS = 6
 
 
 @dataclass(frozen=True)
-class Monitoring:
-    """What a monitor found, the verdict first. `to_dict` is what ``--json`` prints.
+class Monitoring(Evidence):
+    """What a monitor found, and its verdict. `to_dict` is what ``--json`` prints.
 
     Attributes
     ----------
-    model : name, version, kind, and the end of the data it was trained on
+    model : name, version, address, kind, and the end of the data it was trained on
     period : from when to when leads were looked at, how many, and how old the model is, in days
-    scores : None where no lead was open since
-    groups : features by what they are about, the most important drift first; empty where they can't be compared
-    unseen : columns with new or vanished categories
-    test, settled : the rows behind `matured` and its promise, for pictures
+    notes : what a reader must know of the comparison
+    test, settled : the rows behind what was promised and what has matured, for pictures
     """
 
     verdict: Verdict
     model: Mapping[str, Any]
     period: Mapping[str, Any]
-    scores: ScoreShift | None
-    groups: tuple[GroupShift, ...]
-    apart: Apart | None
-    matured: Matured | None
-    unseen: tuple[Unseen, ...]
-    feeds: tuple[Feed, ...]
     notes: tuple[str, ...]
     test: Scored | None
     settled: Scored
@@ -125,7 +115,7 @@ def monitor(
         If the project can't be read or has another schema than the model, or nothing is newer than the model.
     """
     step = _steps(progress)
-    scorer = model if isinstance(model, ls.LeadScorer) else find(project.folder, model)[0]
+    scorer, uri = (model, None) if isinstance(model, ls.LeadScorer) else _found(project, model)
     data = project.read()
     both = compared.compare(
         scorer,
@@ -136,17 +126,38 @@ def monitor(
         seed=seed,
     )
     step()
-    then = None if both.then is None else Scored.of(scorer, both.then.data, both.then)
-    test = None if both.test is None else Scored.of(scorer, both.test.data, both.test)
+    then, test = (None if rows is None else Scored.of(scorer, rows.data, rows) for rows in (both.then, both.test))
     now, settled = (Scored.of(scorer, data, rows) for rows in (both.now, both.matured))
+    step()
+    found = _look(scorer, both, (then, now), matured.judge(scorer, settled, test, seed=seed), seed=seed, step=step)
+    return Monitoring(
+        **vars(found),
+        verdict=decide(found),
+        model=_described(scorer, uri),
+        period=_period(both),
+        notes=(*both.notes, *_rewritten(found.scores), *_nobody(both)),
+        test=test,
+        settled=settled,
+    )
+
+
+def _look(
+    scorer: ls.LeadScorer,
+    both: Compared,
+    times: tuple[Scored | None, Scored],
+    judged: Matured | None,
+    *,
+    seed: int,
+    step: Callable[[], None],
+) -> Evidence:
+    """Gather what the rule asks for; without a lead now, or without the model's own time, less can be compared."""
+    then, now = times
     step()
     there = len(now.rows) > 0
     scores = shifts.of_scores(scorer, then, now) if there else None
     groups = shifts.of_features(scorer, then, now) if there and then is not None else ()
     step()
     apart = shifts.apart(scorer, then, now, seed=seed) if there and then is not None else None
-    step()
-    judged = matured.judge(scorer, settled, test, seed=seed)
     step()
     found = Evidence(
         had_signal=_had_signal(scorer),
@@ -159,23 +170,10 @@ def monitor(
         feeds=freshness.look(both),
     )
     step()
-    return Monitoring(
-        verdict=decide(found),
-        model=_model(scorer),
-        period=_period(both),
-        scores=scores,
-        groups=groups,
-        apart=apart,
-        matured=judged,
-        unseen=found.unseen,
-        feeds=found.feeds,
-        notes=(*both.notes, *_rewritten(scores), *_nobody(there)),
-        test=test,
-        settled=settled,
-    )
+    return found
 
 
-def track(found: Monitoring, project: ls.Project) -> str:
+def track(found: Monitoring, project: ls.Project, *, seed: int = 0) -> str:
     """Log what was found as a run of the project's experiment, and return its id.
 
     Raises
@@ -187,7 +185,11 @@ def track(found: Monitoring, project: ls.Project) -> str:
     """
     from leadscore.tracking.notes import log_run
 
-    texts = {"monitor.json": to_json(found.to_dict()), "monitor.txt": found.text() + "\n", "monitor.html": page(found)}
+    texts = {
+        "monitor.json": to_json(found.to_dict()),
+        "monitor.txt": found.text() + "\n",
+        "monitor.html": page(found, seed=seed),
+    }
     tags = {
         "verdict": found.verdict.word,
         "leadscore.model_version": str(found.model["version"] or ""),
@@ -214,14 +216,22 @@ def _rewritten(scores: ScoreShift | None) -> list[str]:
     ]
 
 
-def _nobody(there: bool) -> list[str]:
-    return [] if there else ["No lead was open at any cutoff since: neither scores nor features can be compared"]
+def _nobody(both: Compared) -> list[str]:
+    return (
+        [] if len(both.now) else ["No lead was open at any cutoff since: neither scores nor features can be compared"]
+    )
 
 
-def _model(scorer: ls.LeadScorer) -> dict[str, Any]:
+def _found(project: ls.Project, model: str | None) -> tuple[ls.LeadScorer, str]:
+    scorer, described = find(project.folder, model)
+    return scorer, described["uri"]
+
+
+def _described(scorer: ls.LeadScorer, uri: str | None) -> dict[str, Any]:
     return {
         "name": scorer.name,
         "version": scorer.version,
+        "uri": uri,
         "kind": scorer.model.kind,
         "horizon": scorer.horizon,
         "learnt_until": scorer.manifest.get("observed_until"),
@@ -251,7 +261,7 @@ def _instant(project: ls.Project, text: str | None) -> int | None:
         raise ProjectError(f"'{text}' is {error}") from None
 
 
-def _steps(progress: Progress | None) -> Any:
+def _steps(progress: Progress | None) -> Callable[[], None]:
     done = 0
 
     def step() -> None:
@@ -263,21 +273,16 @@ def _steps(progress: Progress | None) -> Any:
     return step
 
 
-def _plain(found: Any) -> dict[str, Any]:
-    """A frozen dataclass as JSON values, with how far each shift goes beyond chance."""
-    plain = {name: _value(getattr(found, name)) for name in found.__dataclass_fields__}
-    return plain
-
-
-def _value(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    """Frozen dataclasses as JSON values, with how far each shift goes beyond chance."""
     if isinstance(value, Shift):
         return {**asdict(value), "beyond": value.beyond}
     if isinstance(value, Mapping):
-        return {key: _value(inner) for key, inner in value.items()}
+        return {key: _plain(inner) for key, inner in value.items()}
     if hasattr(value, "_asdict"):
         return value._asdict()
     if hasattr(value, "__dataclass_fields__"):
-        return {key: _value(getattr(value, key)) for key in value.__dataclass_fields__}
+        return {key: _plain(getattr(value, key)) for key in value.__dataclass_fields__}
     if isinstance(value, tuple | list):
-        return [_value(inner) for inner in value]
+        return [_plain(inner) for inner in value]
     return value

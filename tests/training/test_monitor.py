@@ -173,6 +173,21 @@ def test_the_day_after_training_nothing_can_be_judged_and_that_is_said(scorer, b
     assert "nothing has matured since" in found.text()
 
 
+def test_tables_that_forgot_the_past_ask_for_a_reference(scorer, bent, market) -> None:
+    def forget(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[frame["lead_id"] >= "L03300"]
+
+    project = bent(leads=forget, outcomes=forget, touchpoints=forget, calls=forget)
+    alone, beside = (monitor(project, model=scorer, reference=past) for past in (None, ls.Project.load(market)))
+    assert any("--reference FOLDER" in note for note in alone.notes)
+    assert alone.groups == ()
+    assert alone.scores.rewritten is None
+    assert alone.verdict.word == beside.verdict.word == "keep"
+    assert alone.matured.fall.noise < beside.matured.fall.noise  # the promise's own noise is unknown without its test
+    assert beside.groups
+    assert beside.scores.rewritten.psi == 0
+
+
 def test_a_base_rate_that_stands_in_has_no_signal(scorer, bent, tmp_path) -> None:
     """The plainest model of all: one score for everybody, which drifts nowhere and ranks nothing."""
     plain = ls.LeadScorer.load(scorer.save(tmp_path / "scorer"))

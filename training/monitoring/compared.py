@@ -12,6 +12,9 @@ from leadscore.errors import DataError
 from leadscore.project import Task
 from leadscore.snapshots import Blocks, open_leads, snapshots, split
 
+FEWEST_KEPT = 0.5
+"""Of the weight of the model's reference population, what tables must still hold to be its own time."""
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -107,7 +110,10 @@ def _timed(
     matured = _period(data, task, since=start, until=min(as_of, data.observed_until), seed=seed)
     then, test, n_learnt = _own_time(scorer, past, learnt_until)
     if then is None:
-        notes.append("These tables don't reach back to the model's own time: features can't be compared with it")
+        notes.append(
+            "These tables don't reach back to the model's own time, so features can't be compared with it; name a "
+            "project that does: --reference FOLDER"
+        )
     return Compared(
         data=data,
         then=then,
@@ -134,7 +140,11 @@ def _own_time(
     """The blocks as they were cut in training: same tables up to then, same seed, same snapshots."""
     task = replace(scorer.project.task, observed_until=learnt_until)
     rows = snapshots(replace(past, project=replace(past.project, task=task)), seed=scorer.seed)
-    return _blocks(rows, split(rows, seed=scorer.seed)) if len(rows) else (None, None, None)
+    if not len(rows):
+        return None, None, None
+    then, test, n_learnt = _blocks(rows, split(rows, seed=scorer.seed))
+    whole = then.weight.sum() >= FEWEST_KEPT * scorer.population.margin.weights.sum()
+    return (then, test, n_learnt) if whole else (None, None, None)
 
 
 def _blocks(rows: ls.Snapshots, blocks: Blocks) -> tuple[ls.Snapshots, ls.Snapshots, int]:

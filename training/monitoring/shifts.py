@@ -75,6 +75,8 @@ class GroupShift:
     ----------
     share : of the mean absolute effect of all groups on the scores then
     moved_scores : mean effect now minus then, in log-odds; over all groups these sum to the move of the mean margin
+    distance : of the distributions of the effect then and now (Wasserstein, log-odds). PSI sees every move, however
+        small beside what the model makes of it; this sees only what reaches the scores
     """
 
     name: str
@@ -83,6 +85,7 @@ class GroupShift:
     shift: Shift
     share: float
     moved_scores: float
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ def of_scores(scorer: ls.LeadScorer, then: Scored | None, now: Scored) -> ScoreS
 
 def of_features(scorer: ls.LeadScorer, then: Scored, now: Scored) -> tuple[GroupShift, ...]:
     """Compare every feature of the plan, and rank groups of them by importance times drift."""
+    from scipy.stats import wasserstein_distance
+
     plan, reasons = scorer.plan, Reasons(scorer.plan)
     n = (then.n_effective, now.n_effective)
     then, now = then.sample(MOST_ROWS), now.sample(MOST_ROWS)
@@ -145,6 +150,7 @@ def of_features(scorer: ls.LeadScorer, then: Scored, now: Scored) -> tuple[Group
             GroupShift(
                 name, plan.names[most], len(columns), shifts[most], float(importance[position]) / total,
                 float(moved[position]),
+                float(wasserstein_distance(effects[0][:, position], effects[1][:, position], *weights)),
             )
         )  # fmt: skip
     return tuple(sorted(groups, key=lambda group: (-group.share * group.shift.beyond, -group.shift.psi, group.name)))

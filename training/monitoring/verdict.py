@@ -21,7 +21,7 @@ LEVEL_OFF = math.log(1.2)
 SLOPE_OFF = 0.25
 LARGE = 0.25
 MUCH_UNSEEN = 0.10
-IMPORTANT = 0.05
+IMPORTANT, FELT = 0.05, 0.1
 SOME_SIGNAL = 0.55
 TONES: dict[Word, Tone] = {
     "keep": "good",
@@ -34,19 +34,18 @@ TONES: dict[Word, Tone] = {
 RULE = (
     f"no signal: the model did not beat the base rate when it was trained, and doesn't rank what has matured since "
     f"(AUC {SOME_SIGNAL:g} or more, beyond the noise) either",
-    "mend the data: a table has been silent for more than three times its longest usual gap, and a day; what it feeds "
-    "can't be judged before it is back",
-    f"retrain: {FEWEST_WINS} or more won leads have matured and the AUC is below what was promised, by more than "
-    f"{AUC_FALL:g} and by more than chance (one-sided 95 %, both sides' noise); or log-loss no longer beats the base "
-    f"rate though level and slope are right; or {MUCH_UNSEEN:.0%} more of a column's rows than then have categories "
-    f"that training never saw, and scores or an important feature have drifted (PSI {LARGE:g} or more beyond chance); "
-    "or as many leads have been won since as it had to learn from",
-    f"recalibrate: {FEWEST_WINS} or more won leads have matured, the ranking holds, and the level (calibration "
-    f"intercept, {LEVEL_OFF:.2f} or more in log-odds: a fifth of the odds) or the slope (further from 1 than promised, "
-    f"by {SLOPE_OFF:g} or more) is off beyond its 95 % interval",
-    f"wait: fewer than {FEWEST_WINS} won leads have matured, and scores have drifted or much is unseen: an alarm that "
-    "nothing can settle yet",
-    "keep: none of these",
+    "mend the data: a table has been silent for more than three times its longest usual gap, and for more than a day",
+    f"retrain: the AUC of what has matured is below what was promised, by more than {AUC_FALL:g} and by more than "
+    "chance (one-sided 95 %, with the noise of both)",
+    f"retrain: {MUCH_UNSEEN:.0%} more of a column's rows than then have categories that training never saw, and there "
+    f"is drift (PSI {LARGE:g} or more beyond chance) of the scores, or of features that make {IMPORTANT:.0%} or more "
+    f"of them and have moved them by {FELT:g} log-odds or more",
+    f"recalibrate: the level (calibration intercept, {LEVEL_OFF:.2f} log-odds or more: a fifth of the odds) or the "
+    f"slope (further from 1 than promised, by {SLOPE_OFF:g} or more) is off beyond its 95 % interval",
+    "retrain: the log-loss is no longer below that of the base rate",
+    "retrain: as many leads have been won since, and matured, as the model had to learn from",
+    f"wait: fewer than {FEWEST_WINS} won leads have matured, and there is such drift, or that much unseen",
+    f"keep: none of these. Outcomes have a say from {FEWEST_WINS} won and matured leads on",
 )
 """In the order in which they are asked; the first that applies is the verdict."""
 
@@ -72,7 +71,18 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the rule looks at."""
+    """All that the rule looks at.
+
+    Attributes
+    ----------
+    had_signal : whether the model beat the base rate on its own test
+    learnt_from : won leads that it learnt from; None where the tables don't reach back
+    matured : None where nothing has matured
+    scores : None where no lead was open since
+    groups : features by what they are about, the most important drift first; empty where they can't be compared
+    unseen : columns with new or vanished categories
+    feeds : every table, fed or not; empty without times
+    """
 
     had_signal: bool
     learnt_from: int | None
@@ -233,7 +243,7 @@ def _alarms(found: Evidence) -> list[str]:
 
 
 def _drifted(found: Evidence) -> list[str]:
-    """Large drift beyond chance of the scores, or of a group of features that the model leans on."""
+    """Large drift beyond chance of the scores, or of features that the model leans on, so that the scores feel it."""
     sentences = []
     if found.scores is not None and found.scores.shift.beyond >= LARGE:
         shift = found.scores.shift
@@ -242,11 +252,11 @@ def _drifted(found: Evidence) -> list[str]:
             f"{found.scores.mean_then:.1%} then, {found.scores.mean_now:.1%} now"
         )
     for group in found.groups:
-        if group.share >= IMPORTANT and group.shift.beyond >= LARGE:
+        if group.share >= IMPORTANT and group.shift.beyond >= LARGE and group.distance >= FELT:
             sentences.append(
                 f"{group.name} has drifted: PSI {group.shift.psi:.2f} of {group.feature}, chance makes "
-                f"{group.shift.by_chance:.2f}; it is {group.share:.0%} of what moves the scores, and moved them by "
-                f"{group.moved_scores:+.2f}"
+                f"{group.shift.by_chance:.2f}; it is {group.share:.0%} of what moves the scores, and its effect on "
+                f"them moved by {group.distance:.2f} log-odds ({group.moved_scores:+.2f} in the mean)"
             )
     return sentences[:3]
 

@@ -36,7 +36,7 @@ MATURED = Matured(
 )
 SCORES = ScoreShift(STILL, 0.12, 0.12, {"A": 0.1, "D": 0.9}, {"A": 0.1, "D": 0.9}, (), None)
 FEED = Feed("calls", "events", "2026-05-01T00:00:00Z", 2.0, 1.5, False, 40.0, 40.0)
-GROUP = GroupShift("lead, source", "lead.source", 1, MOVED, 0.3, -0.4)
+GROUP = GroupShift("lead, source", "lead.source", 1, MOVED, 0.3, -0.4, 0.5)
 UNSEEN = Unseen("leads", "source", 0.0, 0.4, 1_000, (("partner-new", 0.4),), (("partner", 0.38),))
 ALL_WELL = Evidence(True, 500, MATURED, SCORES, (), None, (), (FEED,))
 
@@ -72,6 +72,8 @@ FEW = replace(MATURED, n_won_leads=29)
         ("keep", "The ranking", {"unseen": (UNSEEN,)}),  # nothing that counts has moved
         ("keep", "The ranking", {"groups": (GROUP,)}),  # moved, and what has matured still holds
         ("retrain", "There is much more to learn from: 80 leads", {"learnt_from": 80}),
+        ("wait", "lead, source has drifted", {"matured": None, "groups": (GROUP,)}),
+        ("keep", "Too few", {"matured": None, "groups": (replace(GROUP, distance=0.05),)}),  # which no score has felt
         ("keep", "Too few matured wins to judge: 29 won leads of the 30 needed", {"matured": FEW}),
         ("keep", "Too few matured wins to judge: 0 won leads", {"matured": None}),
         ("keep", "Too few", {"matured": replace(FEW, fall=FALLEN.fall)}),
@@ -98,7 +100,7 @@ def test_the_first_question_that_applies_decides(word, starts, changes) -> None:
 def test_a_gone_category_beside_a_new_one_asks_whether_it_was_renamed() -> None:
     found = decide(replace(ALL_WELL, unseen=(UNSEEN,), groups=(GROUP,)))
     assert "'partner-new' while 'partner' has gone: renamed?" in found.why[0]
-    assert "moved them by -0.40" in found.why[0]
+    assert "moved by 0.50 log-odds (-0.40 in the mean)" in found.why[0]
 
 
 def test_what_is_not_beyond_the_noise_is_said_so() -> None:
