@@ -173,6 +173,15 @@ def test_the_day_after_training_nothing_can_be_judged_and_that_is_said(scorer, b
     assert "nothing has matured since" in found.text()
 
 
+def test_no_lead_since_is_said(scorer, bent) -> None:
+    found = monitor(bent(), model=scorer, as_of="2026-01-02T00:00:01Z")
+    assert found.period["n_now"] == 0
+    assert found.scores is None
+    assert found.notes == ("No lead was open at any cutoff since: neither scores nor features can be compared",)
+    assert found.verdict.word == "keep"
+    assert "KEEP: Too few" in page(found)
+
+
 def test_tables_that_forgot_the_past_ask_for_a_reference(scorer, bent, market) -> None:
     def forget(frame: pd.DataFrame) -> pd.DataFrame:
         return frame[frame["lead_id"] >= "L03300"]
