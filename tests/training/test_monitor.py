@@ -192,7 +192,7 @@ def test_tables_that_forgot_the_past_ask_for_a_reference(scorer, bent, market) -
     assert alone.groups == ()
     assert alone.scores.rewritten is None
     assert alone.verdict.word == beside.verdict.word == "keep"
-    assert alone.matured.fall.noise < beside.matured.fall.noise  # the promise's own noise is unknown without its test
+    assert alone.matured.auc.noise < beside.matured.auc.noise  # the promise's own noise is unknown without its test
     assert beside.groups
     assert beside.scores.rewritten.psi == 0
 

@@ -17,12 +17,25 @@ ONE_SIDED, TWO_SIDED = 1.645, 1.96
 
 
 @dataclass(frozen=True)
-class Fall:
-    """How far the AUC is below what was promised; `noise` is what chance explains of it, one-sided at 95 %."""
+class Change:
+    """A metric then (promised) and now (found); `noise` is what chance explains of the difference, one-sided at 95 %.
+
+    Both are uncertain, so their variances add; where the model's own test isn't at hand, the promise counts as certain.
+    """
 
     promised: float
     found: float
     noise: float
+
+    @classmethod
+    def of(
+        cls, promised: float | None, found: float | None, span: Interval | None, promised_span: Interval | None
+    ) -> Change | None:
+        """Set the two beside each other; None where either is undefined."""
+        if promised is None or found is None or span is None:
+            return None
+        errors = [(high - low) / (2 * TWO_SIDED) for low, high in (span, promised_span or (0.0, 0.0))]
+        return cls(promised, found, ONE_SIDED * math.hypot(*errors))
 
     @property
     def fall(self) -> float:
@@ -45,7 +58,8 @@ class Matured:
     intervals: dict[str, Interval | None]
     against_base_rate: Difference | None
     promised: dict[str, float | None]
-    fall: Fall | None
+    auc: Change | None
+    slope: Change | None
     in_list: ListCalibration
     months: tuple[dict[str, Any], ...]
 
@@ -75,6 +89,11 @@ def judge(scorer: ls.LeadScorer, matured: Scored, test: Scored | None, *, seed: 
     promised = dict(scorer.manifest.get("metrics") or {})
     if not promised and test is not None:
         promised = evaluate(test.rows.label, test.probability, weight=test.rows.weight, margin=test.margin)
+    spread = _spread(test, seed)
+    changes = {
+        metric: Change.of(promised.get(metric), metrics[metric], intervals[metric], spread.get(metric))
+        for metric in ("auc", "calibration_slope")
+    }
     return Matured(
         n=len(rows),
         n_leads=len(np.unique(rows.lead)),
@@ -84,29 +103,21 @@ def judge(scorer: ls.LeadScorer, matured: Scored, test: Scored | None, *, seed: 
         intervals=intervals,
         against_base_rate=against,
         promised=promised,
-        fall=_fall(promised.get("auc"), metrics["auc"], intervals["auc"], _spread(test, seed)),
+        auc=changes["auc"],
+        slope=changes["calibration_slope"],
         in_list=calibration_in_list(rows.label, matured.probability, rows.weight, margin=matured.margin),
         months=_by_month(matured) if rows.data.project.timed else (),
     )
 
 
-def _spread(test: Scored | None, seed: int) -> Interval | None:
-    """How sure the promised AUC was."""
+def _spread(test: Scored | None, seed: int) -> dict[str, Interval | None]:
+    """How sure the promises were."""
     if test is None or not len(test.rows):
-        return None
+        return {}
     rows = test.rows
-    spans = bootstrap(rows.label, test.probability, rows.clusters(), seed=seed, weight=rows.weight, margin=test.margin)
-    return spans["auc"]
-
-
-def _fall(
-    promised: float | None, found: float | None, span: Interval | None, promised_span: Interval | None
-) -> Fall | None:
-    """Both AUCs are uncertain: their variances add."""
-    if promised is None or found is None or span is None:
-        return None
-    errors = [(high - low) / (2 * TWO_SIDED) for low, high in (span, promised_span or (0.0, 0.0))]
-    return Fall(promised, found, ONE_SIDED * math.hypot(*errors))
+    return bootstrap(
+        rows.label, test.probability, rows.clusters(), seed=seed, weight=rows.weight, margin=test.margin
+    )  # fmt: skip
 
 
 def _by_month(matured: Scored) -> tuple[dict[str, Any], ...]:

@@ -41,7 +41,8 @@ RULE = (
     f"is drift (PSI {LARGE:g} or more beyond chance) of the scores, or of features that make {IMPORTANT:.0%} or more "
     f"of them and have moved them by {FELT:g} log-odds or more",
     f"recalibrate: the level (calibration intercept, {LEVEL_OFF:.2f} log-odds or more: a fifth of the odds) or the "
-    f"slope (further from 1 than promised, by {SLOPE_OFF:g} or more) is off beyond its 95 % interval",
+    f"slope (further from 1 than promised, by {SLOPE_OFF:g} or more and by more than chance) is off beyond its 95 % "
+    "interval",
     "retrain: the log-loss is no longer below that of the base rate",
     "retrain: as many leads have been won since, and matured, as the model had to learn from",
     f"wait: fewer than {FEWEST_WINS} won leads have matured, and there is such drift, or that much unseen",
@@ -174,7 +175,7 @@ def _stopped(found: Evidence) -> list[str]:
 
 def _ranking(found: Evidence) -> list[str]:
     """The ranking fell: beyond the noise, and by enough to matter."""
-    fall = None if found.matured is None else found.matured.fall
+    fall = None if found.matured is None else found.matured.auc
     if not found.judgeable or fall is None or fall.fall <= max(AUC_FALL, fall.noise):
         return []
     return [
@@ -195,10 +196,10 @@ def _level(found: Evidence) -> list[str]:
             f"The level is off: predicted {matured.mean_probability:.1%}, observed {matured.metrics['base_rate']:.1%}; "
             f"intercept {_with(level, span)}, 0 is right"
         )
-    slope, span = matured.metrics["calibration_slope"], matured.intervals["calibration_slope"]
+    slope, span, change = matured.metrics["calibration_slope"], matured.intervals["calibration_slope"], matured.slope
     if slope is not None and span is not None and not span[0] <= 1 <= span[1]:
-        promised = matured.promised.get("calibration_slope")
-        if abs(slope - 1) - (0.0 if promised is None else abs(promised - 1)) >= SLOPE_OFF:
+        further = abs(slope - 1) if change is None else abs(slope - 1) - abs(change.promised - 1)
+        if further >= max(SLOPE_OFF, 0.0 if change is None else change.noise):
             sentences.append(f"The slope is off: {_slope(matured)}, too {'bold' if slope < 1 else 'cautious'}")
     return sentences
 
@@ -270,7 +271,7 @@ def _holding(found: Evidence, ranking: Sequence[str], level: Sequence[str]) -> l
             "can be seen yet"
         ]
     sentences = []
-    fall, against = matured.fall, matured.against_base_rate
+    fall, against = matured.auc, matured.against_base_rate
     if not ranking and fall is not None:
         sentences.append(
             f"The ranking holds: AUC {_of(found)} where {fall.promised:.3f} was promised (chance explains "

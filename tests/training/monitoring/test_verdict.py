@@ -10,7 +10,7 @@ from leadscore.evaluate.capacity import ListCalibration
 from leadscore.evaluate.drift import Shift
 from leadscore.evaluate.metrics import Difference
 from training.monitoring.freshness import Feed
-from training.monitoring.matured import Fall, Matured
+from training.monitoring.matured import Change, Matured
 from training.monitoring.shifts import GroupShift, ScoreShift
 from training.monitoring.unseen import Unseen
 from training.monitoring.verdict import REMEDIES, RULE, Evidence, decide
@@ -30,7 +30,8 @@ MATURED = Matured(
     intervals={"auc": (0.65, 0.75), "calibration_slope": (0.8, 1.2), "calibration_intercept": (-0.1, 0.1)},
     against_base_rate=Difference(-0.02, -0.03, -0.01),
     promised={"auc": 0.71, "calibration_slope": 1.0},
-    fall=Fall(0.71, 0.70, 0.04),
+    auc=Change(0.71, 0.70, 0.04),
+    slope=Change(1.0, 1.0, 0.2),
     in_list=LIST,
     months=(),
 )
@@ -47,8 +48,9 @@ def off(metric: str, value: float, span: tuple[float, float]) -> Matured:
     )  # fmt: skip
 
 
-FALLEN = replace(MATURED, fall=Fall(0.78, 0.70, 0.04))
+FALLEN = replace(MATURED, auc=Change(0.78, 0.70, 0.04))
 LEVEL = off("calibration_intercept", -0.5, (-0.6, -0.4))
+BOLD = off("calibration_slope", 0.6, (0.4, 0.8))
 FEW = replace(MATURED, n_won_leads=29)
 
 
@@ -57,14 +59,14 @@ FEW = replace(MATURED, n_won_leads=29)
     [
         ("keep", "The ranking holds: AUC 0.700 [0.650, 0.750] where 0.710 was promised", {}),
         ("retrain", "The ranking fell: AUC 0.700", {"matured": FALLEN}),
-        ("keep", "The ranking holds", {"matured": replace(MATURED, fall=Fall(0.74, 0.70, 0.05))}),  # chance does that
-        ("keep", "The ranking holds", {"matured": replace(MATURED, fall=Fall(0.715, 0.70, 0.01))}),  # sure, and small
+        ("keep", "The ranking holds", {"matured": replace(MATURED, auc=Change(0.74, 0.70, 0.05))}),  # chance does that
+        ("keep", "The ranking holds", {"matured": replace(MATURED, auc=Change(0.715, 0.70, 0.01))}),  # sure, and small
         ("recalibrate", "The level is off: predicted 12.0%, observed 12.0%; intercept -0.500", {"matured": LEVEL}),
         ("keep", "The ranking", {"matured": off("calibration_intercept", -0.1, (-0.15, -0.05))}),
-        ("recalibrate", "The slope is off: 0.600", {"matured": off("calibration_slope", 0.6, (0.4, 0.8))}),
-        ("keep", "The ranking", {"matured": replace(off("calibration_slope", 0.6, (0.4, 0.8)),
-                                                    promised={"auc": 0.71, "calibration_slope": 0.7})}),
-        ("retrain", "The ranking fell", {"matured": replace(LEVEL, fall=FALLEN.fall)}),
+        ("recalibrate", "The slope is off: 0.600", {"matured": BOLD}),
+        ("keep", "The ranking", {"matured": replace(BOLD, slope=Change(0.7, 0.6, 0.1))}),  # as it was in training
+        ("keep", "The ranking", {"matured": replace(BOLD, slope=Change(1.0, 0.6, 0.5))}),  # a promise never sure
+        ("retrain", "The ranking fell", {"matured": replace(LEVEL, auc=FALLEN.auc)}),
         ("retrain", "The model no longer beats the base rate: log-loss +0.0100 [-0.0100, +0.0200]",
          {"matured": replace(MATURED, against_base_rate=Difference(0.01, -0.01, 0.02))}),
         ("recalibrate", "The level", {"matured": replace(LEVEL, against_base_rate=Difference(0.01, -0.01, 0.02))}),
@@ -76,7 +78,7 @@ FEW = replace(MATURED, n_won_leads=29)
         ("keep", "Too few", {"matured": None, "groups": (replace(GROUP, distance=0.05),)}),  # which no score has felt
         ("keep", "Too few matured wins to judge: 29 won leads of the 30 needed", {"matured": FEW}),
         ("keep", "Too few matured wins to judge: 0 won leads", {"matured": None}),
-        ("keep", "Too few", {"matured": replace(FEW, fall=FALLEN.fall)}),
+        ("keep", "Too few", {"matured": replace(FEW, auc=FALLEN.auc)}),
         ("wait", "The scores have drifted: PSI 0.60, chance makes 0.03",
          {"matured": FEW, "scores": replace(SCORES, shift=MOVED)}),
         ("wait", "40% of the rows of leads.source", {"matured": None, "unseen": (UNSEEN,)}),
