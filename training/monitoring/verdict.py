@@ -125,9 +125,9 @@ def decide(found: Evidence) -> Verdict:
         why = [sentence for sentence in why if sentence not in ranking]
     else:
         why += _holding(found, ranking, level)
-    if found.judgeable and word in ("keep", "recalibrate"):
-        why += _alarms(found)
-    return Verdict(word, tuple(dict.fromkeys(why)), REMEDIES[word])
+    watched = _alarms(found) if found.judgeable and word in ("keep", "recalibrate") else []
+    remedy = WATCH if word == "keep" and watched else REMEDIES[word]
+    return Verdict(word, tuple(dict.fromkeys([*why, *watched])), remedy)
 
 
 REMEDIES: dict[Word, str] = {
@@ -141,6 +141,10 @@ REMEDIES: dict[Word, str] = {
     "mend the data": "Bring the rows that are missing, then run this again",
     "no signal": "Don't use the scores. Look for columns that say more of who buys, then run leadscore train",
 }
+WATCH = (
+    "The model may stay: what has matured holds. Look at what has changed meanwhile; a category that was only renamed is "
+    "better mended in the data"
+)
 
 
 def _without_signal(found: Evidence) -> list[str]:

@@ -13,7 +13,7 @@ from training.monitoring.freshness import Feed
 from training.monitoring.matured import Change, Matured
 from training.monitoring.shifts import GroupShift, ScoreShift
 from training.monitoring.unseen import Unseen
-from training.monitoring.verdict import REMEDIES, RULE, Evidence, decide
+from training.monitoring.verdict import REMEDIES, RULE, WATCH, Evidence, decide
 
 STILL = Shift(0.02, 0.03, 0.08, ("a", "b"), (0.5, 0.5), (0.55, 0.45))
 MOVED = replace(STILL, psi=0.6)
@@ -94,7 +94,8 @@ def test_the_first_question_that_applies_decides(word, starts, changes) -> None:
     found = decide(replace(ALL_WELL, **changes))
     assert (found.word, found.why[0][: len(starts)]) == (word, starts)
     assert found.sentence.startswith(word.upper())
-    assert found.remedy == REMEDIES[word]
+    watched = word == "keep" and bool({"unseen", "groups"} & changes.keys()) and changes.get("matured", MATURED)
+    assert found.remedy == (WATCH if watched else REMEDIES[word])
     assert len(set(found.why)) == len(found.why)
     assert any(line.startswith(word) for line in RULE)
 
