@@ -142,8 +142,8 @@ REMEDIES: dict[Word, str] = {
     "no signal": "Don't use the scores. Look for columns that say more of who buys, then run leadscore train",
 }
 WATCH = (
-    "The model may stay: what has matured holds. Look at what has changed meanwhile; a category that was only renamed is "
-    "better mended in the data"
+    "The model may stay: what has matured holds. Look at what has changed meanwhile; a category that was only renamed "
+    "is better mended in the data"
 )
 
 
