@@ -10,6 +10,7 @@ import click
 
 import leadscore as ls
 from leadscore.batch import write_page
+from leadscore.cli import MODEL_HELP
 from leadscore.console import Console, project_argument, verb
 
 
@@ -136,4 +137,58 @@ def promote(
         raise SystemExit(1)
 
 
-commands: list[click.Command] = [train, demo, promote]
+@verb("monitor")
+@project_argument
+@click.option("--model", metavar="M", help=MODEL_HELP)
+@click.option("--since", metavar="T", help="Look at cutoffs from T on. [default: all that is new to the model]")
+@click.option("--as-of", metavar="T", help="Look at nothing later. [default: the end of the data]")
+@click.option("--reference", metavar="FOLDER", help="A project with the tables that the model was trained on, where "
+              "PROJECT doesn't hold them.")  # fmt: skip
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page into this file.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of sampled cutoffs, intervals and folds.")
+@click.option("--strict", is_flag=True, help="Exit with 1 unless the verdict is keep, for a scheduler.")
+@click.option("--track/--no-track", default=True, show_default=True, help="Log to MLflow.")
+def monitor(
+    console: Console, project: str, model: str | None, since: str | None, as_of: str | None, reference: str | None,
+    html: Path | None, seed: int, strict: bool, track: bool,
+) -> None:  # fmt: skip
+    """Ask whether a model is still right for PROJECT as its tables stand now.
+
+    Compares scores and features with the model's own time, holds matured outcomes against what was predicted, and
+    looks for unseen categories and silent tables. The verdict, and the rule behind it: keep, wait, recalibrate,
+    retrain, mend the data, or no signal.
+
+    \b
+    Examples: leadscore monitor acme --html monitor.html
+              leadscore monitor acme --model acme/scorer --since 2026-04-01 --strict
+    """
+    from leadscore.tracking import require_writable
+    from training.monitor import monitor as run
+    from training.monitor import track as log
+    from training.monitoring.page import page
+
+    if html is not None and not html.parent.is_dir():
+        raise click.UsageError(f"--html: the folder {html.parent} does not exist")
+    loaded = ls.Project.load(project)
+    if track:
+        require_writable(loaded.folder)
+    past = None if reference is None else ls.Project.load(reference)
+    with console.progress("Comparing then and now") as progress:
+        found = run(loaded, model=model, since=since, as_of=as_of, reference=past, seed=seed, progress=progress)
+    if html is not None:
+        write_page(html, page(found, seed=seed))
+    run_id = log(found, loaded, seed=seed) if track else None
+    console.say(found.text())
+    console.say()
+    if html is not None:
+        console.say(f"Wrote {html}")
+    if run_id is not None:
+        console.say(f"Logged as run {run_id}")
+    if found.verdict.word == "no signal":
+        console.say("There is no signal.")
+    console.result({**found.to_dict(), "run_id": run_id, "html": None if html is None else str(html)})
+    if strict and found.verdict.word != "keep":
+        raise SystemExit(1)
+
+
+commands: list[click.Command] = [train, demo, promote, monitor]

@@ -1,0 +1,1 @@
+"""What `training.monitor` looks at: one room a question, the verdict last."""
