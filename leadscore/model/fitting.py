@@ -114,6 +114,7 @@ def fit(
     assert isinstance(stood_on, TreeModel | baselines.RateByCategory | baselines.Logistic), "a rung can be shipped"
     model: Model = stood_on
     margin = model.margin(matrix)
+    names = wide.names
     return Fitted(
         snapshots=snapshots,
         blocks=blocks,
@@ -125,7 +126,7 @@ def fit(
         calibration=_calibrate(snapshots, blocks, margin, seed),
         population=_population(snapshots, blocks, plan, model, matrix, margin),
         baselines=rivals,
-        pruned={wide.names[column]: None if twin is None else wide.names[twin] for column, twin in left_out.items()},
+        pruned={names[column]: None if twin is None else names[twin] for column, twin in left_out.items()},
         ladder=climbed,
     )
 
