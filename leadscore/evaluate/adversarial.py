@@ -23,6 +23,7 @@ _TREES = {
     "max_cat_to_onehot": 10_000,
     "deterministic": True,
     "force_row_wise": True,
+    "num_threads": 1,
     "verbosity": -1,
 }
 _N_ROUNDS = 60
