@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["severe", "warning", "note"]
 GRAVEST_FIRST: tuple[Severity, ...] = ("severe", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Series:
+    """The few numbers that a picture of a finding needs.
+
+    Attributes
+    ----------
+    shape : ``lines`` over time, or ``bars`` from the top
+    title : what the picture shows, as a sentence
+    labels : periods, or what each bar stands for
+    values : by name one value per label, None for none; bars have one name
+    share : whether values are shares of 1, shown in percent
+    mark : position of the label that the finding speaks of
+    """
+
+    shape: Literal["lines", "bars"]
+    title: str
+    labels: tuple[str, ...]
+    values: Mapping[str, tuple[float | None, ...]]
+    share: bool = True
+    mark: int | None = None
 
 
 @dataclass(frozen=True)
@@ -24,6 +46,7 @@ class Finding:
     column : the column as the source names it, or None
     evidence : counts and rates; category values may be quoted, ids and rows never
     remedy : what to do, with the line of leadscore.toml where there is one
+    series : what a picture of it would show; no part of the JSON
     """
 
     severity: Severity
@@ -32,10 +55,18 @@ class Finding:
     column: str | None
     evidence: str
     remedy: str
+    series: Series | None = None
 
     def to_dict(self) -> dict[str, str | None]:
         """Return the finding as JSON holds it."""
-        return asdict(self)
+        return {
+            "severity": self.severity,
+            "kind": self.kind,
+            "table": self.table,
+            "column": self.column,
+            "evidence": self.evidence,
+            "remedy": self.remedy,
+        }
 
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
