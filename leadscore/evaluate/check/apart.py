@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore.evaluate.adversarial import tell_apart
-from leadscore.evaluate.check.findings import Finding, Series, Severity, percent, section_of, verb
+from leadscore.evaluate.check.findings import Finding, Series, Severity, leave_out, percent, verb
 from leadscore.evaluate.check.forward import Forward, place_of
 from leadscore.evaluate.check.material import FEWEST, Material
 from leadscore.features.names import FeatureName
@@ -53,10 +53,9 @@ def train_and_test_differ(material: Material) -> list[Finding]:
     shown = ", ".join(f"{name} ({percent(share)})" for name, share in list(by.items())[:MOST_TOLD])
     evidence = f"a model tells train from test snapshots with AUC {told.auc:.3f}, by {shown}"
     table, column = place_of(FeatureName.parse(next(iter(told.by))), project)
-    remedy = (
-        "Ask what changed in the columns named, and whether it will stay so. Leave out what only dates a lead, or learn "
-        f"from the time since: [task] observed_from (section of the first: [{section_of(table)}])"
-    )
+    remedy = "Ask what changed in the columns named, and whether it will stay so"
+    if column is not None and table != "task":
+        remedy += f". If the first only dates a lead, leave it out: {leave_out(project, table, column)}"
     severity: Severity = "warning" if told.auc >= DIFFER_MUCH else "note"
     top = list(by.items())[:8]
     series = Series("bars", "What tells train from test snapshots, share of all gain",

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from leadscore.features.names import encode
+from leadscore.project import ROLES, Project
+
 Severity = Literal["severe", "warning", "note"]
 GRAVEST_FIRST: tuple[Severity, ...] = ("severe", "warning", "note")
 
@@ -78,6 +81,19 @@ def setting(section: str, key: str, value: str | Sequence[str]) -> str:
     """Return a line of leadscore.toml with its section, as ``[task] observed_from = "2025-01-01"``."""
     written = value if isinstance(value, str) else list(value)
     return f"[{section}] {key} = {json.dumps(written, ensure_ascii=False)}"
+
+
+def leave_out(project: Project, table: str, column: str | None, also: Iterable[str] = ()) -> str:
+    """Return the line of leadscore.toml without a column; `also` names others of the table to leave out with it."""
+    if column is None:
+        return setting("features", "drop", [f"{encode(table)}.*"])
+    spec = next((spec for spec in project.events if spec.name == table), None)
+    declared = {key: getattr(spec or project.leads, key) for key in ("categorical", "numeric")}
+    for key, names in declared.items():
+        if column in names:
+            return setting(section_of(table), key, [name for name in names if name != column and name not in also])
+    role = next((role for role in ROLES if getattr(project.leads, role) == column), None)
+    return f"remove {role or column} from [{section_of(table)}]"
 
 
 def section_of(table: str) -> str:

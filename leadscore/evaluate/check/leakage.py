@@ -26,7 +26,7 @@ import numpy as np
 
 from leadscore.evaluate.check.by_name import rewritten_by_name
 from leadscore.evaluate.check.curves import fill_over_time, win_rate_by_value
-from leadscore.evaluate.check.findings import GRAVEST_FIRST, Finding, Series, Severity, percent, quoted, setting
+from leadscore.evaluate.check.findings import GRAVEST_FIRST, Finding, Series, Severity, leave_out, percent, quoted
 from leadscore.evaluate.check.material import FEWEST, Column, Groups, Material, undeclared_columns
 from leadscore.evaluate.check.power import column_auc
 from leadscore.evaluate.check.stretches import filled_backwards
@@ -172,7 +172,8 @@ def _finding(held: Sequence[Suspicion], material: Material, severe: set[str]) ->
     column = gravest.column
     evidence = "; ".join(suspicion.evidence for suspicion in held)
     remedy = (
-        f"If it is written when a lead is won or lost, or later, leave it out: {_without(column, material, severe)}"
+        "If it is written when a lead is won or lost, or later, leave it out: "
+        f"{leave_out(material.project, 'leads', column.name, severe)}"
     )
     if material.project.timed and not material.versioned:
         remedy += '. Or date its versions: [leads] known = "…"'
@@ -184,15 +185,6 @@ def _finding(held: Sequence[Suspicion], material: Material, severe: set[str]) ->
 def _picture(gravest: Suspicion, material: Material) -> Series | None:
     by_fill = gravest.kind in ("filled_by_outcome", "backfilled_stretch", "missingness_predicts")
     return (fill_over_time if by_fill else win_rate_by_value)(gravest.column, material)
-
-
-def _without(column: Column, material: Material, severe: set[str]) -> str:
-    """Return the line of leadscore.toml without the column, nor the severe ones."""
-    if column.key not in ("categorical", "numeric"):
-        return f"remove {column.key} from [leads]"
-    names = getattr(material.project.leads, column.key)
-    kept = [name for name in names if name != column.name and name not in severe]
-    return setting("leads", column.key, kept)
 
 
 def _undeclared(material: Material) -> list[Finding]:

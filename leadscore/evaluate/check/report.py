@@ -96,7 +96,7 @@ def check(project: Project, *, seed: int = 0, progress: Progress | None = None) 
 
 def render(checked: Checked) -> str:
     """Return the report as plain text: findings from the gravest, then volumes and rates over time."""
-    lines = [_headline(checked), ""]
+    lines = [headline(checked), ""]
     for finding in checked.findings:
         place = finding.table if finding.column is None else f"{finding.table}.{finding.column}"
         lines.append(f"{finding.severity.upper():8}{finding.kind}: {place}")
@@ -104,7 +104,8 @@ def render(checked: Checked) -> str:
     return "\n".join([*lines, *_volumes(checked.summary), *_over_time(checked.summary), checked.signal.sentence]) + "\n"
 
 
-def _headline(checked: Checked) -> str:
+def headline(checked: Checked) -> str:
+    """Return how many findings there are of each severity, as a sentence."""
     counts = {grade: sum(finding.severity == grade for finding in checked.findings) for grade in GRAVEST_FIRST}
     if not checked.findings:
         return "Nothing found."

@@ -33,7 +33,7 @@ def small_segments(material: Material) -> list[Finding]:
     evidence = (
         f"{len(small):,} of {len(there):,} values have fewer than {FEWEST_LEADS} judged leads or {FEWEST_WINS} wins, "
         f"{percent(n_leads[small].sum() / max(1, n_leads.sum()))} of the leads: {shown}"
-        f"{', …' if len(small) > MOST_NAMED else ''}. {_what_happens(column, material, len(there))}"
+        f"{' and others' if len(small) > MOST_NAMED else ''}. {_what_happens(column, material, len(there))}"
     )
     remedy = (
         "Read figures by segment only for those above. Merge small ones in the source where they mean the same, or set "

@@ -19,14 +19,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from leadscore.evaluate.check.findings import Finding, Series, Severity, section_of, setting
+from leadscore.evaluate.check.findings import Finding, Series, Severity, leave_out, section_of
 from leadscore.evaluate.check.forward import Forward, Place
 from leadscore.evaluate.check.material import Material
 
 HOPELESS = 0.60
 CARRIES, STANDARD_ERRORS = 0.03, 3.0
 SMALLEST_SHARE = 0.05
-MOST_ABLATED = 4
+MOST_ABLATED = 3
 
 
 Verdict = Literal["signal", "does not last", "none", "unclear", "too few wins"]
@@ -135,9 +135,7 @@ def _carrier(places: list[Place], whole: float, without: float, material: Materi
     remedy = "Nothing to mend if its rows are written when they happen"
     if spec.known is None:
         remedy += f'; if they may be written later, declare when: [{section_of(table)}] known = "…"'
-    if column in spec.categorical:
-        kept = [name for name in spec.categorical if name != column]
-        remedy += f". To do without it: {setting(section_of(table), 'categorical', kept)}"
+    remedy += f". To do without it: {leave_out(material.project, table, column)}"
     series = Series(
         "bars", "AUC in forward time", ("all columns", f"without {what}"), {"AUC": (whole, without)}, share=False
     )

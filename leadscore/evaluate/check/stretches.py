@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore.evaluate.check.curves import fill_over_time
-from leadscore.evaluate.check.findings import Finding, Severity, percent, quoted, setting
+from leadscore.evaluate.check.findings import Finding, Severity, leave_out, percent, setting
 from leadscore.evaluate.check.material import FEWEST, Column, Material
 from leadscore.evaluate.check.suspicion import Suspicion, judged_leads
 from leadscore.time import NEVER, Mask, format_instant
@@ -88,11 +88,8 @@ def fill_breaks(material: Material) -> list[Finding]:
 def _remedy(column: Column, material: Material, day: str, is_new: bool) -> str:
     if is_new:
         return f"Learn from the time that has it: {setting('task', 'observed_from', day)}; or leave it out until then"
-    if column.key not in ("categorical", "numeric"):
-        return f"Nobody fills it in any more: remove {column.key} from [leads]"
-    kept = [name for name in getattr(material.project.leads, column.key) if name != column.name]
-    line = setting("leads", column.key, kept)
-    return f"If it was filled in once, backwards, or is no longer: leave out {quoted(column.name)}: {line}"
+    line = leave_out(material.project, "leads", column.name)
+    return f"If it was filled in once, backwards, or is no longer, leave it out: {line}"
 
 
 def _best_parting(filled: Mask) -> tuple[int, float, float]:

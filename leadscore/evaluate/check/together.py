@@ -5,9 +5,10 @@ far: only their difference knows the future. So each of the columns that gain a 
 out of fold, over judged leads.
 
 ========================= ============================================================================================
-carries_the_model         taking it out costs .03 of AUC or more, and three standard errors: **warning** where it alone
-                          is worth less than three quarters of what all are (``(AUC − .5)``) and profiles have no
-                          versions, else **note**. The best honest column looks so too: ask when it is written
+carries_the_model         taking it out costs .01 of AUC or more, and three standard errors: **warning** where it costs
+                          .02, alone is worth less than three quarters of what all are (``AUC − .5``), and profiles
+                          have no versions; else **note**. The three costliest. The best honest column looks so too:
+                          ask when it is written. Not where all together stay below AUC .55
 profile_predicts_too_well all columns that are not severe reach AUC .90: the strongest is named, taken out, and the rest
                           judged again. **severe** where that costs .10, else **warning**
 missingness_predicts      which columns are filled in, and nothing of what they say, reaches AUC .60: **note**, from .70
@@ -30,7 +31,8 @@ from leadscore.evaluate.check.suspicion import Suspicion, judged_leads, severe_c
 
 SEVERE_AUC, SEVERE_LOSS = 0.90, 0.10
 MOST_ABLATED, MOST_ADDED = 12, 5
-CARRIES, STANDARD_ERRORS, ALONE = 0.03, 3.0, 0.75
+CARRIES, CARRIES_MUCH, STANDARD_ERRORS, ALONE = 0.01, 0.02, 3.0, 0.75
+FAINT, MOST_CARRIERS = 0.55, 3
 MISSINGNESS, MUCH_MISSINGNESS = 0.60, 0.70
 ALIKE, GAPPY = 0.99, 0.02
 
@@ -91,7 +93,9 @@ def _carriers(
 ) -> list[Suspicion]:
     """Take each of the strongest columns out of the model of all."""
     whole = ablation.ranking(names)
-    found = []
+    found: list[tuple[float, Suspicion]] = []
+    if whole.auc < FAINT:
+        return []
     for name in ablation.by_gain(names)[:MOST_ABLATED]:
         without = ablation.ranking([other for other in names if other != name])
         cost, error = whole.gain_over(without)
@@ -99,13 +103,13 @@ def _carriers(
             continue
         column = _named(name, columns)
         alone = _alone(column, material)
-        hidden = alone - 0.5 < ALONE * (whole.auc - 0.5) and not material.versioned
+        hidden = cost >= CARRIES_MUCH and alone - 0.5 < ALONE * (whole.auc - 0.5) and not material.versioned
         evidence = (
-            f"without it a model of all {len(names)} columns falls from AUC {whole.auc:.3f} to {without.auc:.3f}, "
-            f"though alone it reaches {alone:.3f}"
+            f"without it a model of all {len(names)} columns falls from AUC {whole.auc:.3f} to {without.auc:.3f}; "
+            f"alone it reaches {alone:.3f}"
         )
-        found.append(Suspicion("warning" if hidden else "note", "carries_the_model", column, evidence))
-    return found
+        found.append((cost, Suspicion("warning" if hidden else "note", "carries_the_model", column, evidence)))
+    return [held for _, held in sorted(found, key=lambda pair: -pair[0])[:MOST_CARRIERS]]
 
 
 def _alone(column: Column, material: Material) -> float:
