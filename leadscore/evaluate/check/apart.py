@@ -3,7 +3,8 @@
 ========================= ============================================================================================
 train_and_test_differ     a small LightGBM says of which of the two blocks a snapshot is, out of fold, with AUC .70:
                           **note**, from .85 **warning**. It may not look at what follows the calendar by nature: age,
-                          load, windows without end, days since the first, histories of account, origin and owner
+                          load, windows without end, days since the first, histories of account, origin and owner;
+                          and snapshots of both blocks are drawn so that their leads are alike in age
 accounts_in_both_blocks   accounts that have leads in the training and in the test: **note**, with what it means
 leads_in_both_blocks      in a list without times: test leads that repeat the whole profile of one learnt from, 1 % or
                           more, where such pairs share their outcome more often than chance: **warning**
@@ -25,6 +26,7 @@ from leadscore.features.names import FeatureName
 from leadscore.features.primitives import SIDE_OF_ROLE
 from leadscore.snapshots import BLOCKS, split
 from leadscore.tables import Data
+from leadscore.time import DAY
 
 DIFFER, DIFFER_MUCH = 0.70, 0.85
 MOST_TOLD = 5
@@ -37,12 +39,12 @@ def train_and_test_differ(material: Material) -> list[Finding]:
     if forward is None or (not project.timed and project.task.split != "ordered"):
         return []
     columns = [i for i, name in enumerate(forward.plan.features) if not _follows_calendar(name)]
-    earlier, later = _parted(material, forward)
+    earlier, later = _alike_in_age(forward, *_parted(material, forward))
     if not columns:
         return []
     clusters = forward.snapshots.clusters()
     told = tell_apart(
-        forward.matrix[np.ix_(earlier, columns)], forward.matrix[np.ix_(later, columns)],
+        forward.matrix[earlier][:, columns], forward.matrix[later][:, columns],
         names=[forward.plan.names[i] for i in columns],
         categorical=[place for place, i in enumerate(columns) if i in set(forward.plan.categorical)],
         groups=(clusters[earlier], clusters[later]), seed=material.seed,
@@ -82,7 +84,26 @@ def _by_column(by: Mapping[str, float], material: Material) -> dict[str, float]:
 def _parted(material: Material, forward: Forward) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions in the sample of the train and of the test block."""
     blocks = split(material.snapshots, seed=material.seed)
-    return tuple(np.flatnonzero(np.isin(forward.rows, blocks.rows[block])) for block in ("train", "test"))  # type: ignore[return-value]
+    earlier, later = (np.flatnonzero(np.isin(forward.rows, blocks.rows[block])) for block in ("train", "test"))
+    return earlier, later
+
+
+def _alike_in_age(
+    forward: Forward, earlier: NDArray[np.int64], later: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As many of either side from each doubling of age, evenly spread; all where there are no times."""
+    some = forward.snapshots
+    if not some.data.project.timed:
+        return earlier, later
+    days = (some.at - some.data.leads.created[some.lead]) / DAY
+    doubling = np.floor(np.log2(1 + days)).astype(np.int64)
+    kept: tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]] = ([], [])
+    for one in np.unique(doubling):
+        sides = [rows[doubling[rows] == one] for rows in (earlier, later)]
+        n = min(map(len, sides))
+        for side, rows in zip(kept, sides, strict=True):
+            side.append(rows[np.linspace(0, len(rows) - 1, n).astype(np.int64)] if n else rows[:0])
+    return np.sort(np.concatenate(kept[0])), np.sort(np.concatenate(kept[1]))
 
 
 def in_both_blocks(material: Material) -> list[Finding]:

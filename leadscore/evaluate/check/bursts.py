@@ -59,7 +59,9 @@ def _judge(spec: EventsSpec, log: EventLog, inside: Mask) -> Finding:
     n_inside = np.bincount(lead[inside], minlength=len(n_rows))
     n_leads, n_with = int((n_rows > 0).sum()), int((n_inside > 0).sum())
     share = float(inside.mean())
-    what = f"{verb(int(inside.sum()), 'row', 'rows')} ({percent(share)} of the table) of {verb(n_with, 'lead', 'leads')}"
+    what = (
+        f"{verb(int(inside.sum()), 'row', 'rows')} ({percent(share)} of the table) of {verb(n_with, 'lead', 'leads')}"
+    )
     if n_with > MOST_WITH_BURSTS * n_leads and n_leads >= FEWEST_LEADS:
         evidence = f"{what} come six or more within ten seconds: that is how its rows are written"
         remedy = 'Read counts as batches; days with rows say more: [features] drop = ["count"] leaves active_days'
@@ -69,7 +71,8 @@ def _judge(spec: EventsSpec, log: EventLog, inside: Mask) -> Finding:
     severity: Severity = "warning" if many else "note"
     column, codes = _most_confined(spec, log, inside)
     evidence = (
-        f"{what} come six or more within ten seconds, as no person makes them, up to {_most_in_a_burst(log, inside)} in "
+        f"{what} come six or more within ten seconds, as no person makes them, up to "
+        f"{_most_in_a_burst(log, inside)} in "
         f"one; {verb(n_dominated, 'lead has', 'leads have')} hardly any other"
     )
     series = None
@@ -92,7 +95,7 @@ def _most_in_a_burst(log: EventLog, inside: Mask) -> int:
 
 
 def _most_confined(spec: EventsSpec, log: EventLog, inside: Mask) -> tuple[str | None, NDArray[np.int64]]:
-    """The column, and its values, of which more than half of all rows are in bursts; else the likeliest column alone."""
+    """The column whose values, of which more than half of all rows are in bursts, cover most rows in bursts."""
     best: tuple[float, str | None, NDArray[np.int64]] = (0.0, None, np.empty(0, dtype=np.int64))
     for position, name in enumerate(spec.categorical):
         n_all, n_inside = _tally(log, position, inside)

@@ -65,6 +65,4 @@ def _rates(place: NDArray[np.int64], mask: Mask, filled: Mask, size: int) -> tup
     inside = mask & (place >= 0)
     n_leads = np.bincount(place[inside], minlength=size)
     n_filled = np.bincount(place[inside & filled], minlength=size)
-    return tuple(
-        float(some / n) if n >= FEWEST_IN_PERIOD else None for some, n in zip(n_filled, n_leads, strict=True)
-    )
+    return tuple(float(some / n) if n >= FEWEST_IN_PERIOD else None for some, n in zip(n_filled, n_leads, strict=True))

@@ -1,4 +1,4 @@
-"""A picture of a finding: lines over time, or bars. The numbers are the finding's `Series`; nothing is computed here."""
+"""A picture of a finding: lines over time, or bars, of the numbers in its `Series`; nothing is computed here."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _lines(series: Series) -> Figure:
     figure = _blank(height=_LINES_HEIGHT)
     axes = figure.subplots(gridspec_kw=_edges(_LINES_HEIGHT, left=0.095, right=0.87))
     places = np.arange(len(series.labels))
-    for (name, line), colour in zip(series.values.items(), _COLOURS * len(series.values), strict=False):
+    for line, colour in zip(series.values.values(), _COLOURS * len(series.values), strict=False):
         values = np.array([np.nan if value is None else value for value in line], dtype=np.float64)
         axes.plot(places, values, color=colour, linewidth=1.8, marker="o", markersize=3)
     if series.mark is not None:

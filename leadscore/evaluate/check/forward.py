@@ -24,7 +24,7 @@ from leadscore.snapshots import FEWEST_WINS, Snapshots
 
 STRETCHES = ((0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
 N_SHUFFLED = 3
-FEATURE_FRACTION = 0.3
+FEATURE_FRACTION, MANY_FEATURES = 0.3, 60
 Place = tuple[str, str | None]
 """A table and one of its columns, as a finding names them; None for the rows of the table as such."""
 
@@ -112,9 +112,13 @@ class Forward:
     def _fit(self, columns: list[int], folds: Folds | None = None) -> Fit:
         categorical = [position for position, column in enumerate(columns) if column in set(self.plan.categorical)]
         return fit_out_of_fold(
-            self.matrix[:, columns], self.snapshots.label == 1, folds or self.folds, categorical=categorical, seed=self.seed,
-            feature_fraction=FEATURE_FRACTION if len(columns) > 60 else 1.0,
-        )  # fmt: skip
+            self.matrix[:, columns],
+            self.snapshots.label == 1,
+            folds or self.folds,
+            categorical=categorical,
+            seed=self.seed,
+            feature_fraction=FEATURE_FRACTION if len(columns) > MANY_FEATURES else 1.0,
+        )
 
     def _rank(self, fit: Fit) -> Ranking:
         stretch = np.repeat(np.arange(len(self.folds)), [len(judged) for _, judged in self.folds])

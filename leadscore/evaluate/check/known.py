@@ -128,8 +128,8 @@ def _after_outcome(row: FirstKnown) -> Finding | None:
         f"after it on {percent(row.after)} of {row.n_leads:,} closed leads that have a value"
     )
     remedy = (
-        "Versions keep it out of what is learnt, as they should. Never export it without them, and don't expect it of an "
-        "open lead; leaving it out loses nothing"
+        "Versions keep it out of what is learnt, as they should. Never export it without them, and don't expect it of "
+        "an open lead; leaving it out loses nothing"
     )
     severity: Severity = "warning" if not_before >= MOSTLY else "note"
     series = Series(
@@ -162,8 +162,8 @@ def _entered_after_win(spec: EventsSpec, log: EventLog, material: Material) -> l
         "backwards"
     )
     remedy = (
-        f"known keeps them from the model. Keep it declared ([events.{spec.name}] known), and drop rows that are entered "
-        "because of a win from the source"
+        f"known keeps them from the model. Keep it declared ([events.{spec.name}] known), and drop rows that are "
+        "entered because of a win from the source"
     )
     return [Finding("warning", "entered_after_win", spec.name, spec.known, evidence, remedy)]
 

@@ -1,8 +1,8 @@
 """Profile columns that know the outcome: written after it, or because of it.
 
 A table of leads without versions shows today's values, also those that someone filled in after the deal. The rules
-below look at one column alone, and so do those of `.stretches` and `.by_name`; `.together` looks at what columns tell in
-company. A lead counts once. "An AUC above .9 on CRM fields is a leak until proven otherwise."
+below look at one column alone, and so do those of `.stretches` and `.by_name`; `.together` looks at what columns tell
+in company. A lead counts once. "An AUC above .9 on CRM fields is a leak until proven otherwise."
 
 ========================= ============================================================================================
 predicts_too_well         one column alone, out of fold, over judged leads or over those that have a value (at least
@@ -160,9 +160,8 @@ def _tells_outcome(column: Column, groups: Groups) -> Suspicion | None:
         f"{quoted(column.vocabulary[code])} ({n_won[code]:,} of {n_rows[code]:,} won)" for code in largest[:3]
     )
     share = n_won[pure].sum() / groups.won[judged_leads(groups)].sum()
-    evidence = (
-        f"practically every lead with {shown} was won, against {percent(groups.won[judged_leads(groups)].mean())} of all"
-    )
+    usual = percent(groups.won[judged_leads(groups)].mean())
+    evidence = f"practically every lead with {shown} was won, against {usual} of all"
     return Suspicion("severe" if share >= PURE_SHARE_OF_WINS else "warning", "tells_outcome", column, evidence)
 
 
@@ -177,9 +176,7 @@ def _finding(held: Sequence[Suspicion], material: Material, severe: set[str]) ->
     )
     if material.project.timed and not material.versioned:
         remedy += '. Or date its versions: [leads] known = "…"'
-    return Finding(
-        gravest.severity, gravest.kind, "leads", column.name, evidence, remedy, _picture(gravest, material)
-    )
+    return Finding(gravest.severity, gravest.kind, "leads", column.name, evidence, remedy, _picture(gravest, material))
 
 
 def _picture(gravest: Suspicion, material: Material) -> Series | None:

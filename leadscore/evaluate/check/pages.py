@@ -66,10 +66,12 @@ def _blocks(finding: Finding) -> list[Block]:
 
 def _described(series: Series) -> str:
     """What a picture shows, for those who don't see it: its title, and where each line or bar ends."""
+    pairs = [
+        (name, next((value for value in reversed(line) if value is not None), None))
+        for name, line in series.values.items()
+    ]
     if series.shape == "bars":
-        pairs = zip(series.labels, next(iter(series.values.values())), strict=True)
-    else:
-        pairs = ((name, next((v for v in reversed(line) if v is not None), None)) for name, line in series.values.items())
+        pairs = list(zip(series.labels, next(iter(series.values.values())), strict=True))
     said = (f"{name} {_said(value, series.share)}" for name, value in pairs)
     return f"{series.title}: {', '.join(said)}"
 

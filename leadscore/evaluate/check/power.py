@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,9 +85,9 @@ class Ranking:
 
 
 def _error(influence: NDArray[np.float64], cluster: NDArray[np.int64] | None) -> float:
-    summed = influence
+    summed: NDArray[np.float64] = influence
     if cluster is not None:
-        summed = np.bincount(np.unique(cluster, return_inverse=True)[1], influence)
+        summed = np.bincount(np.unique(cluster, return_inverse=True)[1], weights=influence).astype(np.float64)
     return float(np.sqrt((summed**2).sum()))
 
 
@@ -132,9 +132,7 @@ def fit_out_of_fold(
     settings = {**_TREES, "seed": seed, "feature_fraction": feature_fraction}
     score, gain = np.full(len(label), np.nan), np.zeros(matrix.shape[1])
     for learnt, judged in folds:
-        rows = lightgbm.Dataset(
-            matrix[learnt], label[learnt], categorical_feature=list(categorical), params=settings
-        )
+        rows = lightgbm.Dataset(matrix[learnt], label[learnt], categorical_feature=list(categorical), params=settings)
         booster = lightgbm.train(settings, rows, _N_ROUNDS)
         score[judged] = booster.predict(matrix[judged], num_threads=1)
         gain += booster.feature_importance("gain")

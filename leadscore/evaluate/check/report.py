@@ -7,7 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from leadscore.evaluate.check import apart, bursts, flow, known, labels, leakage, quality, segments, signal, stretches, traces
+from leadscore.evaluate.check import (
+    apart,
+    bursts,
+    flow,
+    known,
+    labels,
+    leakage,
+    quality,
+    segments,
+    signal,
+    stretches,
+    traces,
+)
 from leadscore.evaluate.check.findings import GRAVEST_FIRST, Finding, percent, ranked
 from leadscore.evaluate.check.known import FirstKnown
 from leadscore.evaluate.check.material import Material

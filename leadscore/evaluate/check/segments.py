@@ -56,7 +56,9 @@ def _what_happens(column: Column, material: Material, n_values: int) -> str:
     if n_values > options.categories and column.name in spec.categorical:
         said.append(f"all but the {options.categories} commonest are folded into (other)")
     if column.name == spec.origin:
-        said.append(f"a rate is mixed with {options.smoothing:g} average leads, so small ones have nearly the average's")
+        said.append(
+            f"a rate is mixed with {options.smoothing:g} average leads, so small ones have nearly the average's"
+        )
     return f"Of these, {'; '.join(said)}" if said else "A tree may not split off so few, so they score as the others do"
 
 

@@ -93,7 +93,7 @@ def _how(forward: Forward) -> str:
 
 
 _REMEDY: dict[Verdict, str] = {
-    "none": "Don't score by these columns: map the tables that hold what leads did, [events.…], or more of their profile",
+    "none": "Don't score by these columns: map what leads did, [events.…], or more of their profile",
     "unclear": "Collect more wins, or map more tables, [events.…], before scores are used",
     "does not last": "Ask what changed, and learn from the time since: [task] observed_from, or later rows only",
 }

@@ -33,7 +33,10 @@ def filled_backwards(column: Column, material: Material) -> Suspicion | None:
     if not material.project.timed or column.filled.all():
         return None
     judged = judged_leads(groups)
-    won, other = _tally(column, judged & groups.won, groups.stratum), _tally(column, judged & ~groups.won, groups.stratum)
+    won, other = (
+        _tally(column, judged & groups.won, groups.stratum),
+        _tally(column, judged & ~groups.won, groups.stratum),
+    )
     enough = (won[0] >= FEWEST_IN_STRETCH) & (other[0] >= FEWEST_IN_STRETCH)
     n_won, n_other = np.where(enough, won[0], 1), np.where(enough, other[0], 1)
     gap = np.where(enough, won[1] / n_won - other[1] / n_other, 0.0)
@@ -78,8 +81,8 @@ def fill_breaks(material: Material) -> list[Finding]:
         )
         found.append(
             Finding(
-                "warning", "fill_breaks", "leads", column.name, evidence, _remedy(column, material, day, before < after),
-                fill_over_time(column, material),
+                "warning", "fill_breaks", "leads", column.name, evidence,
+                _remedy(column, material, day, before < after), fill_over_time(column, material),
             )
         )  # fmt: skip
     return found
