@@ -452,8 +452,15 @@ def test_control_leak_names_account() -> None:
     assert severe(check(shared("control_leak"))) == {"Account"}
 
 
-def test_x_education_with_every_column_names_tags() -> None:
-    assert "Tags" in severe(check(with_every_column(shared("x_education"))))
+def test_x_education_with_every_column_names_tags_and_its_kin() -> None:
+    result = check(with_every_column(shared("x_education")))
+    assert severe(result) == {"Tags"}
+    suspected = {finding.column for finding in result.findings if finding.severity != "note"}
+    assert suspected >= {"Lead Quality", "Lead Profile", "Last Activity", "Last Notable Activity"}
+    assert suspected >= {f"Asymmetrique {what}" for what in KIN}
+
+
+KIN = ("Activity Index", "Profile Index", "Activity Score", "Profile Score")
 
 
 def test_control_null_with_every_column_names_account() -> None:

@@ -21,7 +21,8 @@ def as_html(checked: Checked, name: str) -> str:
         If jinja2 or matplotlib isn't installed.
     """
     grades = {finding.severity for finding in checked.findings}
-    tone: Tone = "bad" if "severe" in grades else "unsure" if "warning" in grades else "good"
+    calm = "warning" not in grades and checked.signal.verdict == "signal"
+    tone: Tone = "bad" if "severe" in grades else "good" if calm else "unsure"
     return render(
         Page(
             f"leadscore check of {name}", f"{headline(checked)} {checked.signal.sentence}", _sections(checked), tone,

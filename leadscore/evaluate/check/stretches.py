@@ -1,9 +1,9 @@
 """Columns that are filled in for some stretch of creation only: backwards for won leads, or up to a day and no more.
 
 ========================= ============================================================================================
-backfilled_stretch        of the leads created in some twelfths of all, and not in most, the won ones have a value far
-                          more often than the others, by five standard errors: **severe** from 50 points, **warning**
-                          from 25. Fifteen leads of either kind at least
+backfilled_stretch        of the leads created in some twelfths of all, and not in most, the won ones have a value more
+                          often than the others, by five standard errors more than in the median twelfth: **severe**
+                          from 50 points, **warning** from 25. Fifteen leads of either kind at least
 fill_breaks               parted at the day of creation that parts them best, 50 points more leads have a value on one
                           side: **warning**. Each side holds 5 % of all leads, and 30 at least
 ========================= ============================================================================================
@@ -42,7 +42,8 @@ def filled_backwards(column: Column, material: Material) -> Suspicion | None:
     gap = np.where(enough, won[1] / n_won - other[1] / n_other, 0.0)
     pooled = np.where(enough, won[1] + other[1], 0) / (n_won + n_other)
     error = np.sqrt(pooled * (1 - pooled) * (1 / n_won + 1 / n_other))
-    filled = np.flatnonzero((gap >= SUSPICIOUS_GAP) & (gap >= STANDARD_ERRORS * error))
+    usual = float(np.median(gap[enough])) if enough.any() else 0.0
+    filled = np.flatnonzero((gap >= SUSPICIOUS_GAP) & (gap - max(0.0, usual) >= STANDARD_ERRORS * error) & enough)
     if not 0 < len(filled) <= MOST_OF_ALL * enough.sum():
         return None
     inside = np.isin(groups.stratum, filled) & (material.data.leads.created != NEVER)
