@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from leadscore.evaluate.check import Checked, Finding, check
 from leadscore.project import Project
 
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
 DAY = pd.Timedelta("1D")
 N_LEADS = 1_200
 Tables = dict[str, pd.DataFrame]
@@ -92,3 +96,16 @@ def severe(result: Checked) -> set[str | None]:
 def fates(tables: Tables) -> np.ndarray:
     status = tables["outcome"].set_index("id")["status"]
     return status.reindex(tables["leads"]["id"]).fillna("open").to_numpy()
+
+
+def shared(name: str) -> Project:
+    """A real project beside this one; the test is skipped where it is not there."""
+    if not (SHARED / name).is_dir():
+        pytest.skip("needs the shared data beside the project")
+    return Project.load(SHARED / name)
+
+
+@cache
+def checked_as_listed(name: str) -> Checked:
+    """What `check` says of a real project, or of ``sample``, once a session."""
+    return check(Project.load(ROOT / "data" / "sample") if name == "sample" else shared(name))

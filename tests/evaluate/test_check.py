@@ -16,10 +16,7 @@ from leadscore.evaluate.check import Checked, check, render
 from leadscore.evaluate.check.periods import Periods, empty_periods, largest_jump
 from leadscore.evaluate.check.power import auc, column_auc
 from leadscore.project import Project
-from tests.planted import DAY, N_LEADS, checked_in, fates, healthy, named, settings, severe
-
-ROOT = Path(__file__).parents[2]
-SHARED = ROOT.parent / "shared" / "data"
+from tests.planted import DAY, N_LEADS, checked_as_listed, checked_in, fates, healthy, named, settings, severe, shared
 
 
 @pytest.fixture
@@ -421,17 +418,6 @@ def test_the_report_for_people_ranks_and_mends(checked: Callable[..., Checked]) 
 # --- real data
 
 
-def test_the_sample_has_nothing_severe() -> None:
-    result = check(Project.load(ROOT / "data" / "sample"))
-    assert severe(result) == set()
-
-
-def shared(name: str) -> Project:
-    if not (SHARED / name).is_dir():
-        pytest.skip("needs the shared data beside the project")
-    return Project.load(SHARED / name)
-
-
 def with_every_column(project: Project) -> Project:
     """The same project with all that its leads file holds, outcome, ids and times aside."""
     with (project.folder / str(project.leads.source.path)).open(encoding="utf-8", newline="") as file:
@@ -443,13 +429,13 @@ def with_every_column(project: Project) -> Project:
     return Project.from_dict({**project.raw, "leads": leads}, folder=project.folder)
 
 
-@pytest.mark.parametrize("name", ["x_education", "bpic2012", "control_null", "bank", "olist"])
-def test_real_projects_as_listed_have_nothing_severe(name: str) -> None:
-    assert severe(check(shared(name))) == set()
+@pytest.mark.parametrize("name", ["sample", "x_education", "bpic2012", "control_null", "bank", "olist"])
+def test_projects_as_listed_have_nothing_severe(name: str) -> None:
+    assert severe(checked_as_listed(name)) == set()
 
 
 def test_control_leak_names_account() -> None:
-    assert severe(check(shared("control_leak"))) == {"Account"}
+    assert severe(checked_as_listed("control_leak")) == {"Account"}
 
 
 def test_x_education_with_every_column_names_tags_and_its_kin() -> None:

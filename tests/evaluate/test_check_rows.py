@@ -14,14 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from leadscore.cli import main
-from leadscore.evaluate.check import Checked, check, render
+from leadscore.evaluate.check import Checked, render
 from leadscore.evaluate.check.bursts import in_burst
 from leadscore.features.plan import FeaturePlan
-from leadscore.project import Project
-from tests.planted import DAY, N_LEADS, checked_in, fates, healthy, named, settings, severe, write
-
-ROOT = Path(__file__).parents[2]
-SHARED = ROOT.parent / "shared" / "data"
+from tests.planted import DAY, N_LEADS, checked_as_listed, checked_in, fates, healthy, named, settings, severe, write
 
 
 @pytest.fixture
@@ -275,19 +271,13 @@ def _inline(value: Any) -> str:
 
 
 def test_the_sample_has_a_signal_no_bots_and_no_warning() -> None:
-    result = check(Project.load(ROOT / "data" / "sample"))
+    result = checked_as_listed("sample")
     assert result.signal.verdict == "signal"
     assert {finding.severity for finding in result.findings} == {"note"}
 
 
-def shared(name: str) -> Project:
-    if not (SHARED / name).is_dir():
-        pytest.skip("needs the shared data beside the project")
-    return Project.load(SHARED / name)
-
-
 def test_control_null_has_no_signal() -> None:
-    result = check(shared("control_null"))
+    result = checked_as_listed("control_null")
     assert result.signal.verdict == "none"
     assert result.signal.auc is not None
     assert result.signal.auc < 0.56
@@ -295,6 +285,6 @@ def test_control_null_has_no_signal() -> None:
 
 
 def test_bank_has_a_signal_that_does_not_last() -> None:
-    result = check(shared("bank"))
+    result = checked_as_listed("bank")
     assert result.signal.verdict == "does not last"
     assert "train_and_test_differ" in of_kind(result)
