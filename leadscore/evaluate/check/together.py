@@ -5,10 +5,11 @@ far: only their difference knows the future. So each of the columns that gain a 
 out of fold, over judged leads.
 
 ========================= ============================================================================================
-carries_the_model         taking it out costs .01 of AUC or more, and three standard errors: **warning** where it costs
-                          .02, alone is worth less than three quarters of what all are (``AUC − .5``), and profiles
-                          have no versions; else **note**. The three costliest. The best honest column looks so too:
-                          ask when it is written. Not where all together stay below AUC .55
+carries_the_model         taking it out costs .01 of AUC or more, and three standard errors: **warning** where that is
+                          1.3 times what a column that is as good alone, and independent of the others, would cost,
+                          it alone has less than three quarters of what all have (``AUC − .5``), and profiles have no
+                          versions; else **note**. The three costliest. An honest column may be the best, but seldom
+                          is it worth more in company than alone. Not where all together stay below AUC .55
 profile_predicts_too_well all columns that are not severe reach AUC .90: the strongest is named, taken out, and the rest
                           judged again. **severe** where that costs .10, else **warning**
 missingness_predicts      which columns are filled in, and nothing of what they say, reaches AUC .60: **note**, from .70
@@ -31,7 +32,8 @@ from leadscore.evaluate.check.suspicion import Suspicion, judged_leads, severe_c
 
 SEVERE_AUC, SEVERE_LOSS = 0.90, 0.10
 MOST_ABLATED, MOST_ADDED = 12, 5
-CARRIES, CARRIES_MUCH, STANDARD_ERRORS, ALONE = 0.01, 0.02, 3.0, 0.75
+CARRIES, STANDARD_ERRORS = 0.01, 3.0
+MORE_THAN_ALONE, NEARLY_ALL = 1.3, 0.75
 FAINT, MOST_CARRIERS = 0.55, 3
 MISSINGNESS, MUCH_MISSINGNESS = 0.60, 0.70
 ALIKE, GAPPY = 0.99, 0.02
@@ -103,13 +105,21 @@ def _carriers(
             continue
         column = _named(name, columns)
         alone = _alone(column, material)
-        hidden = cost >= CARRIES_MUCH and alone - 0.5 < ALONE * (whole.auc - 0.5) and not material.versioned
+        hidden = _is_more_in_company(cost, whole.auc, alone) and not material.versioned
         evidence = (
             f"without it a model of all {len(names)} columns falls from AUC {whole.auc:.3f} to {without.auc:.3f}; "
             f"alone it reaches {alone:.3f}"
         )
         found.append((cost, Suspicion("warning" if hidden else "note", "carries_the_model", column, evidence)))
     return [held for _, held in sorted(found, key=lambda pair: -pair[0])[:MOST_CARRIERS]]
+
+
+def _is_more_in_company(cost: float, whole: float, alone: float) -> bool:
+    """Whether a column costs more than one that is as good alone and independent: powers then add up as squares do."""
+    all_have, it_has = whole - 0.5, max(0.0, alone - 0.5)
+    if it_has >= NEARLY_ALL * all_have:
+        return False
+    return cost >= MORE_THAN_ALONE * (all_have - float(np.sqrt(all_have**2 - it_has**2)))
 
 
 def _alone(column: Column, material: Material) -> float:
