@@ -93,17 +93,38 @@ def init(
 @project_argument
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--strict", is_flag=True, help="Exit with 1 if anything severe is found, for CI.")
-def check(console: Console, project: str, seed: int, strict: bool) -> None:
-    """Report data quality and leakage, worst first, each with the line of leadscore.toml that mends it."""
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write the report as a page.")
+def check(console: Console, project: str, seed: int, strict: bool, html: Path | None) -> None:
+    """Report data quality and leakage, worst first, each with the line of leadscore.toml that mends it.
+
+    The last line says whether all columns together predict the outcome, in forward time.
+
+    \b
+    Examples: leadscore check acme --html check.html
+              leadscore check acme --strict --json
+    """
     from leadscore.evaluate.check import check as examine
     from leadscore.evaluate.check import render
 
+    loaded = Project.load(project)
+    if html is not None and not html.resolve().parent.is_dir():
+        raise click.UsageError(f"--html: there is no folder {html.resolve().parent}")
     with console.progress("Checking columns") as progress:
-        checked = examine(Project.load(project), seed=seed, progress=progress)
+        checked = examine(loaded, seed=seed, progress=progress)
+    if html is not None:
+        _write_page(html, checked, loaded.name)
     console.say(render(checked))
-    console.result(checked.to_dict())
+    console.result({**checked.to_dict(), "html": None if html is None else str(html)})
     if strict and any(finding.severity == "severe" for finding in checked.findings):
         raise SystemExit(1)
+
+
+def _write_page(html: Path, checked: Any, name: str) -> None:
+    from leadscore.batch import whole_or_nothing
+    from leadscore.evaluate.check.pages import as_html
+
+    with whole_or_nothing(html) as beside:
+        beside.write_text(as_html(checked, name), encoding="utf-8", newline="\n")
 
 
 @verb("evaluate")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from leadscore.evaluate.check.findings import Finding, percent, verb
+from leadscore.evaluate.check.findings import Finding, Series, percent, verb
 from leadscore.evaluate.check.material import Material
 from leadscore.evaluate.check.periods import Periods, core, empty_periods, largest_jump
 from leadscore.eventlog import EventLog
@@ -68,7 +69,8 @@ def _breaks(spec: EventsSpec, log: EventLog) -> list[Finding]:
     if len(empty):
         evidence = f"no row in {verb(len(empty), periods.unit, periods.unit + 's')} from {periods.starts[empty[0]]}"
         remedy = "Add the rows that are missing, or start after the gap with [task] observed_from"
-        found.append(Finding("warning", "gap_in_events", spec.name, spec.time, evidence, remedy))
+        series = _rows_over_time(spec, periods, counts, int(empty[0]))
+        found.append(Finding("warning", "gap_in_events", spec.name, spec.time, evidence, remedy, series))
     jump = largest_jump(counts)
     if jump is not None:
         place, before, after = jump
@@ -77,8 +79,14 @@ def _breaks(spec: EventsSpec, log: EventLog) -> list[Finding]:
             "counts before and after don't mean the same"
         )
         remedy = f'If recording changed then: [task] observed_from = "{_day(periods.starts[place])}"'
-        found.append(Finding("warning", "jump_in_events", spec.name, spec.time, evidence, remedy))
+        series = _rows_over_time(spec, periods, counts, place)
+        found.append(Finding("warning", "jump_in_events", spec.name, spec.time, evidence, remedy, series))
     return found
+
+
+def _rows_over_time(spec: EventsSpec, periods: Periods, counts: NDArray[np.int64], mark: int) -> Series:
+    title, values = f"Rows of {spec.name}, by {periods.unit}", tuple(float(count) for count in counts)
+    return Series("lines", title, periods.starts, {"rows": values}, share=False, mark=mark)
 
 
 def _day(start: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from leadscore import columns
-from leadscore.evaluate.check.findings import Finding, percent, quoted, setting
+from leadscore.evaluate.check.findings import Finding, Series, percent, quoted, setting
 from leadscore.evaluate.check.material import FEWEST, Material
 from leadscore.evaluate.check.periods import core
 from leadscore.snapshots import split
@@ -246,4 +246,7 @@ def drift(material: Material) -> list[Finding]:
         "of the leads convert"
     )
     remedy = "Ask what changed. Trust figures of the last block only, and calibrate again soon after launch"
-    return [Finding("warning", "win_rate_drifts", "outcome", None, evidence, remedy)]
+    rates = tuple(float(w / n) if n >= FEWEST_PER_COHORT else None for w, n in zip(n_won, n_leads, strict=True))
+    parts = tuple(str(part + 1) for part in range(len(n_leads)))
+    series = Series("lines", "Leads that convert, in equal parts by order of creation", parts, {"win rate": rates})
+    return [Finding("warning", "win_rate_drifts", "outcome", None, evidence, remedy, series)]

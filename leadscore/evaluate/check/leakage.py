@@ -1,7 +1,8 @@
 """Profile columns that know the outcome: written after it, or because of it.
 
-A table of leads without versions shows today's values, also those that someone filled in after the deal. Four rules,
-each with its thresholds; a lead counts once. "An AUC above .9 on CRM fields is a leak until proven otherwise."
+A table of leads without versions shows today's values, also those that someone filled in after the deal. The rules
+below look at one column alone, and so do those of `.stretches` and `.by_name`; `.together` looks at what columns tell
+in company. A lead counts once. "An AUC above .9 on CRM fields is a leak until proven otherwise."
 
 ========================= ============================================================================================
 predicts_too_well         one column alone, out of fold, over judged leads or over those that have a value (at least
@@ -11,8 +12,6 @@ filled_by_outcome         the share of leads that have a value differs between w
                           1 point of all or none; **warning** from 25, or from 10 so. Four standard errors at least
 tells_outcome             a category that at least 98 % of its leads won (30 or more) while at most half of all do:
                           **severe** where it holds 20 % of all wins, else **warning**
-profile_predicts_too_well the other columns together in a small LightGBM, out of fold, from AUC .90: the strongest is
-                          named, taken out, and the rest judged again. **severe** where that costs .10, else **warning**
 ========================= ============================================================================================
 
 Nothing is said below 30 leads of either kind. What a suspicious column adds is in the evidence: the AUC of the columns
@@ -22,13 +21,17 @@ that are not severe without it, and with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from leadscore.evaluate.check.findings import GRAVEST_FIRST, Finding, Severity, percent, quoted, setting
+from leadscore.evaluate.check.by_name import rewritten_by_name
+from leadscore.evaluate.check.curves import fill_over_time, win_rate_by_value
+from leadscore.evaluate.check.findings import GRAVEST_FIRST, Finding, Series, Severity, leave_out, percent, quoted
 from leadscore.evaluate.check.material import FEWEST, Column, Groups, Material, undeclared_columns
-from leadscore.evaluate.check.power import Ablation, column_auc
+from leadscore.evaluate.check.power import column_auc
+from leadscore.evaluate.check.stretches import filled_backwards
+from leadscore.evaluate.check.suspicion import Suspicion, judged_leads, severe_columns
+from leadscore.evaluate.check.together import together
 from leadscore.time import Mask
 
 SEVERE_AUC, SUSPICIOUS_AUC = 0.90, 0.80
@@ -38,46 +41,36 @@ SUSPICIOUS_GAP, SUSPICIOUS_GAP_AT_EDGE = 0.25, 0.10
 EDGE = 0.01
 STANDARD_ERRORS = 4.0
 PURE, PURE_SHARE_OF_WINS = 0.98, 0.20
-SEVERE_LOSS = 0.10
-MOST_ABLATED = 5
-
-
-@dataclass(frozen=True)
-class Suspicion:
-    """What one rule holds against one column."""
-
-    severity: Severity
-    kind: str
-    column: Column
-    evidence: str
 
 
 def leaks(material: Material) -> list[Finding]:
     """Return what the rules above find in the declared columns, one finding each, and one note on the undeclared."""
     found = [suspicion for column in material.columns for suspicion in suspicions(column, material)]
-    found = _with_ablation(found, material)
-    severe = _severe(found)
+    found += together(found, material)
+    severe = severe_columns(found)
     by_column: dict[str, list[Suspicion]] = {}
     for suspicion in found:
         by_column.setdefault(suspicion.column.name, []).append(suspicion)
     return [_finding(held, material, severe) for held in by_column.values()] + _undeclared(material)
 
 
-def _severe(found: Sequence[Suspicion]) -> set[str]:
-    return {suspicion.column.name for suspicion in found if suspicion.severity == "severe"}
-
-
 def suspicions(column: Column, material: Material) -> list[Suspicion]:
-    """Judge one column by the three rules that look at columns alone."""
+    """Judge one column by the rules that look at columns alone."""
     if not column.filled.any():
         return []
-    found = [_too_well(column, material), _filled_by_outcome(column, material), _tells_outcome(column, material.groups)]
+    found = [
+        _too_well(column, material),
+        _filled_by_outcome(column, material),
+        _tells_outcome(column, material.groups),
+        filled_backwards(column, material),
+        None if material.versioned else rewritten_by_name(column, material.groups, seed=material.seed),
+    ]
     return [suspicion for suspicion in found if suspicion is not None]
 
 
 def _too_well(column: Column, material: Material) -> Suspicion | None:
     groups = material.groups
-    judged = _judged(groups)
+    judged = judged_leads(groups)
     everywhere = _auc(column, groups, judged, material.seed)
     filled = judged & column.filled
     where_filled = None
@@ -99,15 +92,9 @@ def _auc(column: Column, groups: Groups, among: Mask, seed: int) -> float | None
     return column_auc(column.codes[among], label, seed=seed)
 
 
-def _judged(groups: Groups) -> Mask:
-    """Judged leads; the closed ones where the judged are too few or all alike."""
-    won = groups.won[groups.judged]
-    return groups.closed if min(won.sum(), (~won).sum()) < FEWEST else groups.judged
-
-
 def _filled_by_outcome(column: Column, material: Material) -> Suspicion | None:
     groups = material.groups
-    lost = groups.lost if groups.lost.sum() >= FEWEST else _judged(groups) & ~groups.won
+    lost = groups.lost if groups.lost.sum() >= FEWEST else judged_leads(groups) & ~groups.won
     pairs = [(groups.won, lost)]
     if not material.versioned:  # versions say what was known while a lead was open
         pairs.append((groups.closed, groups.open))
@@ -159,9 +146,9 @@ def _gap_within_strata(filled: Mask, one: Mask, other: Mask, groups: Groups) -> 
 
 
 def _tells_outcome(column: Column, groups: Groups) -> Suspicion | None:
-    judged = _judged(groups) & column.filled
+    judged = judged_leads(groups) & column.filled
     won = judged & groups.won
-    if not column.vocabulary or won.sum() < FEWEST or groups.won[_judged(groups)].mean() > 0.5:
+    if not column.vocabulary or won.sum() < FEWEST or groups.won[judged_leads(groups)].mean() > 0.5:
         return None
     n_rows = np.bincount(column.codes[judged], minlength=len(column.vocabulary))
     n_won = np.bincount(column.codes[won], minlength=len(column.vocabulary))
@@ -172,53 +159,10 @@ def _tells_outcome(column: Column, groups: Groups) -> Suspicion | None:
     shown = ", ".join(
         f"{quoted(column.vocabulary[code])} ({n_won[code]:,} of {n_rows[code]:,} won)" for code in largest[:3]
     )
-    share = n_won[pure].sum() / groups.won[_judged(groups)].sum()
-    evidence = (
-        f"practically every lead with {shown} was won, against {percent(groups.won[_judged(groups)].mean())} of all"
-    )
+    share = n_won[pure].sum() / groups.won[judged_leads(groups)].sum()
+    usual = percent(groups.won[judged_leads(groups)].mean())
+    evidence = f"practically every lead with {shown} was won, against {usual} of all"
     return Suspicion("severe" if share >= PURE_SHARE_OF_WINS else "warning", "tells_outcome", column, evidence)
-
-
-def _with_ablation(found: list[Suspicion], material: Material) -> list[Suspicion]:
-    """Say what each suspicious column adds to those that are not severe, and suspect what only tells together."""
-    leads = np.flatnonzero(_judged(material.groups))
-    columns = [column for column in material.columns if column.filled.any()]
-    label = material.groups.won
-    if len(columns) < 2 or min(label[leads].sum(), (~label[leads]).sum()) < 2 * FEWEST:
-        return found
-    ablation = Ablation(columns, label, leads, material.seed)
-    severe = _severe(found)
-    sound = [name for name in ablation.names if name not in severe]
-    gravest_first = sorted(found, key=lambda suspicion: GRAVEST_FIRST.index(suspicion.severity))
-    suspects = {suspicion.column.name: suspicion.column for suspicion in gravest_first}
-    added = [
-        Suspicion("note", "adds", column, _adds(ablation, [other for other in sound if other != name], name))
-        for name, column in list(suspects.items())[:MOST_ABLATED]
-    ]
-    return found + _only_together(ablation, sound, columns) + added
-
-
-def _adds(ablation: Ablation, others: Sequence[str], name: str) -> str:
-    without, with_it = ablation.auc(others), ablation.auc([*others, name])
-    return f"the columns that are not severe reach AUC {without:.3f} without it, {with_it:.3f} with it"
-
-
-def _only_together(ablation: Ablation, names: Sequence[str], columns: Sequence[Column]) -> list[Suspicion]:
-    """Take out the strongest column again and again while the rest still tells too much."""
-    left, before = list(names), ablation.auc(names)
-    found: list[Suspicion] = []
-    while before >= SEVERE_AUC and len(left) > 1 and len(found) < MOST_ABLATED:
-        name = ablation.strongest(left)
-        left.remove(name)
-        after = ablation.auc(left)
-        severity: Severity = "severe" if before - after >= SEVERE_LOSS else "warning"
-        column = next(column for column in columns if column.name == name)
-        evidence = (
-            f"{len(left) + 1} columns that are not severe alone reach AUC {before:.3f}, {after:.3f} without this one"
-        )
-        found.append(Suspicion(severity, "profile_predicts_too_well", column, evidence))
-        before = after
-    return found
 
 
 def _finding(held: Sequence[Suspicion], material: Material, severe: set[str]) -> Finding:
@@ -227,20 +171,17 @@ def _finding(held: Sequence[Suspicion], material: Material, severe: set[str]) ->
     column = gravest.column
     evidence = "; ".join(suspicion.evidence for suspicion in held)
     remedy = (
-        f"If it is written when a lead is won or lost, or later, leave it out: {_without(column, material, severe)}"
+        "If it is written when a lead is won or lost, or later, leave it out: "
+        f"{leave_out(material.project, 'leads', column.name, severe)}"
     )
     if material.project.timed and not material.versioned:
         remedy += '. Or date its versions: [leads] known = "…"'
-    return Finding(gravest.severity, gravest.kind, "leads", column.name, evidence, remedy)
+    return Finding(gravest.severity, gravest.kind, "leads", column.name, evidence, remedy, _picture(gravest, material))
 
 
-def _without(column: Column, material: Material, severe: set[str]) -> str:
-    """Return the line of leadscore.toml without the column, nor the severe ones."""
-    if column.key not in ("categorical", "numeric"):
-        return f"remove {column.key} from [leads]"
-    names = getattr(material.project.leads, column.key)
-    kept = [name for name in names if name != column.name and name not in severe]
-    return setting("leads", column.key, kept)
+def _picture(gravest: Suspicion, material: Material) -> Series | None:
+    by_fill = gravest.kind in ("filled_by_outcome", "backfilled_stretch", "missingness_predicts")
+    return (fill_over_time if by_fill else win_rate_by_value)(gravest.column, material)
 
 
 def _undeclared(material: Material) -> list[Finding]:

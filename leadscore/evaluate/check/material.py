@@ -8,7 +8,8 @@ at least one horizon before its end. Of the judged, those with a win (at any tim
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,10 @@ from leadscore.snapshots import Snapshots
 from leadscore.sources import header, read_rows
 from leadscore.tables import Data
 from leadscore.time import NEVER, Mask
+
+if TYPE_CHECKING:
+    from leadscore.evaluate.check.forward import Forward
+    from leadscore.evaluate.check.signal import Signal
 
 _Scalar = TypeVar("_Scalar", np.int32, np.float64)
 
@@ -104,6 +109,20 @@ class Material:
     def of(cls, data: Data, snapshots: Snapshots, *, seed: int) -> Material:
         """Lay out the profile columns as the model would see them."""
         return cls(data.project, data, snapshots, _groups(data), _declared(data, snapshots), seed)
+
+    @cached_property
+    def forward(self) -> Forward | None:
+        """The plan's features of the snapshots, in forward time."""
+        from leadscore.evaluate.check.forward import Forward
+
+        return Forward.of(self.snapshots, seed=self.seed)
+
+    @cached_property
+    def signal(self) -> Signal:
+        """What all columns together tell."""
+        from leadscore.evaluate.check.signal import signal_of
+
+        return signal_of(self.forward)
 
     @property
     def versioned(self) -> bool:

@@ -7,9 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from leadscore.evaluate.check import flow, labels, leakage, quality, traces
+from leadscore.evaluate.check import (
+    apart,
+    bursts,
+    flow,
+    known,
+    labels,
+    leakage,
+    quality,
+    segments,
+    signal,
+    stretches,
+    traces,
+)
 from leadscore.evaluate.check.findings import GRAVEST_FIRST, Finding, percent, ranked
+from leadscore.evaluate.check.known import FirstKnown
 from leadscore.evaluate.check.material import Material
+from leadscore.evaluate.check.signal import Signal
 from leadscore.evaluate.check.summary import Period, Summary, summarise
 from leadscore.features.plan import FeaturePlan
 from leadscore.project import Project
@@ -20,7 +34,14 @@ Progress = Callable[[int, int], None]
 
 _STEPS: tuple[Callable[[Material], list[Finding]], ...] = (
     leakage.leaks,
+    stretches.fill_breaks,
     traces.traces,
+    known.profiles,
+    known.events,
+    signal.no_signal,
+    signal.carriers,
+    apart.train_and_test_differ,
+    apart.in_both_blocks,
     quality.notes,
     labels.statuses,
     labels.outcome_only_columns,
@@ -28,9 +49,11 @@ _STEPS: tuple[Callable[[Material], list[Finding]], ...] = (
     labels.maturity,
     labels.drift,
     flow.events,
+    bursts.bursts,
     quality.profile_columns,
     quality.event_columns,
     quality.profiles,
+    segments.small_segments,
 )
 _WIDTH = 110
 _PERIODS_SHOWN = 24
@@ -42,10 +65,17 @@ class Checked:
 
     findings: tuple[Finding, ...]
     summary: Summary
+    signal: Signal
+    first_known: tuple[FirstKnown, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as ``check --json`` prints them."""
-        return {"findings": [finding.to_dict() for finding in self.findings], "summary": self.summary.to_dict()}
+        return {
+            "findings": [finding.to_dict() for finding in self.findings],
+            "summary": self.summary.to_dict(),
+            "signal": self.signal.to_dict(),
+            "first_known": [row.to_dict() for row in self.first_known],
+        }
 
 
 def check(project: Project, *, seed: int = 0, progress: Progress | None = None) -> Checked:
@@ -73,20 +103,21 @@ def check(project: Project, *, seed: int = 0, progress: Progress | None = None) 
         found += step(material)
         if progress is not None:
             progress(done, len(_STEPS))
-    return Checked(ranked(found), summarise(material))
+    return Checked(ranked(found), summarise(material), material.signal, known.first_known(material))
 
 
 def render(checked: Checked) -> str:
     """Return the report as plain text: findings from the gravest, then volumes and rates over time."""
-    lines = [_headline(checked), ""]
+    lines = [headline(checked), ""]
     for finding in checked.findings:
         place = finding.table if finding.column is None else f"{finding.table}.{finding.column}"
         lines.append(f"{finding.severity.upper():8}{finding.kind}: {place}")
         lines += _wrapped(finding.evidence) + _wrapped("→ " + finding.remedy) + [""]
-    return "\n".join([*lines, *_volumes(checked.summary), *_over_time(checked.summary)]) + "\n"
+    return "\n".join([*lines, *_volumes(checked.summary), *_over_time(checked.summary), checked.signal.sentence]) + "\n"
 
 
-def _headline(checked: Checked) -> str:
+def headline(checked: Checked) -> str:
+    """Return how many findings there are of each severity, as a sentence."""
     counts = {grade: sum(finding.severity == grade for finding in checked.findings) for grade in GRAVEST_FIRST}
     if not checked.findings:
         return "Nothing found."
@@ -123,7 +154,7 @@ def _over_time(summary: Summary) -> list[str]:
     head = f"  {summary.unit or '':12}{'created':>10}{'win rate':>10}{'wins':>10}"
     lines = ["Over time (win rate: of leads created then, within the horizon)"]
     lines.append(head + "".join(f"{name[:14]:>16}" for name in tables))
-    return lines + [_row(period, tables) for period in shown]
+    return lines + [_row(period, tables) for period in shown] + [""]
 
 
 def _row(period: Period, tables: list[str]) -> str:

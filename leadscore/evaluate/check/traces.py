@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.evaluate.check.findings import Finding, percent, quoted, setting
+from leadscore.evaluate.check.findings import Finding, Series, percent, quoted, setting
 from leadscore.evaluate.check.material import FEWEST, Material
 from leadscore.eventlog import EventLog
 from leadscore.project import EventsSpec
@@ -19,6 +19,7 @@ from leadscore.snapshots import Snapshots
 from leadscore.time import visible
 
 PURE, PURE_SHARE_OF_WINS = 0.95, 0.50
+MOST_BARS = 8
 
 
 def traces(material: Material) -> list[Finding]:
@@ -73,4 +74,9 @@ def _tells_outcome(
         f'[events.{spec.name}] known = "…". Else leave the column out: {line}'
     )
     severe = n_won[pure].max() >= PURE_SHARE_OF_WINS * label.sum()
-    return [Finding("severe" if severe else "warning", "event_tells_outcome", spec.name, column, evidence, remedy)]
+    names = ("all leads", *(f"with {vocabulary[code]} ({n_leads[code]:,})" for code in largest[:MOST_BARS]))
+    rates = (float(label.mean()), *(float(n_won[code] / n_leads[code]) for code in largest[:MOST_BARS]))
+    series = Series("bars", f"Leads that win after their last cutoff, by {column}", names, {"leads that win": rates})
+    return [
+        Finding("severe" if severe else "warning", "event_tells_outcome", spec.name, column, evidence, remedy, series)
+    ]
