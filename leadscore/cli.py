@@ -103,8 +103,10 @@ def check(console: Console, project: str, seed: int, strict: bool, html: Path | 
     Examples: leadscore check acme --html check.html
               leadscore check acme --strict --json
     """
+    from leadscore.batch import write_page
     from leadscore.evaluate.check import check as examine
     from leadscore.evaluate.check import render
+    from leadscore.evaluate.check.pages import as_html
 
     loaded = Project.load(project)
     if html is not None and not html.resolve().parent.is_dir():
@@ -112,19 +114,11 @@ def check(console: Console, project: str, seed: int, strict: bool, html: Path | 
     with console.progress("Checking columns") as progress:
         checked = examine(loaded, seed=seed, progress=progress)
     if html is not None:
-        _write_page(html, checked, loaded.name)
+        write_page(html, as_html(checked, loaded.name))
     console.say(render(checked))
     console.result({**checked.to_dict(), "html": None if html is None else str(html)})
     if strict and any(finding.severity == "severe" for finding in checked.findings):
         raise SystemExit(1)
-
-
-def _write_page(html: Path, checked: Any, name: str) -> None:
-    from leadscore.batch import whole_or_nothing
-    from leadscore.evaluate.check.pages import as_html
-
-    with whole_or_nothing(html) as beside:
-        beside.write_text(as_html(checked, name), encoding="utf-8", newline="\n")
 
 
 @verb("evaluate")
@@ -141,12 +135,15 @@ def evaluate(console: Console, project: str, model: str | None, seed: int, html:
     from leadscore.batch import write_page
     from leadscore.evaluate.report import judge
     from leadscore.evaluate.report_page import report_page
+    from leadscore.evaluate.verdict import NO_SIGNAL, THERE_IS_NONE
 
     scorer, described = find(project, model)
     judged = judge(scorer, Project.load(project).read(), seed=seed)
     if html is not None:
         write_page(html, report_page(scorer, judged))
     console.say(judged.text())
+    if judged.verdict.startswith(NO_SIGNAL):
+        console.say(THERE_IS_NONE)
     console.result({"model": described, **judged.to_dict()})
 
 
@@ -174,6 +171,7 @@ def score(
     """
     from leadscore.batch import score_list, write_list
     from leadscore.evaluate.capacity import at_capacity, call_list
+    from leadscore.evaluate.verdict import NO_SIGNAL, THERE_IS_NONE
 
     if capacity is not None and cutoffs:
         raise click.UsageError("--capacity cuts a list of open leads; --cutoffs are scored as given")
@@ -210,6 +208,8 @@ def score(
     n_closed = 0 if asked is not None else n_listed - len(scores)
     if n_closed:
         console.say(f"{n_closed:,} leads are not open then (closed, not yet created, or without creation time)")
+    if str(scorer.manifest.get("verdict", "")).startswith(NO_SIGNAL):
+        console.say(THERE_IS_NONE)
     console.result(
         {
             "out": str(out),

@@ -12,6 +12,7 @@ import leadscore as ls
 from leadscore.batch import write_page
 from leadscore.cli import MODEL_HELP
 from leadscore.console import Console, project_argument, verb
+from leadscore.evaluate.verdict import NO_SIGNAL, THERE_IS_NONE
 
 
 @verb("train")
@@ -59,6 +60,8 @@ def train(
         console.say(f"For other projects: --model {trained.uri}")
     if out is not None:
         console.say(f"Saved in {out}")
+    if trained.report.verdict.startswith(NO_SIGNAL):
+        console.say(THERE_IS_NONE)
     console.result(trained.to_dict())
 
 
@@ -132,6 +135,8 @@ def promote(
     if html is not None:
         write_page(html, page(found, leads=True))
     console.say(text(found))
+    if found.verdict.startswith(NO_SIGNAL):
+        console.say(THERE_IS_NONE)
     console.result(found.to_dict())
     if not found.promotes:
         raise SystemExit(1)
@@ -185,7 +190,7 @@ def monitor(
     if run_id is not None:
         console.say(f"Logged as run {run_id}")
     if found.verdict.word == "no signal":
-        console.say("There is no signal.")
+        console.say(THERE_IS_NONE)
     console.result({**found.to_dict(), "run_id": run_id, "html": None if html is None else str(html)})
     if strict and found.verdict.word != "keep":
         raise SystemExit(1)

@@ -10,6 +10,9 @@ from leadscore.model.ladder import BASE_RATE, MATERIAL, TREES, words
 NO_SIGNAL = "NO SIGNAL BEYOND THE NOISE"
 """What the verdict on a model begins with that is no better than the base rate."""
 
+THERE_IS_NONE = "There is no signal: don't rank leads, or promise wins, by this model"
+"""What a command ends with that was about such a model."""
+
 Against = Mapping[str, Mapping[str, Difference | None]]
 """By baseline, then metric: the model's less the baseline's, with its interval."""
 
