@@ -278,10 +278,10 @@ def _compare(
     judged: Judged, fitted: Fitted, test: NDArray[np.int64], seed: int
 ) -> tuple[dict[str, Metrics], dict[str, dict[str, Difference | None]]]:
     """Metrics of every baseline, and the paired difference of the model to each but itself."""
-    rows = judged.snapshots
+    rows, matrix = judged.snapshots, fitted.every_column[test]
     metrics, against = {}, {}
     for name, rival in fitted.baselines.items():
-        margin = rival.margin(fitted.every_column[test])
+        margin = rival.margin(matrix)
         probability = Identity().apply(margin)
         metrics[name] = dict(evaluate(rows.label, probability, weight=rows.weight, margin=margin))
         if name == fitted.ladder.stands_on:

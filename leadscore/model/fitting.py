@@ -36,7 +36,7 @@ class Fitted:
     ----------
     matrix : float32 (n_snapshots, n_features), after pruning
     every_column : the same, wider where the model stands on a rung that needs only some columns; for the baselines
-    margin : float64 (n_snapshots,), of the model
+    margin : float64 (n_snapshots,), of the model on calibrate and test; NaN where nobody asks
     baselines : by name, fitted on train; the trees among them where the model stands on a lower rung
     pruned : features left out, with the one that says the same on train; None for one that never varies there
     ladder : on which rung the model stands, and why
@@ -113,7 +113,7 @@ def fit(
         stood_on = stood_on.model
     assert isinstance(stood_on, TreeModel | baselines.RateByCategory | baselines.Logistic), "a rung can be shipped"
     model: Model = stood_on
-    margin = model.margin(matrix)
+    margin = _margins(model, matrix, blocks)
     names = wide.names
     return Fitted(
         snapshots=snapshots,
@@ -160,6 +160,14 @@ def _forget_company(matrix: NDArray[np.float32], company: Sequence[int], *, seed
     """
     rows = np.flatnonzero(np.random.default_rng(seed).random(len(matrix)) < SHARE_WITHOUT_COMPANY)
     matrix[np.ix_(rows, np.array(company, dtype=np.int64))] = np.nan
+
+
+def _margins(model: Model, matrix: NDArray[np.float32], blocks: Blocks) -> NDArray[np.float64]:
+    """Margins of the rows that calibrate, rank and judge; the rest is most of the data."""
+    margin = np.full(len(matrix), np.nan)
+    asked = np.concatenate([blocks.rows["calibrate"], blocks.rows["test"]])
+    margin[asked] = model.margin(matrix[asked])
+    return margin
 
 
 def _climb(snapshots: Snapshots, blocks: Blocks, rivals: Mapping[str, Predictor], parts: Mapping[str, Block]) -> Ladder:

@@ -13,7 +13,7 @@ from leadscore.features.primitives import EVENT_PRIMITIVES
 
 NEAR_DUPLICATE = 0.99
 """Absolute rank correlation from which on two columns say the same: trees see nothing but ranks."""
-MOST_COMPARED = 20_000
+MOST_COMPARED = 10_000
 """Rows of the train block that columns are compared on, evenly spread over it."""
 
 _PLAINEST_FIRST = (
