@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from leadscore.explain.reasons import HARD_TO_READ, Reasons
 from leadscore.features.names import FeatureName
 from leadscore.features.plan import FeaturePlan
-from leadscore.features.words import phrase
+from leadscore.features.words import phrase, phrase_between
 from leadscore.model.scorer import LeadScorer
 
 MOST_ROWS = 1_000
@@ -108,25 +108,13 @@ def _ranges(plan: FeaturePlan, name: FeatureName, values: NDArray[np.float32]) -
     for low, high in itertools.pairwise(limits):
         inside = (values >= low) & (values < high) if low > -np.inf else values < high
         if inside.any():
-            ends = (float(np.min(values[inside])), float(np.max(values[inside])))
-            found.append((_from_to(*(_text(plan, name, end) for end in ends)), inside))
+            ends = float(np.min(values[inside])), float(np.max(values[inside]))
+            found.append((phrase_between(name, *ends), inside))
     return found
 
 
 def _text(plan: FeaturePlan, name: FeatureName, value: float) -> str:
     return phrase(name, value, plan.category(name, value) if plan.is_categorical(name) else None)
-
-
-def _from_to(first: str, last: str) -> str:
-    """Two phrases as one that spans them: what differs is joined, as in ``last call 2 to 9 days ago``."""
-    if first == last:
-        return first
-    one, other = first.split(), last.split()
-    shortest = min(len(one), len(other))
-    start = next((place for place in range(shortest) if one[place] != other[place]), shortest)
-    end = next((place for place in range(shortest - start) if one[-1 - place] != other[-1 - place]), shortest - start)
-    parts = [words[start : len(words) - end] for words in (one, other)]
-    return " ".join([*one[:start], *parts[0], "to", *parts[1], *one[len(one) - end :]])
 
 
 def _bands(parts: Sequence[tuple[str, NDArray[np.bool_]]], effects: NDArray[np.float64]) -> tuple[Band, ...]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from leadscore.features.names import FeatureName
 from leadscore.features.plan import FeaturePlan
 from leadscore.features.primitives import LEAD_PRIMITIVES, RESPONSE, SIDE_OF_ROLE, family_of
-from leadscore.features.words import phrase, readable
+from leadscore.features.words import phrase, topic
 
 NOISE = 0.01
 """Effects smaller than this, in log-odds, are no reason: they move the odds by less than 1 %."""
@@ -74,9 +74,8 @@ class Reasons:
         return np.array([self.plan.side(self.plan.features[columns[0]]) for columns in self.members])
 
     def group_names(self) -> list[str]:
-        """Return what each group is about, in words: ``touchpoints, channel webinar``, ``lead, employees``."""
-        parts = [group_of(self.plan.features[columns[0]]) for columns in self.members]
-        return [f"{readable(first)}, {readable(' '.join(rest)) or 'any'}" for first, *rest in parts]
+        """Return what each group is about, in words: ``webinar touchpoints``, ``minutes of interactions``."""
+        return [topic(self.plan.features[columns[0]]) for columns in self.members]
 
     def group_effects(self, contributions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Add up effects by group: (n, n_features + 1) → (n, n_groups), without the base."""

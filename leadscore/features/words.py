@@ -97,6 +97,26 @@ PHRASES: dict[str, Phrase] = {
 }
 """By op, or by name where the op alone doesn't say it."""
 
+_FARED = ("win_rate", "n_won", "n_resolved")
+_TOPICS = {
+    "value": "{column}",
+    "any": "{what}: how many, how recent",
+    "column": "{column} of {what}",
+    "reply": "answers to us in {what}",
+    "waiting": "answers to us in {what}",
+    "profile.age": "the age of the lead",
+    "profile.missing": "how complete the profile is",
+    "calendar.weekday": "the weekday",
+    "calendar.hour": "the hour of the day",
+    "calendar.days_to_month_end": "the days to the end of the month",
+    **{f"account.{op}": "how other leads of the company fared" for op in _FARED},
+    **{f"origin.{op}": "how leads of the same origin fared" for op in _FARED},
+    **{f"owner.{op}": "how leads of the same owner fared" for op in _FARED},
+    "account.open_leads": "open leads of the company",
+    "origin.open_leads": "open leads of the same origin",
+    "owner.open_leads": "open leads of the owner",
+}
+"""What features of one group are about, by op, or by name where the op alone doesn't say it."""
 _DURATION_OPS = {
     *("since_last", "since_first", "gap_mean", "gap_std", "reply", "waiting"),
     *("profile.age", "calendar.days_to_month_end"),
@@ -140,8 +160,38 @@ def phrase(name: FeatureName, value: float, category: str | None = None) -> str:
         what_one=_subject(name, plural=False),
         column=readable(name.column or ""),
         when=_when(name.window),
-        before=_length(name.window),
+        before=length(name.window),
     )
+
+
+def phrase_between(name: FeatureName, low: float, high: float) -> str:
+    """Say a range of a number's values in words: ``2 to 4 webinar touchpoints in the last 30 days``.
+
+    Parameters
+    ----------
+    low, high : the smallest and the largest value, both included; equal ones read as `phrase` says them
+    """
+    key = f"{name.table}.{name.op}" if f"{name.table}.{name.op}" in PHRASES else name.op
+    first, last = (_amount(key, value, None) for value in (low, high))
+    if first == last:
+        return phrase(name, low)
+    return PHRASES[key].text.format(
+        n=f"{first} to {last}",
+        what=_subject(name, plural=True),
+        what_one=_subject(name, plural=False),
+        column=readable(name.column or ""),
+        when=_when(name.window),
+        before=length(name.window),
+    )
+
+
+def topic(name: FeatureName) -> str:
+    """Say what a feature is about, whatever its value: ``webinar touchpoints``, ``minutes of interactions``."""
+    key = f"{name.table}.{name.op}" if f"{name.table}.{name.op}" in _TOPICS else name.op
+    what = _subject(name, plural=True)
+    if key not in _TOPICS and name.category is None and name.table != "lead":
+        key = "any" if name.column is None else "column"
+    return _TOPICS.get(key, "{what}").format(what=what, column=readable(name.column or ""))
 
 
 def readable(text: str) -> str:
@@ -185,11 +235,11 @@ def _when(window: str | None) -> str:
         return ""
     if window == "all":
         return " so far"
-    return f" in the last {_length(window)}"
+    return f" in the last {length(window)}"
 
 
-def _length(window: str | None) -> str:
-    """Return a window as words: ``day``, ``30 days``."""
+def length(window: str | None) -> str:
+    """Return a window or horizon as words: ``day``, ``30 days``; nothing for one without an end."""
     if window is None or window == "all":
         return ""
     number, unit = int(window[:-1]), _UNITS[window[-1]]

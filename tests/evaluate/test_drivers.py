@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import leadscore as ls
-from leadscore.evaluate.drivers import _from_to, drivers
+from leadscore.evaluate.drivers import drivers
 from tests import builders
 
 
@@ -25,7 +25,7 @@ def scorer() -> ls.LeadScorer:
 
 def test_shapes_are_those_of_the_truth(scorer) -> None:
     found = {driver.name: driver for driver in drivers(scorer)}
-    visits, source = found["lead, visits"], found["lead, source"]
+    visits, source = found["visits"], found["source"]
     assert visits.direction == "rises"
     assert visits.bands[0].effect < 0 < visits.bands[-1].effect
     assert source.direction is None
@@ -48,16 +48,3 @@ def test_shares_are_of_all_movement_and_bands_of_all_rows(scorer, sample_scorer)
 
 def test_a_loaded_scorer_has_no_rows_to_show(sample_scorer_folder) -> None:
     assert drivers(ls.LeadScorer.load(sample_scorer_folder)) == ()
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "text"),
-    [
-        ("last call 2 days ago", "last call 9 days ago", "last call 2 to 9 days ago"),
-        ("last call 5 hours ago", "last call 2 days ago", "last call 5 hours to 2 days ago"),
-        ("no call", "no call", "no call"),
-        ("employees: 5", "employees: 47", "employees: 5 to 47"),
-    ],
-)
-def test_two_phrases_are_one_that_spans_them(first, last, text) -> None:
-    assert _from_to(first, last) == text

@@ -9,7 +9,7 @@ import pytest
 
 from leadscore.features.names import FeatureName
 from leadscore.features.primitives import EVENT_PRIMITIVES, HISTORY_PRIMITIVES, LEAD_PRIMITIVES, SIDE_OF_ROLE
-from leadscore.features.words import PHRASES, duration, number, phrase, readable
+from leadscore.features.words import PHRASES, duration, number, phrase, phrase_between, readable, topic
 
 NAN = math.nan
 
@@ -166,3 +166,40 @@ def test_numbers_as_a_person_writes_them(value, text):
 
 def test_names_become_words():
     assert readable("landing_page.id") == "landing page id"
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "text"),
+    [
+        ("touchpoints.channel=webinar.count.30d", 2, 4, "2 to 4 webinar touchpoints in the last 30 days"),
+        ("touchpoints.channel=webinar.count.30d", 1, 1, "1 webinar touchpoint in the last 30 days"),
+        ("touchpoints.cost.sum.90d", 0.5, 12, "touchpoints in the last 90 days: 0.5 to 12 cost in total"),
+        ("interactions.since_last", 0.5, 12, "last interaction 12 hours to 12 days ago"),
+        ("touchpoints.trend.7d", -2, 1, "2 fewer to 1 more touchpoints in the last 7 days than in the 7 days before"),
+        ("origin.win_rate", 0.104, 0.25, "an estimated 10 % to 25 % of leads of the same origin are won"),
+        ("origin.win_rate", 0.104, 0.1041, "an estimated 10 % of leads of the same origin are won"),
+        ("lead.employees", 10, 250, "employees: 10 to 250"),
+    ],
+)
+def test_a_range_of_values_reads_as_one_phrase(name, low, high, text):
+    assert phrase_between(FeatureName.parse(name), low, high) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("touchpoints.count.30d", "touchpoints: how many, how recent"),
+        ("touchpoints.channel=webinar.since_last", "webinar touchpoints"),
+        ("touchpoints.channel=(missing).count.7d", "touchpoints without channel"),
+        ("interactions.minutes.sum.90d", "minutes of interactions"),
+        ("interactions.waiting", "answers to us in interactions"),
+        ("account.touchpoints.count.30d", "touchpoints of other leads of the company: how many, how recent"),
+        ("account.win_rate", "how other leads of the company fared"),
+        ("owner.open_leads", "open leads of the owner"),
+        ("lead.lead_source", "lead source"),
+        ("profile.age", "the age of the lead"),
+        ("calendar.weekday", "the weekday"),
+    ],
+)
+def test_what_a_feature_is_about_reads_without_its_value(name, text):
+    assert topic(FeatureName.parse(name)) == text
