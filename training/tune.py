@@ -211,14 +211,16 @@ def _judged(
     if trained is not None:
         against = _compare(trained.scorer, default)
     default_rung = _rung(default)
-    better, verdict = _verdict(trained, default_rung, against, len(tried))
+    rung = default_rung if trained is None else _rung(trained.scorer)
+    signal = trained is not None and not trained.report.verdict.startswith(NO_SIGNAL)
+    better, verdict = _verdict(rung, default_rung, against, signal=signal, n_trials=len(tried))
     return Tuned(
         verdict=verdict,
         better=better,
         parameters=winner.parameters,
         trials=tuple(tried),
         n_folds=n_folds,
-        rung=default_rung if trained is None else _rung(trained.scorer),
+        rung=rung,
         default_rung=default_rung,
         against_default=against,
         study=study,
@@ -247,24 +249,27 @@ def _compare(scorer: ls.LeadScorer, default: ls.LeadScorer) -> dict[str, Differe
 
 
 def _verdict(
-    trained: Trained | None, default_rung: str, against: Mapping[str, Difference | None], n_trials: int
+    rung: str, default_rung: str, against: Mapping[str, Difference | None], *, signal: bool, n_trials: int
 ) -> tuple[bool, str]:
-    """Whether the parameters found are better, and the sentence that says so."""
-    nothing = f"{NO_SIGNAL}: on held-out time the base rate is the model, and no parameters found change that"
+    """Whether the parameters found are better, and the sentence that says so.
+
+    `against` is empty where the project's own settings were the best; `signal` is what the test says of the others.
+    """
     stands = f"the model stands on the rung '{words(default_rung)}'"
-    if trained is None:
-        if default_rung == BASE_RATE:
-            return False, f"{nothing} ({n_trials} trials)"
-        return False, f"None of {n_trials} trials did better than the settings there are, which stay: {stands}"
-    found = against["log_loss"]
-    proven = found is not None and found.high < 0 and not trained.report.verdict.startswith(NO_SIGNAL)
-    if proven and _rung(trained.scorer) == TREES:
+    found = against.get("log_loss")
+    if found is not None and found.high < 0 and signal and rung == TREES:
         return True, f"The parameters found beat the default on held-out time: {_spans(against)}"
     if default_rung == BASE_RATE:
-        return False, f"{nothing}: {_spans(against)}"
-    if _rung(trained.scorer) != TREES:
-        plain = words(_rung(trained.scorer))
-        return False, f"With the best parameters found, trees still don't beat {plain}: {stands}. Keep the default"
+        beside = f": {_spans(against)}" if rung != BASE_RATE and against else ""
+        told = f"{NO_SIGNAL}: on held-out time the base rate is the model"
+        return False, f"{told}, and none of {n_trials} trials changes that{beside}"
+    if not against:
+        return False, f"None of {n_trials} trials did better than the settings there are, which stay: {stands}"
+    if rung != TREES:
+        return (
+            False,
+            f"With the best parameters found, trees still don't beat {words(rung)}. Keep the default: {stands}",
+        )
     return False, f"The parameters found do NOT beat the default on held-out time, which stays: {_spans(against)}"
 
 
