@@ -73,7 +73,7 @@ def tune(
 
     \b
     What was stopped, by Ctrl-C or worse, goes on when it is run again: trials are kept in PROJECT/optuna.db.
-    A better model is registered as challenger; the lines for leadscore.toml are printed. Nothing is changed else.
+    A better model is registered as challenger; the lines for leadscore.toml are printed, not written.
     Example: leadscore tune acme --timeout 10m
     """
     from training.tune import tune as run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import leadscore as ls
 from leadscore import tracking
+from leadscore.cli import main
 from leadscore.errors import TrackingError, TrainingError
 from leadscore.evaluate.metrics import Difference
 from leadscore.model.booster import PARAMETERS
@@ -26,7 +29,7 @@ from training.train import train
 from training.tune import Tuned, _concluded, _verdict, tune
 from training.tuning import space
 from training.tuning.folds import forward_folds
-from training.tuning.study import best, open_study
+from training.tuning.study import Tried, best, lagging, open_study
 
 QUICK = "\n[model]\nnum_iterations = 40\nlearning_rate = 0.1\n"
 TUNE = """
@@ -147,6 +150,14 @@ def test_unfinished_trial_gives_its_place_back(tmp_path) -> None:
     assert len({str(trial.parameters) for trial in whole}) == 15
 
 
+def test_the_worst_quarter_lags_and_a_whole_trial_never() -> None:
+    so_far = [Tried(place, {}, (0.2 + place / 100, 0.4)[: 1 + (place < 4)], place > 3, 0, 1) for place in range(8)]
+    assert lagging([0.26], so_far)
+    assert not lagging([0.25], so_far)
+    assert not lagging([0.26, 0.4], so_far)
+    assert not lagging([0.26], so_far[:4])
+
+
 def test_only_one_search_at_a_time(tmp_path) -> None:
     with (
         open_study(tmp_path, "s", seed=0, own={}),
@@ -212,6 +223,23 @@ def test_too_few_wins_name_the_rung_and_end_well(tmp_path) -> None:
 def test_no_trials_are_refused(folder) -> None:
     with pytest.raises(TrainingError, match="a trial or more"):
         tune(ls.Project.load(folder), n_trials=0)
+
+
+def test_command_speaks_to_machines(tuned, folder) -> None:
+    done = CliRunner().invoke(main, ["tune", str(folder), "--trials", str(N_TRIALS), "--json"])
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["verdict"] == tuned.verdict
+    assert [trial["losses"] for trial in told["trials"]] == [list(trial.losses) for trial in tuned.trials]
+    steps = [json.loads(line) for line in done.stderr.splitlines()]
+    assert steps[-1] == {
+        "step": "Searching", "done": N_TRIALS, "total": N_TRIALS, "best": best(list(tuned.trials)).loss,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [["--timeout", "soon"], ["--timeout", "0m"], ["--trials", "0"]])
+def test_wrong_budget_is_wrong_usage(wrong, folder) -> None:
+    assert CliRunner().invoke(main, ["tune", str(folder), *wrong]).exit_code == 2
 
 
 def test_spent_time_still_makes_the_first_trial(quick_sample) -> None:

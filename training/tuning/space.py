@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 VERSION = 1
-"""Raise it with every change of the space: trials of different spaces don't belong in one study."""
+"""Raise it with every change of space, folds or pruning: trials that differ in those don't belong in one study."""
 
 
 class Range(NamedTuple):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,8 +35,8 @@ _LOCK = ".optuna.lock"
 _BEFORE_PRUNING = 5
 _BEFORE_MODELLING = 10
 """Finished trials before the first is pruned, and before TPE models what they showed; until then it draws at random."""
-_SHARE_KEPT = 75.0
-"""Percent of trials that go on to the next fold: one fold is noisy, and half of them, the usual share, lose winners."""
+_KEPT = 0.75
+"""Share of trials that go on to the next fold. One fold is noisy: half, the usual share, would lose most winners."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,7 @@ def open_study(folder: Path, name: str, *, seed: int, own: Mapping[str, Any]) ->
                     _storage(beside).engine.dispose()
             storage = _storage(path)
             try:
-                pruner = optuna.pruners.PercentilePruner(_SHARE_KEPT, n_startup_trials=_BEFORE_PRUNING)
-                found = optuna.create_study(storage=storage, study_name=name, pruner=pruner, load_if_exists=True)
+                found = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
                 yield Study(found, seed=seed, centre=space.nearest(own))
             finally:
                 storage.remove_session()
@@ -142,7 +141,7 @@ class Study:
         ]
 
     def try_next(self, losses: Callable[[Mapping[str, Any]], Iterator[float]]) -> None:
-        """Try the parameters of the next place; stop between folds where most had lost less by then."""
+        """Try the parameters of the next place; stop between folds where it is `lagging`."""
         from optuna.trial import TrialState
 
         so_far = self.tried()
@@ -155,23 +154,36 @@ class Study:
             parameters = space.parameters(trial.params) if place else {}
             trial.set_user_attr("parameters", parameters)
             found: list[float] = []
-            pruned = False
             for number, loss in enumerate(losses(parameters)):
                 found.append(loss)
-                beside = so_far[0].losses if so_far else found
-                # folds differ in how hard they are: what is comparable between them is the distance to place 0
-                trial.report(float(np.mean(np.subtract(found, beside[: len(found)]))), number)
-                if trial.should_prune() and len(found) < len(beside):
-                    pruned = True
+                trial.report(_behind(found, so_far[0].losses if so_far else found), number)
+                if lagging(found, so_far):
                     break
             trial.set_user_attr("losses", found)
         except BaseException:
             self._study.tell(trial, state=TrialState.FAIL)
             raise
-        if pruned:
+        if so_far and len(found) < len(so_far[0].losses):
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
             self._study.tell(trial, float(np.mean(found)))
+
+
+def lagging(found: Sequence[float], so_far: Sequence[Tried]) -> bool:
+    """Whether a trial is among the worst quarter of all that went as far, those that were pruned then included.
+
+    Optuna's pruners compare with complete trials only, which are ever better ones: in the end nearly all are pruned.
+    """
+    if len(so_far) < _BEFORE_PRUNING or len(found) == len(so_far[0].losses):
+        return False
+    own = so_far[0].losses
+    others = [trial.losses[: len(found)] for trial in so_far if len(trial.losses) >= len(found)]
+    return _behind(found, own) > float(np.quantile([_behind(losses, own) for losses in others], _KEPT))
+
+
+def _behind(losses: Sequence[float], own: Sequence[float]) -> float:
+    """Mean distance to place 0: what is comparable between folds, of which some are harder than others."""
+    return float(np.mean(np.subtract(losses, own[: len(losses)])))
 
 
 def _sampler(seed: int, place: int) -> BaseSampler:
