@@ -13,13 +13,19 @@ import time as clock
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
 from leadscore.errors import LeadScoreError, LeadScoreWarning
 
-Progress = Callable[[int, int], None]
+
+class Advance(Protocol):
+    """Called with steps done, steps at most and, in a search, the best loss so far."""
+
+    def __call__(self, done: int, total: int, best: float | None = None, /) -> None: ...  # noqa: D102
+
+
 _BETWEEN_LINES = 0.5  # seconds
 
 
@@ -44,30 +50,33 @@ class Console:
             click.echo(json.dumps(value, allow_nan=False, ensure_ascii=False))
 
     @contextmanager
-    def progress(self, label: str) -> Iterator[Progress]:
-        """Yield a function (done, total) that shows how far a long step is."""
+    def progress(self, label: str) -> Iterator[Advance]:
+        """Yield a function (done, total, best so far) that shows how far a long step is."""
         if self.as_json:
             yield self._json_lines(label)
         elif sys.stderr.isatty():
             with click.progressbar(length=1, label=f"{label:<28}", file=sys.stderr, show_eta=True) as bar:
 
-                def advance(done: int, total: int) -> None:
+                def advance(done: int, total: int, best: float | None = None, /) -> None:
                     bar.length = max(total, 1)
+                    if best is not None:
+                        bar.label = f"{f'{label}, best {best:.4f}':<28}"
                     bar.update(done - bar.pos)
 
                 yield advance
                 bar.update((bar.length or 0) - bar.pos)  # early stopping ends before the last step
         else:
-            yield lambda done, total: None
+            yield lambda done, total, best=None, /: None
 
-    def _json_lines(self, label: str) -> Progress:
+    def _json_lines(self, label: str) -> Advance:
         last = -_BETWEEN_LINES
 
-        def advance(done: int, total: int) -> None:
+        def advance(done: int, total: int, best: float | None = None, /) -> None:
             nonlocal last
             if done >= total or clock.monotonic() - last >= _BETWEEN_LINES:
                 last = clock.monotonic()
-                click.echo(json.dumps({"step": label, "done": done, "total": total}), err=True)
+                facts = {} if best is None else {"best": best}
+                click.echo(json.dumps({"step": label, "done": done, "total": total, **facts}), err=True)
 
         return advance
 

@@ -27,7 +27,7 @@ def fresh_sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]
 
     def copy() -> Path:
         folder = tmp_path_factory.mktemp("project") / "sample"
-        left = shutil.ignore_patterns("mlflow.db", "mlruns", "scored.*", ".*")
+        left = shutil.ignore_patterns("mlflow.db", "mlruns", "optuna.db", "scored.*", ".*")
         return Path(shutil.copytree(ROOT / "data" / "sample", folder, ignore=left))
 
     return copy

@@ -13,6 +13,7 @@ from leadscore.batch import write_page
 from leadscore.cli import MODEL_HELP
 from leadscore.console import Console, project_argument, verb
 from leadscore.evaluate.verdict import NO_SIGNAL, THERE_IS_NONE
+from leadscore.time import SECOND, parse_span
 
 
 @verb("train")
@@ -63,6 +64,40 @@ def train(
     if trained.report.verdict.startswith(NO_SIGNAL):
         console.say(THERE_IS_NONE)
     console.result(trained.to_dict())
+
+
+@verb("tune")
+@project_argument
+@click.option("--trials", type=click.IntRange(min=1), help="In all, earlier ones too. [default: [model] trials, or 40]")
+@click.option("--timeout", metavar="DURATION", help="Begin no trial after so long, as in 10m or 2h.")
+@click.option("--seed", type=int, help="Same data and seed, same trials. [default: [model] seed, else 0]")
+@click.option("--track/--no-track", default=True, show_default=True, help="Log trials to MLflow and register.")
+def tune(
+    console: Console, project: str, trials: int | None, timeout: str | None, seed: int | None, track: bool
+) -> None:
+    """Search for better tree parameters on PROJECT, forward in time, and say whether they hold on its latest part.
+
+    \b
+    What was stopped, by Ctrl-C or worse, goes on when it is run again: trials are kept in PROJECT/optuna.db.
+    A better model is registered as challenger; the lines for leadscore.toml are printed, not written.
+    Example: leadscore tune acme --timeout 10m
+    """
+    from training.tune import tune as run
+
+    try:
+        seconds = None if timeout is None else parse_span(timeout) / SECOND
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timeout") from None
+    try:
+        with console.progress("Searching") as progress:
+            tuned = run(
+                ls.Project.load(project), n_trials=trials, seconds=seconds, seed=seed, track=track, progress=progress
+            )
+    except KeyboardInterrupt:
+        console.warn("Every finished trial is kept. Run the same command again to go on")
+        raise
+    console.say(tuned.text())
+    console.result(tuned.to_dict())
 
 
 @verb("demo")
@@ -196,4 +231,4 @@ def monitor(
         raise SystemExit(1)
 
 
-commands: list[click.Command] = [train, demo, promote, monitor]
+commands: list[click.Command] = [train, tune, promote, monitor, demo]

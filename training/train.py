@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import leadscore as ls
 from leadscore.errors import MissingExtraError
@@ -14,6 +14,9 @@ from leadscore.evaluate.report import Report, importance, report
 from leadscore.evaluate.report_page import report_page
 from leadscore.model.artifact import to_json
 from leadscore.model.booster import Progress
+
+if TYPE_CHECKING:
+    from leadscore.tracking import Registered
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def train(
         scorer.save(out)
     if not track:
         return Trained(scorer, judged, None, None if out is None else str(out), None, page)
-    registered = _track(scorer, project, judged, data, page)
+    registered = register(scorer, project, judged, page)
     return Trained(scorer, judged, registered.version, registered.location, registered.run_id, page)
 
 
@@ -90,13 +93,14 @@ def _page(scorer: ls.LeadScorer, judged: Report, findings: Sequence[Finding] | N
         return None
 
 
-def _track(scorer: ls.LeadScorer, project: ls.Project, judged: Report, data: ls.Data, page: str | None) -> Any:
+def register(scorer: ls.LeadScorer, project: ls.Project, judged: Report, page: str | None) -> Registered:
+    """Log a scorer that was just fitted to MLflow, with all that was measured of it, and register it as challenger."""
     from leadscore import tracking
 
     drivers = importance(scorer)
     fitted = scorer.fitted
     assert fitted is not None
-    counts = {f"n_{name}_rows": n for name, n in data.n_rows.items()}
+    counts = {f"n_{name}_rows": n for name, n in fitted.snapshots.data.n_rows.items()}
     return tracking.log(
         scorer,
         project.folder,

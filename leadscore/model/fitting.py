@@ -17,6 +17,7 @@ from leadscore.model.booster import Block, Model, Predictor, Progress, TreeModel
 from leadscore.model.ladder import TREES, Ladder
 from leadscore.model.population import Population, Reference
 from leadscore.model.pruning import redundant
+from leadscore.project import Project
 from leadscore.snapshots import FEWEST_WINS, Blocks, Snapshots, split
 from leadscore.tables import Data
 
@@ -25,7 +26,22 @@ MOST_EXPLAINED = 2_000
 N_GOLDEN = 5
 SHARE_WITHOUT_COMPANY = 0.1
 """Of the rows that the model learns from."""
-_LIGHTGBM_ONLY = ("seed", "trials")
+_NOT_OF_LIGHTGBM = ("seed", "trials")
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A plan as the train block taught it, and what it makes of every snapshot.
+
+    Attributes
+    ----------
+    matrix : float32 (n_snapshots, n_features)
+    pruned : features left out, with the one that says the same on train; None for one that never varies there
+    """
+
+    plan: FeaturePlan
+    matrix: NDArray[np.float32]
+    pruned: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -86,23 +102,17 @@ def fit(
     TrainingError
         If there are no snapshots, none or all of them are wins, or the plan has no feature.
     """
-    _check_labels(snapshots)
+    check_labels(snapshots)
     blocks = split(snapshots, seed=seed)
-    wide = (plan or FeaturePlan.default(data.project)).fit(data, snapshots.take(blocks.rows["train"]).cutoffs)
-    if not wide.features:
-        raise TrainingError("the plan has no feature to learn from. Drop less in [features]")
-    matrix = wide.transform(data, snapshots.cutoffs)
-    left_out = redundant(wide, matrix[blocks.rows["train"]])
-    kept = [column for column in range(matrix.shape[1]) if column not in left_out]
-    plan, matrix = wide.select(kept), np.ascontiguousarray(matrix[:, kept])
-    parts = {name: _block(snapshots, matrix, rows) for name, rows in blocks.rows.items()}
+    learnt = learn(data, snapshots, blocks, plan)
+    plan, matrix = learnt.plan, learnt.matrix
+    parts = {name: block(snapshots, matrix, rows) for name, rows in blocks.rows.items()}
     for part, name in enumerate(("train", "tune")):
-        _forget_company(parts[name].matrix, plan.company, seed=(seed, part))
+        forget_company(parts[name].matrix, plan.company, seed=(seed, part))
     rivals = baselines.fit_all(data.project, plan, parts["train"], parts["tune"], seed=seed)
     if blocks.complete:
-        settings = {key: value for key, value in data.project.model.items() if key not in _LIGHTGBM_ONLY}
         rivals[TREES] = booster.train(
-            parts["train"], parts["tune"], categorical=plan.categorical, parameters={**settings, **parameters},
+            parts["train"], parts["tune"], categorical=plan.categorical, parameters=settings(data.project, parameters),
             seed=seed, progress=progress,
         )  # fmt: skip
     climbed = _climb(snapshots, blocks, rivals, parts)
@@ -114,7 +124,6 @@ def fit(
     assert isinstance(stood_on, TreeModel | baselines.RateByCategory | baselines.Logistic), "a rung can be shipped"
     model: Model = stood_on
     margin = _margins(model, matrix, blocks)
-    names = wide.names
     return Fitted(
         snapshots=snapshots,
         blocks=blocks,
@@ -126,12 +135,39 @@ def fit(
         calibration=_calibrate(snapshots, blocks, margin, seed),
         population=_population(snapshots, blocks, plan, model, matrix, margin),
         baselines=rivals,
-        pruned={names[column]: None if twin is None else names[twin] for column, twin in left_out.items()},
+        pruned=learnt.pruned,
         ladder=climbed,
     )
 
 
-def _check_labels(snapshots: Snapshots) -> None:
+def learn(data: Data, snapshots: Snapshots, blocks: Blocks, plan: FeaturePlan | None = None) -> Learnt:
+    """Fit a plan on the train block, spare it what `pruning.redundant` finds there, and compute every snapshot.
+
+    Raises
+    ------
+    TrainingError
+        If the plan has no feature.
+    """
+    rows = blocks.rows["train"]
+    wide = (plan or FeaturePlan.default(data.project)).fit(data, snapshots.take(rows).cutoffs)
+    if not wide.features:
+        raise TrainingError("the plan has no feature to learn from. Drop less in [features]")
+    matrix = wide.transform(data, snapshots.cutoffs)
+    left_out = redundant(wide, matrix[rows])
+    kept = [column for column in range(matrix.shape[1]) if column not in left_out]
+    names = wide.names
+    pruned = {names[column]: None if twin is None else names[twin] for column, twin in left_out.items()}
+    return Learnt(wide.select(kept), np.ascontiguousarray(matrix[:, kept]), pruned)
+
+
+def settings(project: Project, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the LightGBM parameters of ``[model]``, with others over them."""
+    own = {key: value for key, value in project.model.items() if key not in _NOT_OF_LIGHTGBM}
+    return {**own, **parameters}
+
+
+def check_labels(snapshots: Snapshots) -> None:
+    """Raise TrainingError if there are no snapshots, or none or all of them are wins."""
     n_wins = int(snapshots.label.sum())
     counts = ", ".join(f"{name} {n:,}" for name, n in snapshots.counts.items())
     if len(snapshots) == 0:
@@ -149,11 +185,12 @@ def _check_labels(snapshots: Snapshots) -> None:
         )
 
 
-def _block(snapshots: Snapshots, matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> Block:
+def block(snapshots: Snapshots, matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> Block:
+    """Return some snapshots as trees take them; the matrix is a copy."""
     return Block(matrix[rows], snapshots.label[rows], snapshots.weight[rows])
 
 
-def _forget_company(matrix: NDArray[np.float32], company: Sequence[int], *, seed: tuple[int, int]) -> None:
+def forget_company(matrix: NDArray[np.float32], company: Sequence[int], *, seed: tuple[int, int]) -> None:
     """Make some rows look like a lead document that came without what is known of its company.
 
     Else no tree would ever have seen it missing, and LightGBM would take it for 0: a company that never bought.

@@ -113,7 +113,7 @@ def climb(
         return Ladder((Rung(BASE_RATE, None, None, None, True, nothing),))
     weight = np.concatenate([block.weight for block in blocks])
     cluster = np.unique(np.concatenate(codes), return_inverse=True)[1].astype(np.int64)
-    losses = {name: _losses(model, blocks) for name, model in models.items() if name in RUNGS}
+    losses = {name: losses_at_best_level(model, blocks) for name, model in models.items() if name in RUNGS}
     mean = {name: float(np.average(loss, weights=weight)) for name, loss in losses.items()}
     base = losses[BASE_RATE]
     rungs = [Rung(BASE_RATE, mean[BASE_RATE], None, None, True, "Every model starts from the base rate.")]
@@ -150,8 +150,8 @@ def _moved(name: str, pair: Paired) -> str:
     return f"{words(name).capitalize()} {verb} the log-loss by {abs(pair.difference):.4f} ({error})"
 
 
-def _losses(model: Predictor, blocks: Sequence[Block]) -> Array:
-    """Log-loss of each row after the best shift of all margins of its block."""
+def losses_at_best_level(model: Predictor, blocks: Sequence[Block]) -> Array:
+    """Return the log-loss of each row, block after block, after the best shift of all margins of its block."""
     parts = []
     for block in blocks:
         margin = model.margin(block.matrix)

@@ -14,7 +14,7 @@ from leadscore.tracking.connection import (
     interrupts_wait,
     registered_name,
 )
-from leadscore.tracking.runs import _experiment
+from leadscore.tracking.runs import experiment_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +52,7 @@ def log_run(
     check_database(folder, must_exist=False)
     with interrupts_wait(), connect(folder) as client:
         create_database(folder)
-        experiment = _experiment(client, folder, registered_name(name))
+        experiment = experiment_of(client, folder, registered_name(name))
         run_id = str(client.create_run(experiment, tags={"kind": kind, **(tags or {})}, run_name=kind).info.run_id)
         try:
             for metric, value in metrics.items():

@@ -103,7 +103,7 @@ def log(
     with interrupts_wait(), connect(folder) as client:
         create_database(folder)
         requirements = _requirements()
-        experiment = _experiment(client, folder, name)
+        experiment = experiment_of(client, folder, name)
         run_id = client.create_run(experiment, tags=_tags(scorer, tags or {})).info.run_id
         model_id = None
         try:
@@ -124,8 +124,8 @@ def log(
     return Registered(name, version, run_id, f"models:/{name}/{version}", str(local_path(location) or location))
 
 
-def _experiment(client: MlflowClient, folder: str | Path, name: str) -> str:
-    """The experiment's id; its files go under the project's folder, unless a server decides where."""
+def experiment_of(client: MlflowClient, folder: str | Path, name: str) -> str:
+    """Return the id of a project's experiment; its files go under the folder, unless a server decides where."""
     uri = tracking_uri(folder)
     home = None if _SERVERS.match(uri) else Path(folder).resolve() / ARTIFACTS
     found = client.get_experiment_by_name(name)
