@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-features serve constraints clean
+.PHONY: help demo test check bench bench-training bench-features serve constraints clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ check: $(VENV)/installed  ## lint, format and types
 
 bench: $(VENV)/installed  ## speed, as ratios against peers in the same run (slow)
 	$(BIN)/python -m tests.bench
+
+bench-training: $(VENV)/installed  ## what training costs beside its bare parts (slow)
+	$(BIN)/python -m tests.bench.training
 
 bench-features: $(VENV)/bench-installed $(VENV)/peers/installed  ## columns, time and memory against four peers up to 10 million events (slow)
 	$(BIN)/python -m tests.bench.features --peers-python $(VENV)/peers/bin/python --out build/bench-features $(ARGS)

@@ -76,6 +76,9 @@ def model_options(raw: Any) -> dict[str, Any]:
         elif key in ("seed", "trials"):
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise section.fail(f"{key} must be a whole number, 0 or above, not {value!r}")
+        elif key == "extra_trees":
+            if not isinstance(value, bool):
+                raise section.fail(f"extra_trees must be true or false, not {value!r}")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
             raise section.fail(f"{key} must be a number, not {value!r}")
     return dict(section.raw)

@@ -300,6 +300,11 @@ PROJECTS: list[tuple[str, dict[str, Any], str]] = [
         "leadscore.toml: [model] boosting must be 'gbdt', 'dart' or 'rf', not 'xgboost'",
     ),
     (
+        "a number for a switch",
+        {"model.extra_trees": 1},
+        "leadscore.toml: [model] extra_trees must be true or false, not 1",
+    ),
+    (
         "grades that rise",
         {"grades": {"A": 40, "B": 70}},
         "leadscore.toml: [grades] must fall from A to C between 100 and 0, as A = 90, B = 70, C = 40 do; found A = 40, B = 70, C = 40.0",

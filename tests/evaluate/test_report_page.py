@@ -50,6 +50,8 @@ def test_the_card_names_what_makes_the_model_again(sample_scorer, told) -> None:
 def test_findings_are_shown_gravest_first_and_escaped(sample_scorer, told) -> None:
     grave = Finding("severe", "predicts_too_well", "leads", "<b>Tags</b>", "AUC .99", 'categorical = ["source"]')
     html = report_page(sample_scorer, told, findings=[grave])
+    assert 'class="verdict bad"' in html
+    assert html.index("too good to be true") < html.index("Beside the baselines</h2>")
     assert "1 severe: a model trained on this will disappoint." in html
     assert "&lt;b&gt;Tags" in html
     assert "<b>Tags" not in html

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from leadscore.evaluate.check.findings import Finding
 from leadscore.evaluate.drivers import drivers
-from leadscore.evaluate.page import Listing, Page, Section, Text, render
+from leadscore.evaluate.page import Block, Listing, Page, Section, Text, render
 from leadscore.evaluate.page.blocks import Tone
 from leadscore.evaluate.report import Report
 from leadscore.evaluate.report_page import material, measured
@@ -29,8 +29,9 @@ def report_page(scorer: LeadScorer, report: Report, *, findings: Sequence[Findin
         If jinja2 or matplotlib isn't installed.
     """
     fitted = scorer.fitted
+    severe = [finding for finding in findings or () if finding.severity == "severe"]
     sections = [
-        _warnings(report),
+        _warnings(report, severe),
         material.data(report),
         material.label(report, fitted),
         measured.baselines(report, None if fitted is None else fitted.ladder),
@@ -52,15 +53,22 @@ def report_page(scorer: LeadScorer, report: Report, *, findings: Sequence[Findin
     ]
     title = f"{scorer.name} · conversion within {scorer.horizon}" if scorer.horizon else scorer.name
     shown = [section for section in sections if section is not None]
-    return render(Page(title, report.verdict, shown, _tone(report.verdict), facts))
+    tone = "bad" if severe else _tone(report.verdict)
+    return render(Page(title, report.verdict, shown, tone, facts))
 
 
-def _warnings(report: Report) -> Section | None:
-    if not report.warnings:
+def _warnings(report: Report, severe: Sequence[Finding]) -> Section | None:
+    leaks = [
+        f"leadscore check finds {finding.table}.{finding.column or ''} severe ({finding.evidence}): what follows is too "
+        "good to be true"
+        for finding in severe
+    ]
+    if not leaks and not report.warnings:
         return None
-    if len(report.warnings) == 1:
-        return Section("Read this first", [Text(report.warnings[0])])
-    return Section("Read this first", [Listing(report.warnings)])
+    blocks: list[Block] = [Text(leak, "bad") for leak in leaks]
+    if report.warnings:
+        blocks.append(Listing(report.warnings) if len(report.warnings) > 1 else Text(report.warnings[0]))
+    return Section("Read this first", blocks)
 
 
 def _tone(verdict: str) -> Tone:
