@@ -59,8 +59,8 @@ def report_page(scorer: LeadScorer, report: Report, *, findings: Sequence[Findin
 
 def _warnings(report: Report, severe: Sequence[Finding]) -> Section | None:
     leaks = [
-        f"leadscore check finds {finding.table}.{finding.column or ''} severe ({finding.evidence}): what follows is too "
-        "good to be true"
+        f"leadscore check finds {finding.table}.{finding.column or ''} severe ({finding.evidence}): what follows is "
+        "too good to be true"
         for finding in severe
     ]
     if not leaks and not report.warnings:
