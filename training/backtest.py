@@ -232,7 +232,10 @@ def _write_scores(scored: Scored, stood: list[Stood], path: Path) -> Path:
 def _notes(n_origins: int, asked: int, found: Judged) -> tuple[str, ...]:
     notes = []
     if n_origins < asked:
-        notes.append(f"{n_origins} of the {asked} origins asked for: earlier ones had too few settled wins to train on")
+        notes.append(
+            f"{n_origins} of the {asked} origins asked for: earlier ones had too few settled wins to train on. A "
+            "shorter --every brings more"
+        )
     warned = [warning for period in found.periods for warning in period.promise["warnings"]]
     for warning in dict.fromkeys(warned):
         notes.append(f"{warning} (at {warned.count(warning)} of {n_origins} origins)")

@@ -68,15 +68,14 @@ def _origins(found: Backtest) -> Section:
         for name, row in zip(names, told.origin_rows(found), strict=True)
     )
     rows = told.origin_rows(found)
+    rest = [[row[0], *row[9:]] for row in rows]
     caption = "Each model was trained on what was known at its origin; its scores are judged until the next origin."
     return Section(
         "Promise and truth, origin by origin",
         [
             Picture(promise_and_truth(names, promised, came_true, title), alt),
             Table(told.ORIGINS[:9], [row[:9] for row in rows], caption, words=(1,)),
-            Table(
-                (told.ORIGINS[0], *told.ORIGINS[9:]), [[row[0], *row[9:]] for row in rows], "Lift is of the best 10 %."
-            ),
+            Table((told.ORIGINS[0], *told.ORIGINS[9:]), rest, "Lift is of the best 10 %."),
         ],
     )
 

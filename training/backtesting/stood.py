@@ -23,8 +23,8 @@ import leadscore as ls
 from leadscore import time
 from leadscore.batch import SLICE, whole_or_nothing
 from leadscore.evaluate.report import Report, report
+from leadscore.features.plan import FeaturePlan
 from leadscore.model.booster import Predictor, Progress
-from leadscore.model.ladder import BASE_RATE
 from leadscore.snapshots import Snapshots
 from leadscore.tables import Cutoffs
 from training.backtesting.origins import known_at
@@ -107,12 +107,14 @@ def _promise(scorer: ls.LeadScorer, judged: Report) -> dict[str, Any]:
 
 
 def _scores(scorer: ls.LeadScorer, data: ls.Data, rows: Snapshots, origin: int) -> pd.DataFrame:
+    assert scorer.fitted is not None
+    plan, rungs = _plan_of_rungs(scorer), scorer.fitted.baselines
     parts: dict[str, list[Any]] = {}
     for start in range(0, len(rows), SLICE):
         part = Cutoffs(rows.lead[start : start + SLICE], rows.at[start : start + SLICE])
         said = scorer.score_rows(data, part, n_reasons=0)
         columns = {"probability": said.probability, "margin": said.margin, "score": said.score, "grade": said.grade}
-        for name, values in {**columns, **_of_baselines(scorer, data, part)}.items():
+        for name, values in {**columns, **_of_baselines(plan, rungs, data, part)}.items():
             parts.setdefault(name, []).append(np.asarray(values))
     frame = pd.DataFrame(
         {
@@ -127,17 +129,21 @@ def _scores(scorer: ls.LeadScorer, data: ls.Data, rows: Snapshots, origin: int) 
     return frame.assign(label=label)
 
 
-def _of_baselines(scorer: ls.LeadScorer, data: ls.Data, part: Cutoffs) -> dict[str, Any]:
-    """Probabilities of the other rungs as they stood; of the base rate alone where the model kept but few columns."""
+def _of_baselines(plan: FeaturePlan, rungs: Mapping[str, Predictor], data: ls.Data, part: Cutoffs) -> dict[str, Any]:
+    """Probabilities of the ladder's other rungs as they stood."""
+    matrix = plan.transform(data, part)
+    return {BASELINE + name: 1 / (1 + np.exp(-rung.margin(matrix))) for name, rung in rungs.items()}
+
+
+def _plan_of_rungs(scorer: ls.LeadScorer) -> FeaturePlan:
+    """The plan that the rungs look at: the scorer's own, or, where its model kept but few columns, all of them."""
     fitted = scorer.fitted
     assert fitted is not None
-    rungs: dict[str, Predictor] = dict(fitted.baselines)
-    matrix = np.empty((len(part), fitted.every_column.shape[1]), dtype=np.float32)
-    if len(scorer.plan.features) == matrix.shape[1]:
-        matrix = scorer.plan.transform(data, part)
-    else:
-        rungs = {BASE_RATE: rungs[BASE_RATE]}
-    return {BASELINE + name: 1 / (1 + np.exp(-rung.margin(matrix))) for name, rung in rungs.items()}
+    if len(scorer.plan.features) == fitted.every_column.shape[1]:
+        return scorer.plan
+    learnt = fitted.snapshots.take(fitted.blocks.rows["train"])
+    wide = FeaturePlan.default(scorer.project).fit(learnt.data, learnt.cutoffs)
+    return wide.select([column for column, name in enumerate(wide.names) if name not in fitted.pruned])
 
 
 def keep(stood: Stood, path: Path) -> None:

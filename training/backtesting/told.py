@@ -20,15 +20,8 @@ ORIGINS = (
 )
 BASELINES = ("", "log-loss", "AUC", "the scores less it, log-loss", "AUC less it")
 AGES = (
-    "age",
-    "snapshots",
-    "won leads",
-    "AUC",
-    "of the newest",
-    "difference",
-    "log-loss",
-    "of the newest",
-    "difference",
+    *("age", "snapshots", "won leads", "AUC", "of the newest", "less it"),
+    *("log-loss", "of the newest", "less it"),
 )
 
 
@@ -36,28 +29,26 @@ def text(found: Backtest) -> str:
     """Return everything a person should read, the verdict first."""
     rows = origin_rows(found)
     judging, rest = [row[:9] for row in rows], [[row[0], *row[9:]] for row in rows]
+    beside = "All periods, beside the ladder's rungs as they stood at each origin:"
+    aged = "Age of the model, against the newest one on the same snapshots:"
     parts = [
         list(found.verdict.sentences),
         [f"! {note}" for note in found.notes],
         [looked_at(found), *columns(judging, ORIGINS[:9], words=2)],
         columns(rest, (ORIGINS[0], *ORIGINS[9:])),
-        ["All periods, beside the ladder's rungs as they stood at each origin:"]
-        + columns(baseline_rows(found), BASELINES),
-        ["Age of the model, against the newest one on the same snapshots:", *columns(age_rows(found), AGES)]
-        if found.judged.ages
-        else [],
+        [beside, *columns(baseline_rows(found), BASELINES)],
+        [aged, *columns(age_rows(found), AGES)] if found.judged.ages else [],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def looked_at(found: Backtest) -> str:
     """Say whose scores were judged, and how many could not be."""
-    pooled = found.judged.pooled
-    immature = sum(period.n_immature for period in found.judged.periods)
+    pooled, periods = found.judged.pooled, found.judged.periods
+    origins = "1 origin" if len(periods) == 1 else f"{len(periods)} origins, {found.every_days:g} days apart"
     return (
-        f"{len(found.judged.periods)} origins, {found.every_days:g} days apart; matured since: {pooled.n:,} snapshots of "
-        f"{pooled.n_leads:,} leads, {pooled.n_won:,} of them won; not judged, for their outcome is open: {immature:,} "
-        "snapshots"
+        f"{origins}; matured since: {pooled.n:,} snapshots of {pooled.n_leads:,} leads, {pooled.n_won:,} of them won; "
+        f"not judged, for their outcome is open: {sum(period.n_immature for period in periods):,} snapshots"
     )
 
 

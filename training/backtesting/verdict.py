@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,10 +11,7 @@ from leadscore.evaluate.verdict import NO_SIGNAL, beats
 from leadscore.model.ladder import BASE_RATE
 from leadscore.snapshots import FEWEST_WINS
 from training.backtesting.judged import Beside, Judged, Mean
-
-AUC_FALL = 0.02
-LEVEL_OFF = math.log(1.2)
-SLOPE_OFF = 0.25
+from training.monitoring.verdict import AUC_FALL, LEVEL_OFF, SLOPE_OFF, SOME_SIGNAL
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,8 @@ class Verdict:
 def decide(found: Judged) -> Verdict:
     """Say what outcomes say."""
     few = found.pooled.n_won < FEWEST_WINS
-    probable, level = _probabilities(found)
+    signal, ranked = _signal(found)
+    probable, level = _probabilities(found, ranks=signal)
     pays, retrained = _retraining(found.kept)
     if few:
         early = (
@@ -57,15 +54,14 @@ def decide(found: Judged) -> Verdict:
             "needed to settle anything. Read the numbers as anecdotes"
         )
         return Verdict((early, level, retrained), None, None, None, None)
-    signal, ranked = _signal(found)
     if not signal:
-        return Verdict((ranked, level, retrained), False, None, probable, pays)
+        return Verdict((ranked, level), False, None, probable, None)
     holds, promise = _promise(found.gap)
     return Verdict((promise, ranked, level, retrained), True, holds, probable, pays)
 
 
 def _signal(found: Judged) -> tuple[bool, str]:
-    """Better than the base rate as known at each origin, and better than chance within periods."""
+    """Scores that rank carry a signal; whether their probabilities beat the base rate as well is said."""
     base = found.baselines[BASE_RATE]
     loss = base.difference["log_loss"]
     within = f"AUC within periods {span(found.auc)}"
@@ -75,10 +71,13 @@ def _signal(found: Judged) -> tuple[bool, str]:
             f"{NO_SIGNAL}: on each of {len(found.periods)} days nothing beat the base rate on held-out time, so it was "
             f"the model, and ranked nobody; {within}"
         )
-    ranks = found.auc is not None and found.auc.low > 0.5
-    if ranks and beats(loss, base.other["log_loss"] or 0.0):
+    if found.auc is None or found.auc.value < SOME_SIGNAL or found.auc.low <= 0.5:
+        return False, f"{NO_SIGNAL}: the scores as they stood rank no better than chance: {within}, {against}"
+    if beats(loss, base.other["log_loss"] or 0.0):
         return True, f"The scores as they stood beat the base rate: {within}, {against}"
-    return False, f"{NO_SIGNAL}: the scores as they stood are not to be used: {within}, {against}"
+    return True, (
+        f"The scores as they stood rank, but as probabilities they do NOT beat the base rate: {within}, {against}"
+    )
 
 
 def _promise(gap: Mean | None) -> tuple[bool | None, str]:
@@ -87,15 +86,13 @@ def _promise(gap: Mean | None) -> tuple[bool | None, str]:
     told = f"what came true less what each training's test promised, in AUC: {span(gap, signed=True)}"
     if gap.high < 0 and gap.value <= -AUC_FALL:
         return False, f"THE PROMISE DOES NOT HOLD: {told}"
-    beyond = (
-        ""
-        if gap.low <= 0 <= gap.high
-        else ", beyond the noise but " + ("to the good" if gap.value > 0 else f"by less than {AUC_FALL:g}")
-    )
+    beyond = ""
+    if gap.high < 0 or gap.low > 0:
+        beyond = ", beyond the noise, " + ("to the good" if gap.value > 0 else f"but by less than {AUC_FALL:g}")
     return True, f"THE PROMISE HOLDS: {told}{beyond}"
 
 
-def _probabilities(found: Judged) -> tuple[bool | None, str]:
+def _probabilities(found: Judged, *, ranks: bool) -> tuple[bool | None, str]:
     """Level and slope, each off only beyond its interval and by enough to matter, as in `training.monitoring`."""
     pooled = found.pooled
     if pooled.predicted is None:
@@ -107,7 +104,7 @@ def _probabilities(found: Judged) -> tuple[bool | None, str]:
         ("calibration_slope", 1.0, SLOPE_OFF, "slope"),
     ):
         value, interval = pooled.metrics[metric], pooled.intervals[metric]
-        if value is None or interval is None:
+        if value is None or interval is None or (word == "slope" and not ranks):
             continue
         told += f", {word} {value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
         if not interval[0] <= right <= interval[1] and abs(value - right) >= enough:
@@ -115,7 +112,7 @@ def _probabilities(found: Judged) -> tuple[bool | None, str]:
     by_period = _level_by_period(found)
     if off:
         return False, f"The probabilities do NOT hold ({' and '.join(off)}): {told}{by_period}"
-    return True, f"The probabilities hold: {told} (right are 0 and 1){by_period}"
+    return True, f"The probabilities hold: {told}{by_period}"
 
 
 def _level_by_period(found: Judged) -> str:
