@@ -231,4 +231,54 @@ def monitor(
         raise SystemExit(1)
 
 
-commands: list[click.Command] = [train, tune, promote, monitor, demo]
+@verb("backtest")
+@project_argument
+@click.option("--every", default="30d", show_default=True, metavar="SPAN", help="Between two origins, in whole days.")
+@click.option("--origins", "at_most", type=click.IntRange(1, 60), default=6, show_default=True, metavar="N",
+              help="At most so many, going back from the last whose time has matured.")  # fmt: skip
+@click.option("--seed", type=int, help="Same data and seed, same result. [default: [model] seed, else 0]")
+@click.option("--fresh", is_flag=True, help="Train anew even what an earlier backtest has kept.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
+              help="Where origins and scores are kept. [default: PROJECT/backtest]")  # fmt: skip
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page into this file.")
+@click.option("--track/--no-track", default=True, show_default=True, help="Log to MLflow.")
+def backtest(
+    console: Console, project: str, every: str, at_most: int, seed: int | None, fresh: bool, out: Path | None,
+    html: Path | None, track: bool,
+) -> None:  # fmt: skip
+    """Train on past days with what was known then, score on, and judge the scores as they stood by what came true.
+
+    Says whether the promise of each training held, whether the probabilities did, and whether retraining pays. Origins
+    that are done are kept: a backtest that was stopped goes on where it was.
+
+    \b
+    Examples: leadscore backtest acme --html backtest.html
+              leadscore backtest acme --every 14d --origins 12
+    """
+    from leadscore.tracking import require_writable
+    from training.backtest import backtest as run
+    from training.backtest import track as log
+    from training.backtesting.page import page
+
+    if html is not None and not html.parent.is_dir():
+        raise click.UsageError(f"--html: the folder {html.parent} does not exist")
+    loaded = ls.Project.load(project)
+    if track:
+        require_writable(loaded.folder)
+    with console.progress("Going back in time") as progress:
+        found = run(loaded, every=every, at_most=at_most, seed=seed, fresh=fresh, folder=out, progress=progress)
+    if html is not None:
+        write_page(html, page(found))
+    run_id = log(found, loaded) if track else None
+    console.say(found.text())
+    console.say(f"\nThe scores as they stood: {found.scores}")
+    if html is not None:
+        console.say(f"Wrote {html}")
+    if run_id is not None:
+        console.say(f"Logged as run {run_id}")
+    if found.verdict.signal is False:
+        console.say("There is no signal.")
+    console.result({**found.to_dict(), "run_id": run_id, "html": None if html is None else str(html)})
+
+
+commands: list[click.Command] = [train, tune, backtest, promote, monitor, demo]
