@@ -270,7 +270,9 @@ def _verdict(
             False,
             f"With the best parameters found, trees still don't beat {words(rung)}. Keep the default: {stands}",
         )
-    return False, f"The parameters found do NOT beat the default on held-out time, which stays: {_spans(against)}"
+    worse = found is not None and found.low > 0
+    told = "are WORSE than" if worse else "do NOT beat"
+    return False, f"The parameters found {told} the default on held-out time, which stays: {_spans(against)}"
 
 
 def _spans(against: Mapping[str, Difference | None]) -> str:

@@ -254,6 +254,7 @@ def test_spent_time_still_makes_the_first_trial(quick_sample) -> None:
         ("trees", "trees", -0.001, True, True, "beat the default"),
         ("trees", "trees", 0.001, True, False, "do NOT beat the default"),
         ("trees", "trees", -0.001, False, False, "do NOT beat the default"),
+        ("trees", "trees", 0.005, True, False, "are WORSE than the default"),
         ("trees", "base_rate", -0.001, True, True, "beat the default"),
         ("trees", "base_rate", 0.001, True, False, "NO SIGNAL"),
         ("base_rate", "base_rate", 0.0, False, False, "NO SIGNAL"),
