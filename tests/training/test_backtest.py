@@ -27,7 +27,9 @@ from tests import builders
 from tests.training.steady import steady_market
 from training.backtest import Backtest, backtest
 from training.backtesting import origins, stood
+from training.backtesting.judged import Mean
 from training.backtesting.page import page
+from training.backtesting.verdict import decide
 
 QUICK = {"learning_rate": 0.2, "num_leaves": 7}
 ORIGINS = 3
@@ -75,6 +77,27 @@ def test_a_steady_market_keeps_its_promise(found) -> None:
     assert found.judged.kept is not None
     assert found.verdict.sentence.startswith("THE PROMISE HOLDS")
     assert len(found.judged.periods) == ORIGINS
+
+
+@pytest.mark.parametrize(
+    ("gap", "holds", "words"),
+    [
+        (Mean(-0.05, -0.08, -0.02), False, "THE PROMISE DOES NOT HOLD"),
+        (Mean(-0.05, -0.12, 0.02), None, "NEITHER KEPT NOR BROKEN"),
+        (Mean(-0.01, -0.015, -0.005), True, "by less than 0.02"),
+        (Mean(0.05, 0.02, 0.08), True, "to the good"),
+    ],
+)
+def test_a_promise_is_broken_beyond_the_noise_only(found, gap, holds, words) -> None:
+    verdict = decide(replace(found.judged, gap=gap))
+    assert verdict.promise_holds is holds
+    assert words in verdict.sentence
+
+
+def test_few_wins_settle_nothing(found) -> None:
+    verdict = decide(replace(found.judged, pooled=replace(found.judged.pooled, n_won=29)))
+    assert verdict.sentence.startswith("TOO EARLY: 29 won leads")
+    assert verdict.signal is verdict.promise_holds is verdict.retraining_pays is None
 
 
 def test_every_settled_cutoff_is_judged_once_by_the_newest_model(found, market) -> None:

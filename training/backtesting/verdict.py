@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from leadscore.evaluate.metrics import Difference
 from leadscore.evaluate.page.blocks import Tone
 from leadscore.evaluate.verdict import NO_SIGNAL, beats
-from leadscore.model.ladder import BASE_RATE
+from leadscore.model.ladder import BASE_RATE, words
 from leadscore.snapshots import FEWEST_WINS
 from training.backtesting.judged import Beside, Judged, Mean
 from training.monitoring.verdict import AUC_FALL, LEVEL_OFF, SLOPE_OFF, SOME_SIGNAL
@@ -57,7 +57,7 @@ def decide(found: Judged) -> Verdict:
     if not signal:
         return Verdict((ranked, level), False, None, probable, None)
     holds, promise = _promise(found.gap)
-    return Verdict((promise, ranked, level, retrained), True, holds, probable, pays)
+    return Verdict((promise, ranked, *_plainer(found), level, retrained), True, holds, probable, pays)
 
 
 def _signal(found: Judged) -> tuple[bool, str]:
@@ -80,12 +80,29 @@ def _signal(found: Judged) -> tuple[bool, str]:
     )
 
 
+def _plainer(found: Judged) -> list[str]:
+    """Say whether a plainer rung, used all the time, would have done as well."""
+    rungs = {name: beside for name, beside in found.baselines.items() if name != BASE_RATE}
+    if not rungs:
+        return []
+    best = min(rungs, key=lambda name: rungs[name].other["log_loss"] or 0.0)
+    loss = rungs[best].difference["log_loss"]
+    told = f"the best of them at all times, {words(best)}: log-loss {span(loss, digits=4, signed=True)}"
+    if loss is not None and loss.low > 0:
+        return [f"A plainer rung BEATS the scores beyond the noise, {told}"]
+    if beats(loss, rungs[best].other["log_loss"] or 0.0):
+        return [f"They beat every plainer rung beyond the noise, {told}"]
+    return [f"They do NOT beat every plainer rung beyond the noise, {told}"]
+
+
 def _promise(gap: Mean | None) -> tuple[bool | None, str]:
     if gap is None:
         return None, "Whether the promise holds can't be told: too little was won in the tests or since"
     told = f"what came true less what each training's test promised, in AUC: {span(gap, signed=True)}"
     if gap.high < 0 and gap.value <= -AUC_FALL:
         return False, f"THE PROMISE DOES NOT HOLD: {told}"
+    if gap.value <= -AUC_FALL:
+        return None, f"THE PROMISE IS NEITHER KEPT NOR BROKEN, for less came true, but within the noise: {told}"
     beyond = ""
     if gap.high < 0 or gap.low > 0:
         beyond = ", beyond the noise, " + ("to the good" if gap.value > 0 else f"but by less than {AUC_FALL:g}")
