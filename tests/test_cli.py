@@ -16,7 +16,10 @@ from leadscore import tracking
 from leadscore.cli import find, main
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
-VERBS = ("check", "demo", "evaluate", "explain", "init", "score", "serve", "simulate", "train")
+VERBS = (
+    *("backtest", "check", "demo", "evaluate", "explain", "init", "monitor", "promote"),
+    *("score", "serve", "simulate", "train", "tune"),
+)
 
 
 def run(*command: object) -> tuple[int, str, str]:
