@@ -89,7 +89,7 @@ def test_a_run_holds_everything_and_its_model_is_champion_and_challenger(project
     assert run.data.metrics == {"auc": 0.7, "brier": 1.0, "auc_low": 0.6, "auc_high": 0.8}
     expected = {
         **{"learning_rate": "0.5", "blocks": '{"train": 3}', "note": "null", "num_iterations": "60"},
-        **{"seed": "7", "horizon": "30d", "windows": "1d 7d 30d 90d all", "model": "lightgbm"},
+        **{"seed": "0", "horizon": "30d", "windows": "1d 7d 30d 90d all", "model": "lightgbm"},
         **{"plan": sample_scorer.plan.hash, "calibration": sample_scorer.calibrator.kind},
     }
     assert expected.items() <= run.data.params.items()
