@@ -34,15 +34,16 @@ def verdict(rung: str | None, losses: Mapping[str, float], against: Against, *, 
         return "There is no baseline to compare with"
     if not any_win:
         return "There is no win among these snapshots: nothing can be judged"
+    stronger = [words(name) for name, pairs in against.items() if _beaten_by(pairs["log_loss"])]
     if rung == BASE_RATE:
-        return f"{NO_SIGNAL}: on held-out time nothing beats the base rate, so it is the model, and ranks nobody"
+        told = f"{NO_SIGNAL}: on held-out time nothing beats the base rate, so it is the model, and ranks nobody"
+        return told + (f"; on the test, {', '.join(stronger)} would have done better" if stronger else "")
     beaten = [name for name, pairs in against.items() if beats(pairs["log_loss"], losses[name])]
     if BASE_RATE not in beaten:
         return (
             f"{NO_SIGNAL}: the model does not beat the base rate on log-loss. "
             "Its ranking and its probabilities are not to be used"
         )
-    stronger = [words(name) for name, pairs in against.items() if _beaten_by(pairs["log_loss"])]
     if stronger:
         return f"The model is BEATEN on log-loss, beyond the noise, by {', '.join(stronger)}"
     if rung is not None and rung != TREES:

@@ -46,6 +46,8 @@ def test_no_better_than_the_base_rate_is_no_signal_on_any_rung() -> None:
         assert said(rung, base_rate=SAME, source_rate=BETTER).startswith(NO_SIGNAL)
     told = verdict("base_rate", LOSSES, {"trees": {"log_loss": BETTER}}, any_win=True)
     assert told.startswith(f"{NO_SIGNAL}: on held-out time nothing beats the base rate")
+    told = verdict("base_rate", LOSSES, {"trees": {"log_loss": WORSE}}, any_win=True)
+    assert told.endswith("ranks nobody; on the test, trees would have done better")
 
 
 def test_a_plain_model_says_which_it_is() -> None:

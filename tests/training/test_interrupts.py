@@ -17,7 +17,7 @@ TRAIN = """
 import sys
 import leadscore as ls
 from leadscore.cli import main
-sys.argv = ["leadscore", "train", sys.argv[1]]
+sys.argv = ["leadscore", "train", sys.argv[1], "--no-check"]
 main()
 """
 

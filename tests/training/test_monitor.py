@@ -318,7 +318,7 @@ def test_a_newer_list_is_held_against_the_old(lists) -> None:
     assert alone.groups == ()
     assert any("--reference FOLDER" in note for note in alone.notes)
     assert beside.scores.shift.beyond > 0.25
-    assert beside.groups[0].name == "lead, visits"
+    assert beside.groups[0].name == "visits"
     assert beside.apart.auc > 0.7
     assert beside.matured.n == 1_501
     kept = scorer.population.margin
