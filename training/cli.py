@@ -32,7 +32,7 @@ def train(
     The first model of a project becomes its champion, which score and serve use.
     Example: leadscore train acme
     """
-    from leadscore.evaluate.check import check as examine
+    from leadscore.evaluate.check import at_a_glance
     from training.train import train as run
 
     if not track and out is None:
@@ -41,7 +41,7 @@ def train(
     findings = None
     if check:
         with console.progress("Looking for leakage") as progress:
-            findings = examine(loaded, seed=seed or 0, progress=progress).findings
+            findings = at_a_glance(loaded, seed=seed or 0, progress=progress)
     with console.progress("Growing trees") as progress:
         trained = run(loaded, seed=seed, out=out, track=track, findings=findings, progress=progress)
     place = html or loaded.folder / "report.html"

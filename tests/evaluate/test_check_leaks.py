@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leadscore.evaluate.check import Checked, check
+from leadscore.evaluate.check import Checked, at_a_glance, check
 from leadscore.evaluate.check.power import Ranking
 from leadscore.project import Project
 from tests.leadforge_world import TRAP, flat_world, world
-from tests.planted import DAY, N_LEADS, checked_in, fates, healthy, named, settings, severe
+from tests.planted import DAY, N_LEADS, checked_in, fates, healthy, named, settings, severe, write
 
 
 @pytest.fixture
@@ -94,6 +94,18 @@ def test_a_name_and_some_power_ask_for_a_look(checked: Callable[..., Checked]) -
     tables["leads"] = tables["leads"].rename(columns={"LastActivity": "medium"})
     raw["leads"]["categorical"] = ["source", "medium"]
     assert "rewritten_by_name" not in {kind for kind, _ in kinds(checked(tables, raw))}
+
+
+def test_a_glance_finds_every_severe_one(checked: Callable[..., Checked], tmp_path: Path) -> None:
+    tables, raw = healthy(), settings()
+    written = np.random.default_rng(0).random(N_LEADS) < np.where(fates(tables) == "won", 0.98, 0.1)
+    tables["leads"]["contract"] = np.where(written, "yes", None)
+    raw["leads"]["categorical"] = ["source", "contract"]
+    whole = checked(tables, raw)
+    glance = at_a_glance(write(tmp_path, tables, raw))
+    assert set(glance) <= set(whole.findings)
+    assert {finding for finding in whole.findings if finding.severity == "severe"} <= set(glance)
+    assert "contract" in {finding.column for finding in glance if finding.severity == "severe"}
 
 
 # --- stretches

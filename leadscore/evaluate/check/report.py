@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,8 @@ _STEPS: tuple[Callable[[Material], list[Finding]], ...] = (
     quality.profiles,
     segments.small_segments,
 )
+_DEAR = (signal.no_signal, signal.carriers, apart.train_and_test_differ)
+"""Steps that compute features and train on snapshots: most of the time of a check, and no severe finding of theirs."""
 _WIDTH = 110
 _PERIODS_SHOWN = 24
 
@@ -95,15 +97,34 @@ def check(project: Project, *, seed: int = 0, progress: Progress | None = None) 
     DataError
         If the tables can't be read at all; see `leadscore.reading.read`.
     """
+    material = _material(project, seed)
+    found = _found(material, _STEPS, progress)
+    return Checked(ranked(found), summarise(material), material.signal, known.first_known(material))
+
+
+def at_a_glance(project: Project, *, seed: int = 0, progress: Progress | None = None) -> tuple[Finding, ...]:
+    """Return what a check finds without training on snapshots, the gravest first: what a training report shows.
+
+    Every severe finding is among them. Parameters and errors as of `check`.
+    """
+    return ranked(_found(_material(project, seed), [step for step in _STEPS if step not in _DEAR], progress))
+
+
+def _material(project: Project, seed: int) -> Material:
     FeaturePlan.default(project)  # what [features] says wrongly is said before anything is read
     data = project.read()
-    material = Material.of(data, snapshots(data, seed=seed), seed=seed)
+    return Material.of(data, snapshots(data, seed=seed), seed=seed)
+
+
+def _found(
+    material: Material, steps: Sequence[Callable[[Material], list[Finding]]], progress: Progress | None
+) -> list[Finding]:
     found: list[Finding] = []
-    for done, step in enumerate(_STEPS, start=1):
+    for done, step in enumerate(steps, start=1):
         found += step(material)
         if progress is not None:
-            progress(done, len(_STEPS))
-    return Checked(ranked(found), summarise(material), material.signal, known.first_known(material))
+            progress(done, len(steps))
+    return found
 
 
 def render(checked: Checked) -> str:

@@ -77,7 +77,7 @@ def findings(found: Sequence[Finding] | None) -> Section:
         return Section("Leakage and quality", [Text("Not looked at in this training. Run: leadscore check")])
     grave = [finding for finding in found if finding.severity != "note"]
     n_notes = len(found) - len(grave)
-    notes = f"{n_notes} notes more: leadscore check" if n_notes else "Nothing more was found"
+    notes = f"{n_notes} notes more; leadscore check looks closer"
     if not grave:
         return Section("Leakage and quality", [Text(f"Nothing severe, and no warning. {notes}.", "good")])
     rows = [
