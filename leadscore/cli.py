@@ -12,7 +12,7 @@ import click
 import pandas as pd
 
 from leadscore import time
-from leadscore.console import Console, project_argument, verb
+from leadscore.console import Console, page_option, project_argument, verb
 from leadscore.errors import DataError, ProjectError
 from leadscore.project import Project, Source
 from leadscore.reading import read
@@ -93,7 +93,7 @@ def init(
 @project_argument
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--strict", is_flag=True, help="Exit with 1 if anything severe is found, for CI.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write the report as a page.")
+@page_option("Also write the report as a page.")
 def check(console: Console, project: str, seed: int, strict: bool, html: Path | None) -> None:
     """Report data quality and leakage, worst first, each with the line of leadscore.toml that mends it.
 
@@ -109,8 +109,6 @@ def check(console: Console, project: str, seed: int, strict: bool, html: Path | 
     from leadscore.evaluate.check.pages import as_html
 
     loaded = Project.load(project)
-    if html is not None and not html.resolve().parent.is_dir():
-        raise click.UsageError(f"--html: there is no folder {html.resolve().parent}")
     with console.progress("Checking columns") as progress:
         checked = examine(loaded, seed=seed, progress=progress)
     if html is not None:
@@ -125,7 +123,7 @@ def check(console: Console, project: str, seed: int, strict: bool, html: Path | 
 @project_argument
 @click.option("--model", metavar="M", help=MODEL_HELP)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of intervals and of sampled cutoffs.")
-@click.option("--html", type=click.Path(path_type=Path), help="Also write the report as a page into this file.")
+@page_option("Also write the report as a page into this file.")
 def evaluate(console: Console, project: str, model: str | None, seed: int, html: Path | None) -> None:
     """Judge a model on all mature snapshots of PROJECT, as on a hold-out.
 

@@ -13,6 +13,7 @@ import time as clock
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
@@ -91,11 +92,12 @@ def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
             warnings.simplefilter("ignore", LeadScoreWarning)  # verbs say what reading counted in their own words
             try:
                 function(console, **options)
-            except LeadScoreError as error:
+            except (LeadScoreError, OSError) as error:
                 console.result({"error": {"type": type(error).__name__, "message": str(error)}})
                 click.echo(f"leadscore {name}: {error}", err=True)
                 raise SystemExit(1) from None
             except KeyboardInterrupt:
+                console.result({"error": {"type": "KeyboardInterrupt", "message": "stopped"}})
                 click.echo(f"\nleadscore {name}: stopped; nothing was left half-written", err=True)
                 raise SystemExit(1) from None
 
@@ -108,3 +110,15 @@ def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
 def project_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """Take the project's folder, by default the current one."""
     return click.argument("project", default=".", type=click.Path(), metavar="[PROJECT]")(function)
+
+
+def page_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Take ``--html FILE``, a file in a folder that is there: said before anything is done that would be in vain."""
+
+    def there(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+        if value is not None and not value.absolute().parent.is_dir():
+            raise click.BadParameter(f"the folder {value.absolute().parent} does not exist; create it first")
+        return value
+
+    kind = click.Path(dir_okay=False, path_type=Path)
+    return click.option("--html", type=kind, callback=there, metavar="FILE", help=text)

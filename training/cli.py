@@ -11,7 +11,7 @@ import click
 import leadscore as ls
 from leadscore.batch import write_page
 from leadscore.cli import MODEL_HELP
-from leadscore.console import Console, project_argument, verb
+from leadscore.console import Console, page_option, project_argument, verb
 from leadscore.evaluate.verdict import NO_SIGNAL, THERE_IS_NONE
 from leadscore.time import SECOND, parse_span
 
@@ -22,7 +22,7 @@ from leadscore.time import SECOND, parse_span
 @click.option("--out", type=click.Path(path_type=Path), help="Also save the scorer into this folder.")
 @click.option("--track/--no-track", default=True, show_default=True, help="Log to MLflow and register.")
 @click.option("--check/--no-check", default=True, show_default=True, help="Look for leakage, for the report.")
-@click.option("--html", type=click.Path(path_type=Path), help="Where the report goes. [default: PROJECT/report.html]")
+@page_option("Where the report goes. [default: PROJECT/report.html]")
 def train(
     console: Console, project: str, seed: int | None, out: Path | None, track: bool, check: bool, html: Path | None
 ) -> None:
@@ -129,7 +129,7 @@ def demo(console: Console, project: str) -> None:
 @click.option("--history", "past", is_flag=True, help="List every decision, newest first.")
 @click.option("--by", metavar="NAME", help="Who decides. [default: the user of this machine]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of sampled cutoffs and intervals.")
-@click.option("--html", type=click.Path(path_type=Path), help="Also write the comparison as a page into this file.")
+@page_option("Also write the comparison as a page into this file.")
 def promote(
     console: Console, project: str, challenger: str, capacity: int | None, dry_run: bool, force: str | None,
     back: bool, past: bool, by: str | None, seed: int, html: Path | None,
@@ -148,6 +148,8 @@ def promote(
     from training.promote import promote as run
     from training.promoting.told import page, text, trail
 
+    if force is not None and not force.strip():
+        raise click.UsageError("--force needs a reason, which the trail keeps")
     if back + past + dry_run > 1 or (force and (back or past or dry_run)):
         raise click.UsageError("--dry-run, --force, --rollback and --history exclude each other")
     loaded = ls.Project.load(project)
@@ -184,7 +186,7 @@ def promote(
 @click.option("--as-of", metavar="T", help="Look at nothing later. [default: the end of the data]")
 @click.option("--reference", metavar="FOLDER", help="A project with the tables that the model was trained on, where "
               "PROJECT doesn't hold them.")  # fmt: skip
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page into this file.")
+@page_option("Also write a page into this file.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of sampled cutoffs, intervals and folds.")
 @click.option("--strict", is_flag=True, help="Exit with 1 unless the verdict is keep, for a scheduler.")
 @click.option("--track/--no-track", default=True, show_default=True, help="Log to MLflow.")
@@ -207,8 +209,6 @@ def monitor(
     from training.monitor import track as log
     from training.monitoring.page import page
 
-    if html is not None and not html.parent.is_dir():
-        raise click.UsageError(f"--html: the folder {html.parent} does not exist")
     loaded = ls.Project.load(project)
     if track:
         require_writable(loaded.folder)
@@ -240,7 +240,7 @@ def monitor(
 @click.option("--fresh", is_flag=True, help="Train anew even what an earlier backtest has kept.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
               help="Where origins and scores are kept. [default: PROJECT/backtest]")  # fmt: skip
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page into this file.")
+@page_option("Also write a page into this file.")
 @click.option("--track/--no-track", default=True, show_default=True, help="Log to MLflow.")
 def backtest(
     console: Console, project: str, every: str, at_most: int, seed: int | None, fresh: bool, out: Path | None,
@@ -260,8 +260,6 @@ def backtest(
     from training.backtest import track as log
     from training.backtesting.page import page
 
-    if html is not None and not html.parent.is_dir():
-        raise click.UsageError(f"--html: the folder {html.parent} does not exist")
     loaded = ls.Project.load(project)
     if track:
         require_writable(loaded.folder)

@@ -22,6 +22,7 @@ from training.promoting.gates import Gate
 
 KIND = "promotion"
 """The tag ``kind`` of the runs that make up the trail."""
+ROLLED_BACK = "rolled back"
 SHARE = 0.1
 """Of the open leads that sellers work, where nobody says how many."""
 
@@ -67,12 +68,20 @@ class Promotion:
         whom = f"version {self.challenger}" + ("" if self.champion is None else f" over version {self.champion}")
         if self.promotes:
             because = f", forced ({self.forced}) past: " + ", ".join(gate.name for gate in failed) if failed else ""
-            return f"{self.decision.capitalize()} {whom}{because}"
+            return f"{self.decision.capitalize()} {whom}{because}{self._not_better()}"
         reasons = [f"{gate.name} ({gate.told})" for gate in failed] + ([self.why_not] if self.why_not else [])
         silent = [gate.told for gate in failed if gate.told.startswith(NO_SIGNAL)]
         return f"{silent[0]}. {self.decision.capitalize()} {whom}" if silent else (
             f"{self.decision.capitalize()} {whom}: {'; '.join(reasons)}"
         )  # fmt: skip
+
+    def _not_better(self) -> str:
+        """Say of a challenger that passes for being no worse that it is no better either."""
+        found = None if self.beside is None else self.beside.against_champion.get("log_loss")
+        if found is None or found.high < 0:
+            return ""
+        span = f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+        return f"; it is not better beyond the noise: log-loss {span}"
 
     def to_dict(self, *, leads: bool = True) -> dict[str, Any]:
         """Everything as plain JSON values; without `leads` no lead is named, as the trail keeps it."""
@@ -134,16 +143,19 @@ def promote(
     TrackingError
         If there is no challenger, it is the champion already, or the registry refuses.
     """
-    tracking.require_writable(project.folder)
-    folder, version = tracking.find_scorer(project.folder, challenger)
-    if version is None:
-        raise TrackingError("only a version of the project's registry can be promoted; name an alias or a version")
-    old_folder, old_version = _champion(project)
+    if not dry_run:
+        tracking.require_writable(project.folder)
+    folder, version = (None, None) if "/" in challenger else tracking.find_scorer(project.folder, challenger)
+    if folder is None or version is None:
+        raise TrackingError("only a version of the project's own registry can be promoted; name an alias or a number")
+    old_version = aliases.champion_version(project.folder, project.name)
     if version == old_version:
         raise TrackingError(f"version {version} is the champion already. Train a challenger: leadscore train")
-    champion = None if old_folder is None else _load(old_folder, old_version)[0]
+    champion, old_folder, unreadable = _champion(project, old_version)
     new, damaged = _load(folder, version)
     passed = [Gate("golden leads", damaged is None, damaged or "they score as they did when it was saved", hard=True)]
+    if unreadable is not None:
+        passed.append(Gate("champion", False, f"it can't be compared with: {unreadable}"))
     beside, moved, why_not = None, None, None
     if new is not None:
         passed += [gates.schema(new, project), gates.size(folder, old_folder)]
@@ -191,10 +203,14 @@ def _carry_out(
     run_id = log_run(project.folder, project.name, KIND, metrics=_figures(found), tags=tags, texts=texts)
     if found.promotes:
         on_version = {f"leadscore.{key}": tags[key] for key in ("by", "at", "verdict")}
-        aliases.switch_champion(
-            project.folder, project.name, found.challenger, expected=found.champion,
-            tags={**on_version, "leadscore.decision": run_id},
-        )  # fmt: skip
+        try:
+            aliases.switch_champion(
+                project.folder, project.name, found.challenger, expected=found.champion,
+                tags={**on_version, "leadscore.decision": run_id},
+            )  # fmt: skip
+        except BaseException:
+            aliases.amend(project.folder, run_id, decision="not carried out")
+            raise
     return Promotion(**{**vars(found), "run_id": run_id})
 
 
@@ -221,14 +237,35 @@ def rollback(project: ls.Project, *, decider: Decider, reason: str = "") -> tupl
     ArtifactError
         If the one before is damaged, or its golden leads score differently here.
     """
-    current, before = aliases.champion_before(project.folder, project.name)
+    tracking.require_writable(project.folder)
+    current, line = aliases.champion_version(project.folder, project.name), _line(history(project))
+    if current is None or not line:
+        raise TrackingError(f"version {current} of '{project.name}' is its first champion: there is none to go back to")
+    before, earlier = line[-1], line[-2] if len(line) > 1 else None
     folder, _ = tracking.find_scorer(project.folder, before)
     ls.LeadScorer.load(folder, version=before)
-    tags = {**_signed(decider, "rolled back", before, current), "reason": reason}
-    log_run(project.folder, project.name, KIND, metrics={}, tags=tags)
+    tags = {**_signed(decider, ROLLED_BACK, before, current), "reason": reason}
+    run_id = log_run(project.folder, project.name, KIND, metrics={}, tags=tags)
     on_version = {"leadscore.rolled_back_at": decider.at, "leadscore.rolled_back_by": decider.by}
-    aliases.step_back(project.folder, project.name, current=current, before=before, tags=on_version)
+    try:
+        aliases.step_back(
+            project.folder, project.name, current=current, before=before, earlier=earlier, tags=on_version
+        )
+    except BaseException:
+        aliases.amend(project.folder, run_id, decision="not carried out")
+        raise
     return current, before
+
+
+def _line(decided: list[dict[str, Any]]) -> list[str]:
+    """The champions before the present one, oldest first: each promotion adds one, each step back takes one away."""
+    line: list[str] = []
+    for one in reversed(decided):
+        if one["decision"] == "promoted" and one.get("champion"):
+            line.append(one["champion"])
+        elif one["decision"] == ROLLED_BACK and line:
+            line.pop()
+    return line
 
 
 def history(project: ls.Project) -> list[dict[str, Any]]:
@@ -240,12 +277,16 @@ def _signed(decider: Decider, decision: str, version: str, champion: str | None)
     return {"decision": decision, "version": version, "champion": champion or "", "by": decider.by, "at": decider.at}
 
 
-def _champion(project: ls.Project) -> tuple[Path | None, str | None]:
-    """The champion's folder and version; nothing where there is none yet."""
+def _champion(project: ls.Project, version: str | None) -> tuple[ls.LeadScorer | None, Path | None, str | None]:
+    """The champion and its folder, nothing where there is none yet; or why it can't be read."""
+    if version is None:
+        return None, None, None
     try:
-        return tracking.find_scorer(project.folder)
-    except TrackingError:
-        return None, None
+        folder, _ = tracking.find_scorer(project.folder, version)
+    except TrackingError as error:
+        return None, None, str(error)
+    scorer, damaged = _load(folder, version)
+    return scorer, folder, damaged
 
 
 def _load(folder: Path, version: str | None) -> tuple[ls.LeadScorer | None, str | None]:

@@ -328,4 +328,5 @@ def _finish(figure: Figure, title: str, subtitle: str) -> Figure:
     figure.text(0.02, 1 - 0.46 / height, subtitle, va="top", fontsize=9.5, color=GREY)
     for text in figure.findobj(Text):
         text.set_fontfamily("DejaVu Sans")
+        text.set_parse_math(False)  # a category may be called $1k_$5k
     return figure

@@ -214,7 +214,7 @@ def judge(scorer: LeadScorer, data: Data, *, seed: int = 0) -> Report:
         raise TrainingError(f"no mature snapshot to judge on ({_counts(rows)})")
     margin = scorer.model.margin(scorer.plan.transform(data, rows.cutoffs))
     judged = Judged(rows, margin, scorer.calibrator.apply(margin))
-    rate = scorer.manifest.get("train_rate")
+    rate = scorer.manifest.get("latest_rate", scorer.manifest.get("train_rate"))
     baselines: dict[str, Metrics] = {}
     against: dict[str, dict[str, Difference | None]] = {}
     if rate is not None:
@@ -278,13 +278,14 @@ def _compare(
     judged: Judged, fitted: Fitted, test: NDArray[np.int64], seed: int
 ) -> tuple[dict[str, Metrics], dict[str, dict[str, Difference | None]]]:
     """Metrics of every baseline, and the paired difference of the model to each but itself."""
-    rows, matrix = judged.snapshots, fitted.every_column[test]
+    rows = judged.snapshots
     metrics, against = {}, {}
-    for name, rival in fitted.baselines.items():
-        margin = rival.margin(matrix)
-        probability = Identity().apply(margin)
+    for name in fitted.baselines:
+        margin = judged.margin if name == fitted.ladder.stands_on else fitted.rival_margin(name, test)
+        own = name == fitted.ladder.stands_on
+        probability = judged.probability if own else Identity().apply(margin)
         metrics[name] = dict(evaluate(rows.label, probability, weight=rows.weight, margin=margin))
-        if name == fitted.ladder.stands_on:
+        if own:
             continue
         against[name] = paired_bootstrap(
             rows.label, judged.probability, probability, rows.clusters(), seed=seed,

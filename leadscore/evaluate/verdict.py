@@ -67,7 +67,7 @@ def _beaten_by(found: Difference | None) -> bool:
 
 
 def _of_a_plain_model(rung: str, against: Against) -> str:
-    told = f"The model is the {words(rung)}: nothing richer was proven better on held-out time"
+    told = f"The model is the {words(rung)}: nothing richer did better on held-out time"
     return f"{told}. It beats the base rate on log-loss: {_span(against[BASE_RATE]['log_loss'])}"
 
 

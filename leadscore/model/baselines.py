@@ -24,6 +24,9 @@ PRIOR_STRENGTH = 20.0
 """Leads' worth of base rate that a category's own rate is smoothed with."""
 SHRINKAGE = 0.03
 """Inverse strength of the logistic's penalty on standardised terms; chosen for small funnels (training/LOG.md)."""
+LEAST_SPREAD = 0.25
+"""Spread below which a term is not scaled up: what hardly ever varies in training would else get a coefficient that a
+lead who does have it can't bear, as calls on a Sunday where all cutoffs are Mondays."""
 PROFILE_TREES = {"learning_rate": 0.1, "early_stopping_rounds": 30}
 """Larger steps than the model's own: few columns need fewer, and training is to cost little beside the model."""
 _SOURCE_NAMES = ("origin", "source", "lead source", "lead_source", "leadsource", "lead origin")
@@ -185,7 +188,7 @@ def _fit_logistic(columns: list[int], train: Block) -> Logistic:
     never = np.isnan(values)
     terms = np.concatenate([np.where(never, 0.0, _log1p(np.nan_to_num(values))), never.astype(np.float64)], axis=1)
     spread = terms.std(axis=0)
-    scale = np.where(spread > 0, spread, 1.0)
+    scale = np.maximum(spread, LEAST_SPREAD)
     fitted = LogisticRegression(C=SHRINKAGE, max_iter=1_000).fit(terms / scale, train.label, sample_weight=train.weight)
     coefficients = np.where(spread > 0, fitted.coef_[0] / scale, 0.0)
     of_value, of_never = np.split(coefficients, 2)

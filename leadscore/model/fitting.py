@@ -14,7 +14,7 @@ from leadscore.explain.reasons import Reasons
 from leadscore.features.plan import FeaturePlan
 from leadscore.model import baselines, booster, calibration, ladder
 from leadscore.model.booster import Block, Model, Predictor, Progress, TreeModel
-from leadscore.model.ladder import TREES, Ladder
+from leadscore.model.ladder import TREES, Ladder, level_shift
 from leadscore.model.population import Population, Reference
 from leadscore.model.pruning import redundant
 from leadscore.project import Project
@@ -73,8 +73,25 @@ class Fitted:
 
     def train_rate(self) -> float:
         """Return the weighted share of wins among the train snapshots."""
-        rows = self.snapshots.take(self.blocks.rows["train"])
-        return float(np.average(rows.label, weights=rows.weight))
+        return self._rate("train")
+
+    def latest_rate(self) -> float:
+        """Return the weighted share of wins among the calibrate snapshots, the latest that were settled."""
+        return self._rate("calibrate" if len(self.blocks.rows["calibrate"]) else "train")
+
+    def _rate(self, block: str) -> float:
+        rows = self.snapshots.take(self.blocks.rows[block])
+        total = float(rows.weight.sum())
+        return (float((rows.weight * rows.label).sum()) + 0.5) / (total + 1.0)  # kept off 0 and 1 by half a win
+
+    def rival_margin(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return a baseline's margins, its level set on calibrate as the model's is: drift is no merit of a model."""
+        rival, held = self.baselines[name], self.blocks.rows["calibrate"]
+        margin = rival.margin(self.every_column[rows])
+        known = self.snapshots.take(held)
+        if not 0 < known.label.sum() < len(known):
+            return margin
+        return margin + level_shift(rival.margin(self.every_column[held]), known.label, known.weight)
 
     def golden_rows(self) -> list[int]:
         """Return test snapshots spread over the ranking, lowest first."""

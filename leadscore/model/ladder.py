@@ -140,7 +140,7 @@ def _judge(name: str, to_base: Paired, to_stood_on: Paired | None, stood_on: str
     if to_stood_on is None:
         return True, f"{gain}: beyond the noise."
     beside = f"{_moved(name, to_stood_on)} against {words(stood_on)}"
-    return (True, f"{beside}: better.") if to_stood_on.difference < 0 else (False, f"{beside}: no better.")
+    return (True, f"{beside}: the likelier better.") if to_stood_on.difference < 0 else (False, f"{beside}: no better.")
 
 
 def _moved(name: str, pair: Paired) -> str:
@@ -155,8 +155,12 @@ def losses_at_best_level(model: Predictor, blocks: Sequence[Block]) -> Array:
     parts = []
     for block in blocks:
         margin = model.margin(block.matrix)
-        label = block.label.astype(np.float64)
-        shift = fit_logistic(np.ones((1, len(label))), label, block.weight, offset=margin)
-        shifted = margin if shift is None else margin + shift[0]
-        parts.append(np.logaddexp(0.0, np.where(label == 1, -shifted, shifted)))
+        shifted = margin + level_shift(margin, block.label, block.weight)
+        parts.append(np.logaddexp(0.0, np.where(block.label == 1, -shifted, shifted)))
     return np.concatenate(parts)
+
+
+def level_shift(margin: Array, label: npt.NDArray[np.int8], weight: Array) -> float:
+    """Return what, added to all margins, gives the best log-loss; 0 where there is none, as with one class."""
+    shift = fit_logistic(np.ones((1, len(label))), label.astype(np.float64), weight, offset=margin)
+    return 0.0 if shift is None else float(shift[0])

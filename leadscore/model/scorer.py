@@ -98,6 +98,7 @@ class LeadScorer:
             "observed_until": time.format_instant(data.observed_until) if self.project.timed else None,
             "data": data.fingerprint,
             "train_rate": fitted.train_rate(),
+            "latest_rate": fitted.latest_rate(),
             "rung": fitted.ladder.stands_on,
             "learnt_until": time.format_instant(fitted.blocks.starts["test"]) if self.project.timed else None,
             "warnings": list(fitted.blocks.warnings),

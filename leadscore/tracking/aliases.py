@@ -11,7 +11,6 @@ from leadscore.tracking.connection import CHAMPION, check_database, connect, int
 
 PREVIOUS = "previous"
 """The version that was champion before."""
-_FROM = "leadscore.promoted_from"
 
 
 def switch_champion(
@@ -38,35 +37,28 @@ def switch_champion(
                 f"the champion of '{registered}' is version {current} by now, not {expected}: somebody else switched "
                 "it. Look again, with leadscore promote --dry-run"
             )
-        for key, value in {**tags, _FROM: expected or ""}.items():
+        for key, value in tags.items():
             client.set_model_version_tag(registered, version, key, value)
         if expected is not None:
             client.set_registered_model_alias(registered, PREVIOUS, expected)
         client.set_registered_model_alias(registered, CHAMPION, version)
 
 
-def champion_before(folder: str | Path, name: str) -> tuple[str, str]:
-    """Return the champion's version, and the one that it took the place of.
-
-    Raises
-    ------
-    TrackingError
-        If there is no champion, or it was the first.
-    """
+def champion_version(folder: str | Path, name: str) -> str | None:
+    """Return the version that is champion, whatever became of its files; None where there is none, or no registry."""
     registered = registered_name(name)
     check_database(folder, must_exist=True)
     with connect(folder) as client:
-        current = client.get_registered_model(registered).aliases.get(CHAMPION)
-        if current is None:
-            raise TrackingError(f"model '{registered}' has no champion, so there is none to go back from")
-        before = client.get_model_version(registered, str(current)).tags.get(_FROM)
-    if not before:
-        raise TrackingError(f"version {current} of '{registered}' is its first champion: there is none to go back to")
-    return str(current), str(before)
+        if not client.search_registered_models(f"name = '{registered}'"):
+            return None
+        version = client.get_registered_model(registered).aliases.get(CHAMPION)
+    return None if version is None else str(version)
 
 
-def step_back(folder: str | Path, name: str, *, current: str, before: str, tags: Mapping[str, str]) -> None:
-    """Put a previous champion back; the one before that becomes ``previous``, so that steps back can be repeated.
+def step_back(
+    folder: str | Path, name: str, *, current: str, before: str, earlier: str | None, tags: Mapping[str, str]
+) -> None:
+    """Put a previous champion back; the one before that, if any, becomes ``previous``.
 
     Raises
     ------
@@ -80,12 +72,17 @@ def step_back(folder: str | Path, name: str, *, current: str, before: str, tags:
             raise TrackingError(f"the champion of '{registered}' is version {found} by now, not {current}; look again")
         for key, value in tags.items():
             client.set_model_version_tag(registered, current, key, value)
-        earlier = client.get_model_version(registered, before).tags.get(_FROM)
-        if earlier:
+        if earlier is not None:
             client.set_registered_model_alias(registered, PREVIOUS, earlier)
         elif PREVIOUS in client.get_registered_model(registered).aliases:
             client.delete_registered_model_alias(registered, PREVIOUS)
         client.set_registered_model_alias(registered, CHAMPION, before)
+
+
+def amend(folder: str | Path, run_id: str, *, decision: str) -> None:
+    """Correct the decision that a run of the trail states: what was to follow it did not happen."""
+    with connect(folder) as client:
+        client.set_tag(run_id, "decision", decision)
 
 
 def decisions(folder: str | Path, name: str, *, kind: str) -> list[dict[str, Any]]:

@@ -41,8 +41,8 @@ def run(folder: str, n_trials: int) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     rows = fitted.blocks.rows["test"]
-    for name, rival in fitted.baselines.items():
-        margin = rival.margin(fitted.every_column[rows])
+    for name in fitted.baselines:
+        margin = fitted.rival_margin(name, rows)
         lines.append(_row(name.replace("_", " "), fitted, margin, Identity().apply(margin)))
     margin = fitted.margin[rows]
     lines.append(

@@ -180,3 +180,10 @@ def test_figures_are_plain_figures():
     for figure in figures:
         assert isinstance(figure, Figure)
         assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_dollar_is_no_mathematics():
+    names = ["$1k_$5k", "cost per $: 10_% of $", "$\\frac{$"]
+    figure = plots.importance(names, [3.0, 2.0, 1.0])
+    figure.canvas.draw()
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == names

@@ -52,7 +52,7 @@ def test_no_better_than_the_base_rate_is_no_signal_on_any_rung() -> None:
 
 def test_a_plain_model_says_which_it_is() -> None:
     told = said("source_rate", base_rate=BETTER, trees=SAME)
-    assert told.startswith("The model is the source rate: nothing richer was proven better on held-out time.")
+    assert told.startswith("The model is the source rate: nothing richer did better on held-out time.")
     assert told.endswith("It beats the base rate on log-loss: -0.0200 [-0.0300, -0.0100]")
     assert said("source_rate", base_rate=BETTER, trees=WORSE).endswith("beyond the noise, by trees")
 

@@ -9,7 +9,8 @@ import pytest
 
 import leadscore as ls
 from leadscore.errors import ArtifactError
-from leadscore.model.baselines import PRIOR_STRENGTH, Logistic, RateByCategory, read, source_column
+from leadscore.model.baselines import PRIOR_STRENGTH, Logistic, RateByCategory, _fit_logistic, read, source_column
+from leadscore.model.booster import Block
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,16 @@ def test_codes_that_training_never_saw_have_the_base_rate() -> None:
     model = RateByCategory(base=-2.0, column=0, effects=(1.0, -1.0), unknown=0.25)
     margin = model.margin(np.array([[0.0], [1.0], [7.0], [np.nan]]))
     np.testing.assert_array_equal(margin, [-1.0, -3.0, -2.0, -1.75])
+
+
+def test_what_hardly_ever_varies_moves_nobody_far() -> None:
+    """Calls on a Sunday, where all cutoffs are Mondays: seven leads in training must not decide for a whole Tuesday."""
+    rng = np.random.default_rng(0)
+    often, seldom = rng.poisson(2.0, 4_000), np.zeros(4_000)
+    seldom[rng.choice(4_000, 7, replace=False)] = 1
+    label = (rng.random(4_000) < 0.05 + 0.05 * (often > 2)).astype(np.int8)
+    label[seldom > 0] = 0
+    matrix = np.stack([often, seldom], axis=1).astype(np.float32)
+    model = _fit_logistic([0, 1], Block(matrix, label, np.ones(4_000)))
+    idle, called = model.margin(np.array([[2.0, 0.0], [2.0, 1.0]], dtype=np.float32))
+    assert abs(called - idle) < 0.2

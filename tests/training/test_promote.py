@@ -168,6 +168,46 @@ def test_another_schema_and_a_damaged_model_are_refused_even_by_force(two_versio
     assert champion(two_versions) == "1"
 
 
+def test_a_champion_that_cannot_be_read_is_not_no_champion(two_versions) -> None:
+    golden = tracking.find_scorer(two_versions.folder, "1")[0] / "golden.json"
+    golden.write_text(golden.read_text(encoding="utf-8").replace('"grade": "', '"grade": "X'), encoding="utf-8")
+    found = promote(two_versions, decider=SIGNED, dry_run=True)
+    assert found.decision == "would refuse"
+    assert "champion (it can't be compared with: " in found.verdict
+    forced = promote(two_versions, decider=SIGNED, force="its files are lost")
+    assert (forced.decision, champion(two_versions)) == ("promoted", "2")
+
+
+def test_back_and_back_again_ends_at_the_first(two_versions) -> None:
+    for version in ("2", "1"):
+        promote(two_versions, decider=SIGNED, challenger=version, force="to and fro")
+    assert rollback(two_versions, decider=SIGNED) == ("1", "2")
+    assert rollback(two_versions, decider=SIGNED) == ("2", "1")
+    with pytest.raises(TrackingError, match="first champion"):
+        rollback(two_versions, decider=SIGNED)
+
+
+def test_only_the_projects_own_versions_and_only_with_a_reason(two_versions, tmp_path) -> None:
+    for address in ("models:/market/2", str(tmp_path)):
+        with pytest.raises(TrackingError, match="own registry"):
+            promote(two_versions, decider=SIGNED, challenger=address, force="mine")
+    folder = str(two_versions.folder)
+    assert run(folder, "--force", " ")[0] == 2
+    assert run(folder, "--force", "x", "--html", str(tmp_path / "none" / "p.html"))[0] == 2
+    assert champion(two_versions) == "1"
+
+
+def test_a_switch_that_failed_is_no_promotion(two_versions, monkeypatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise TrackingError("the registry is read-only")
+
+    monkeypatch.setattr(aliases, "switch_champion", refuse)
+    with pytest.raises(TrackingError, match="read-only"):
+        promote(two_versions, decider=SIGNED, force="try")
+    assert history(two_versions)[0]["decision"] == "not carried out"
+    assert champion(two_versions) == "1"
+
+
 def test_whoever_comes_second_is_told(two_versions) -> None:
     promote(two_versions, decider=SIGNED, force="first")
     with pytest.raises(TrackingError, match="the champion already"):

@@ -127,6 +127,8 @@ def _probabilities(found: Judged, *, ranks: bool) -> tuple[bool | None, str]:
         if not interval[0] <= right <= interval[1] and abs(value - right) >= enough:
             off.append(word)
     by_period = _level_by_period(found)
+    if pooled.n_won < FEWEST_WINS:
+        return None, f"Whether the probabilities hold can't be told with {pooled.n_won} won leads: {told}"
     if off:
         return False, f"The probabilities do NOT hold ({' and '.join(off)}): {told}{by_period}"
     return True, f"The probabilities hold: {told}{by_period}"

@@ -79,7 +79,7 @@ def judge(scorer: ls.LeadScorer, matured: Scored, test: Scored | None, *, seed: 
     intervals = bootstrap(
         rows.label, matured.probability, clusters, seed=seed, weight=rows.weight, margin=matured.margin
     )
-    rate = scorer.manifest.get("train_rate")
+    rate = scorer.manifest.get("latest_rate", scorer.manifest.get("train_rate"))
     against = None
     if rate is not None:
         against = paired_bootstrap(

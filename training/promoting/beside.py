@@ -101,12 +101,15 @@ def compare(
 ) -> Beside:
     """Judge both on the same later snapshots; raises as `later_snapshots` does."""
     rows, notes = later_snapshots(data, [model for model in (challenger, champion) if model is not None], seed=seed)
+    if data.project.timed and challenger.seed != seed:
+        notes += (f"Cutoffs are sampled with seed {seed}; the challenger's own report sampled with {challenger.seed}",)
     new = _said(challenger, rows, seed)
     try:
         old = None if champion is None else _said(champion, rows, seed)
     except PlanError as error:
         old, notes = None, (*notes, f"The champion can't score these tables any more ({error})")
-    base = np.full(len(rows), float(challenger.manifest["train_rate"]))
+    rate = challenger.manifest.get("latest_rate", challenger.manifest["train_rate"])
+    base = np.full(len(rows), float(rate))
     base_loss = evaluate(rows.label, base, weight=rows.weight)["log_loss"]
     return Beside(
         rows=rows,

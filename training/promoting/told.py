@@ -65,14 +65,15 @@ def page(found: Promotion, *, leads: bool = False) -> str:
         sections.append(Section("Who changes grade", _flips(found.flips, leads=leads)))
     tone = "good" if found.promotes and all(gate.passed for gate in found.gates) else "bad"
     facts = [("Challenger", f"version {found.challenger}"), ("Champion", f"version {found.champion or '–'}")]
-    return render(Page("Promotion", found.verdict, sections, "good" if tone == "good" else "bad", facts))
+    title = "Promotion" if found.beside is None else f"{found.beside.rows.data.project.name} · promotion"
+    return render(Page(title, found.verdict, sections, "good" if tone == "good" else "bad", facts))
 
 
 def _gates(found: Promotion) -> Table:
     rows = [[gate.name, "passed" if gate.passed else "FAILED", gate.told] for gate in found.gates]
     if found.why_not:
         rows.append(["comparison", "FAILED", found.why_not])
-    return Table(["Gate", "", "Numbers"], rows, words=(1, 2))
+    return Table(["Gate", "Passed", "Numbers"], rows, words=(1, 2))
 
 
 def _beside(beside: Beside) -> list[Block]:

@@ -63,7 +63,9 @@ def _svg(picture: Picture, number: str) -> Markup:
     from markupsafe import Markup, escape
 
     drawn = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": f"leadscore-{number}", "svg.fonttype": "none"}):
+    with matplotlib.rc_context(
+        {"svg.hashsalt": f"leadscore-{number}", "svg.fonttype": "none", "text.parse_math": False}
+    ):
         picture.figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     text = drawn.getvalue()
     text = text[text.index("<svg") :]

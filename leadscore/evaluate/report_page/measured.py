@@ -36,7 +36,8 @@ def baselines(report: Report, ladder: Ladder | None) -> Section:
     blocks: list[Block] = [
         Table(
             ["", *METRICS.values(), "Log-loss of the model less this one's"], rows,
-            "On the test block; differences are paired, intervals are clustered by company or lead", strong=0,
+            "On the test block; differences are paired, intervals are clustered by company or lead",
+            words=(7,), strong=0,
         )
     ]  # fmt: skip
     if ladder is not None:
