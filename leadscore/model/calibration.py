@@ -159,7 +159,13 @@ def _parameter(name: str, value: Any) -> float | tuple[float, ...]:
 
 
 def fit_platt(margin: Array, label: Array, weight: Array) -> Platt | None:
-    """Fit `Platt` by weighted maximum likelihood; None if there is no finite fit or it isn't increasing."""
+    """Fit `Platt` by weighted maximum likelihood; None if there is no finite fit or it isn't increasing.
+
+    Of margins that are all alike, as a base rate's, only the level can be set: a is 1.
+    """
+    if len(margin) and np.ptp(margin) == 0:
+        level = fit_logistic(np.ones((1, len(label))), label, weight, offset=margin)
+        return None if level is None else Platt(1.0, float(level[0]))
     fitted = fit_logistic(np.stack([margin, np.ones_like(margin)]), label, weight)
     if fitted is None or not fitted[0] > 0:
         return None

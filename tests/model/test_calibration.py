@@ -167,7 +167,7 @@ def test_a_falling_or_separable_relation_has_no_fit():
     separated = (margin > -1.5).astype(float)
     assert fit_platt(margin, separated, np.ones_like(margin)) is None
     assert fit_beta(margin, separated, np.ones_like(margin)) is None
-    assert fit_platt(np.zeros(10), np.tile([0.0, 1.0], 5), np.ones(10)) is None
+    assert fit_beta(np.zeros(10), np.tile([0.0, 1.0], 5), np.ones(10)) is None
 
 
 def test_none_is_chosen_on_calibrated_margins_in_most_seeds():
@@ -251,3 +251,12 @@ def test_one_group_or_one_class_keeps_none():
 def test_bad_rows_are_refused(margin, label, weight):
     with pytest.raises(TrainingError, match="Calibration needs"):
         choose(margin, label, groups=np.arange(len(margin)), weight=weight, seed=0)
+
+
+def test_the_level_of_a_constant_is_set():
+    """A base rate learnt long ago is no better than the rate of the latest block."""
+    label = (np.random.default_rng(17).random(4_000) < 0.3).astype(float)
+    choice = choose(np.full(4_000, -3.0), label, groups=np.arange(4_000), seed=0)
+    assert choice.calibrator.kind == "platt"
+    assert choice.calibrator.apply([-3.0]) == pytest.approx(label.mean())
+    assert fit_platt(np.zeros(5), np.zeros(5), np.ones(5)) is None
