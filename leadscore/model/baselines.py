@@ -24,9 +24,9 @@ PRIOR_STRENGTH = 20.0
 """Leads' worth of base rate that a category's own rate is smoothed with."""
 SHRINKAGE = 0.03
 """Inverse strength of the logistic's penalty on standardised terms; chosen for small funnels (training/LOG.md)."""
-LEAST_SPREAD = 0.25
-"""Spread below which a term is not scaled up: what hardly ever varies in training would else get a coefficient that a
-lead who does have it can't bear, as calls on a Sunday where all cutoffs are Mondays."""
+SELDOM = 0.01
+"""Share of rows in which a term must differ from its commonest value to be used: what hardly ever varies in training
+gets a coefficient that a lead who has it can't bear, as calls on a Sunday where all cutoffs are Mondays."""
 PROFILE_TREES = {"learning_rate": 0.1, "early_stopping_rounds": 30}
 """Larger steps than the model's own: few columns need fewer, and training is to cost little beside the model."""
 _SOURCE_NAMES = ("origin", "source", "lead source", "lead_source", "leadsource", "lead origin")
@@ -187,10 +187,10 @@ def _fit_logistic(columns: list[int], train: Block) -> Logistic:
     values = train.matrix[:, columns].astype(np.float64)
     never = np.isnan(values)
     terms = np.concatenate([np.where(never, 0.0, _log1p(np.nan_to_num(values))), never.astype(np.float64)], axis=1)
-    spread = terms.std(axis=0)
-    scale = np.maximum(spread, LEAST_SPREAD)
+    spread = np.where(_varies(terms), terms.std(axis=0), 0.0)
+    scale = np.where(spread > 0, spread, np.inf)
     fitted = LogisticRegression(C=SHRINKAGE, max_iter=1_000).fit(terms / scale, train.label, sample_weight=train.weight)
-    coefficients = np.where(spread > 0, fitted.coef_[0] / scale, 0.0)
+    coefficients = fitted.coef_[0] / scale
     of_value, of_never = np.split(coefficients, 2)
     centers = np.average(terms * coefficients, axis=0, weights=train.weight)
     center = centers[: len(columns)] + centers[len(columns) :]
@@ -201,6 +201,12 @@ def _fit_logistic(columns: list[int], train: Block) -> Logistic:
         tuple(map(float, of_never)),
         tuple(map(float, center)),
     )
+
+
+def _varies(terms: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which terms differ from their commonest value in more than `SELDOM` of the rows."""
+    commonest = [np.unique(term, return_counts=True)[1].max() for term in terms.T]
+    return np.array(commonest) < (1 - SELDOM) * len(terms)
 
 
 def _recency_frequency_columns(plan: FeaturePlan) -> list[int]:
