@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 class Trained:
     """A scorer, what the test says of it, and under which version it is registered (None untracked).
 
-    `uri` is where the model is kept: it loads from anywhere, whatever the current folder and tracking server. `page` is
-    the report as HTML, None where nothing can draw it.
+    `uri` is where the model is kept: it loads from anywhere, whatever the current folder and tracking server.
+    `findings` are those of a check that the report shows, None if nobody looked.
     """
 
     scorer: ls.LeadScorer
@@ -32,7 +33,15 @@ class Trained:
     version: str | None
     uri: str | None
     run_id: str | None
-    page: str | None
+    findings: Sequence[Finding] | None
+
+    @cached_property
+    def page(self) -> str | None:
+        """The report as HTML, drawn when it is asked for; None without the extra that draws it."""
+        try:
+            return report_page(self.scorer, self.report, findings=self.findings)
+        except MissingExtraError:
+            return None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``leadscore train --json`` prints."""
@@ -76,21 +85,15 @@ def train(
     scorer.fit(data, ls.snapshots(data, seed=chosen), progress=progress)
     judged = report(scorer)
     scorer.manifest |= {"verdict": judged.verdict, "metrics": dict(judged.metrics), "lists": judged.lists()}
-    page = _page(scorer, judged, findings)
     if out is not None:
         scorer.save(out)
+    trained = Trained(scorer, judged, None, None if out is None else str(out), None, findings)
     if not track:
-        return Trained(scorer, judged, None, None if out is None else str(out), None, page)
-    registered = register(scorer, project, judged, page)
-    return Trained(scorer, judged, registered.version, registered.location, registered.run_id, page)
-
-
-def _page(scorer: ls.LeadScorer, judged: Report, findings: Sequence[Finding] | None) -> str | None:
-    """The report as a page; without the extra that draws it there is none, and the model is as good."""
-    try:
-        return report_page(scorer, judged, findings=findings)
-    except MissingExtraError:
-        return None
+        return trained
+    registered = register(scorer, project, judged, trained.page)
+    kept = replace(trained, version=registered.version, uri=registered.location, run_id=registered.run_id)
+    vars(kept)["page"] = trained.page  # it has been drawn
+    return kept
 
 
 def register(scorer: ls.LeadScorer, project: ls.Project, judged: Report, page: str | None) -> Registered:
