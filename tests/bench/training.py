@@ -2,8 +2,8 @@
 
 ``python -m tests.bench.training [FOLDER…]`` (default: data/sample and a simulated market of 20,000 leads). Bare are:
 reading the tables, computing the features of the plan, and one LightGBM fit on the resulting matrix. All that makes a
-model trustworthy comes on top: baselines, ladder, calibration, reference population, golden leads, intervals and, in the
-last column, the page and logging to MLflow. The median of three runs each, in turn, after one that warms up.
+model trustworthy comes on top: baselines, ladder, calibration, reference population, golden leads, intervals and, in
+the last column, the page and logging to MLflow. The median of three runs each, in turn, after one that warms up.
 """
 
 from __future__ import annotations
