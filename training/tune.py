@@ -264,7 +264,7 @@ def _verdict(
         told = f"{NO_SIGNAL}: on held-out time the base rate is the model"
         return False, f"{told}, and none of {n_trials} trials changes that{beside}"
     if not against:
-        return False, f"None of {n_trials - 1} others did better than the settings there are, which stay: {stands}"
+        return False, f"Of {n_trials} trial{'s' * (n_trials != 1)} the settings there are did best, and stay: {stands}"
     if rung != TREES:
         return (
             False,
