@@ -1,8 +1,8 @@
-"""The ladder: base rate, smoothed rates, recency and frequency, trees. A model stands no higher than was proven.
+"""The ladder: base rate, smoothed rates, recency and frequency, trees. A model stands no higher than it gains by it.
 
 Little data make a plain model honest and a rich one confident and wrong. So the richer one ships only if it did better
-on **held-out time**: the tune and calibrate blocks, which lie after everything that the rungs learnt on (trees chose
-their number on tune, which flatters them by less than the rule asks for).
+on **held-out time**: the tune and calibrate blocks, which lie after everything that the rungs learnt on (both
+kinds of trees chose their number on tune, which flatters them a little).
 
 The rule. Every rung's log-loss is taken after the best shift of its level in each block, as calibration will set the
 level anyway and a base rate that drifts must not decide; differences are paired, with standard errors clustered by
@@ -31,7 +31,7 @@ from leadscore.model.paired import Array, Paired, paired
 BASE_RATE, TREES = "base_rate", "trees"
 RUNGS = (BASE_RATE, "source_rate", "last_touch", "recency_frequency", "profile_only", TREES)
 """From the plainest up; every baseline is one, so that none is left that beats the model on held-out time."""
-BEYOND_NOISE = 1.0
+STANDARD_ERRORS = 1.0
 """Standard errors by which a rung must beat the base rate."""
 MATERIAL = 0.005
 """A gain below this share of the base rate's log-loss is nothing anyone could use (about an AUC of .55)."""
@@ -133,12 +133,12 @@ def climb(
 def _judge(name: str, to_base: Paired, to_stood_on: Paired | None, stood_on: str, base_loss: float) -> tuple[bool, str]:
     """Whether to step on a rung, and the sentence that says why."""
     gain = f"{_moved(name, to_base)} against the base rate"
-    if not to_base.difference < -BEYOND_NOISE * to_base.standard_error:
-        return False, f"{gain}: not beyond the noise."
+    if not to_base.difference < -STANDARD_ERRORS * to_base.standard_error:
+        return False, f"{gain}: no gain of more than a standard error."
     if -to_base.difference < MATERIAL * base_loss:
         return False, f"{gain}: too little to be of use."
     if to_stood_on is None:
-        return True, f"{gain}: beyond the noise."
+        return True, f"{gain}: more than a standard error."
     beside = f"{_moved(name, to_stood_on)} against {words(stood_on)}"
     return (True, f"{beside}: the likelier better.") if to_stood_on.difference < 0 else (False, f"{beside}: no better.")
 

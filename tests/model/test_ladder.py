@@ -54,7 +54,7 @@ def test_noise_stays_on_the_base_rate():
     models = {"base_rate": BASE, "source_rate": Of(2, 0.05), "recency_frequency": Of(2, 0.1), "trees": Of(2, 0.3)}
     ladder = stood(models, held_out(seed=3), held_out(seed=4))
     assert ladder.stands_on == "base_rate"
-    assert "not beyond the noise" in ladder.why
+    assert "no gain of more than a standard error" in ladder.why
     assert ladder.rungs[-1].against_base.difference > 0
 
 
