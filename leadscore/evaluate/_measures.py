@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,20 @@ class Rows:
         terms = np.stack([np.ones_like(self.logit), self.logit])
         return fit_logistic(terms, self.label, weight, start=np.array([0.0, 1.0]) if start is None else start)
 
+    def intercept_at(self, weight: Array, start: Array | None = None) -> Array | None:
+        """The intercept alone, beside a slope of 1, as an array of one; None without a finite one."""
+        return fit_logistic(np.ones((1, len(weight))), self.label, weight, offset=self.logit, start=start)
+
+    @cached_property
+    def slope(self) -> Array | None:
+        """What `slope_at` gives of all rows: where each resample begins, for it lies close by."""
+        return self.slope_at(self.weight)
+
+    @cached_property
+    def intercept(self) -> Array | None:
+        """What `intercept_at` gives of all rows."""
+        return self.intercept_at(self.weight)
+
 
 @dataclass(frozen=True)
 class Weighed:
@@ -90,7 +105,6 @@ class Weighed:
     weight: Array
     wins: Array
     losses: Array
-    start: Array | None
 
     @property
     def n_wins(self) -> float:
@@ -136,14 +150,14 @@ def _brier(w: Weighed) -> float:
 
 
 def _calibration_slope(w: Weighed) -> float | None:
-    fitted = w.rows.slope_at(w.weight, w.start)
+    fitted = w.rows.slope_at(w.weight, start=w.rows.slope)
     return None if fitted is None else float(fitted[1])
 
 
 def _calibration_intercept(w: Weighed) -> float | None:
     if w.one_class:
         return None
-    fitted = fit_logistic(np.ones((1, len(w.weight))), w.rows.label, w.weight, offset=w.rows.logit)
+    fitted = w.rows.intercept_at(w.weight, start=w.rows.intercept)
     return None if fitted is None else float(fitted[0])
 
 
@@ -198,7 +212,7 @@ MEASURES: dict[str, Callable[[Weighed], float | None]] = {
 }
 
 
-def measure(rows: Rows, weight: Array, names: Sequence[str], *, start: Array | None = None) -> Metrics:
+def measure(rows: Rows, weight: Array, names: Sequence[str]) -> Metrics:
     """The named metrics under these weights, which are in the order of `rows`."""
     unknown = [name for name in names if name not in MEASURES]
     if unknown:
@@ -207,7 +221,7 @@ def measure(rows: Rows, weight: Array, names: Sequence[str], *, start: Array | N
         return dict.fromkeys(names, None)
     won = weight * rows.label
     wins, losses = (np.add.reduceat(part, rows.thresholds) for part in (won, weight - won))
-    weighed = Weighed(rows, weight, wins, losses, start)
+    weighed = Weighed(rows, weight, wins, losses)
     return {name: MEASURES[name](weighed) for name in names}
 
 

@@ -11,7 +11,7 @@ metric that isn't defined is None, never NaN, and never a silent 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,9 +129,8 @@ def bootstrap(
     """
     rows = Rows.of(label, probability, weight=weight, margin=margin, cluster=cluster)
     point = measure(rows, rows.weight, tuple(MEASURES))
-    start = rows.slope_at(rows.weight)
     resamples = [
-        measure(rows, resampled, tuple(MEASURES), start=start)
+        measure(rows, resampled, tuple(MEASURES))
         for resampled in resample(rows.weight, rows.cluster, n_resamples, seed)
     ]
     return {
@@ -179,22 +178,58 @@ def paired_bootstrap(
     DataError
         As `evaluate`, or if a metric is unknown.
     """
+    (found,) = compare_all(
+        label, probability, {"other": (other, other_margin)}, cluster, seed=seed, weight=weight, margin=margin,
+        metrics=metrics, n_resamples=n_resamples, level=level,
+    ).values()  # fmt: skip
+    return found
+
+
+def compare_all(
+    label: npt.ArrayLike,
+    probability: npt.ArrayLike,
+    others: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike | None]],
+    cluster: npt.ArrayLike,
+    *,
+    seed: int,
+    weight: npt.ArrayLike | None = None,
+    margin: npt.ArrayLike | None = None,
+    metrics: Sequence[str] = ("log_loss", "auc"),
+    n_resamples: int = 200,
+    level: float = 0.95,
+) -> dict[str, dict[str, Difference | None]]:
+    """Compare one model with several, as `paired_bootstrap` compares it with each; it is measured only once.
+
+    Parameters
+    ----------
+    others : name → probability and margin (None: ranked by the probability) of another model, aligned to the same rows
+    label, probability, cluster, seed, weight, margin, metrics, n_resamples, level
+        As in `paired_bootstrap`.
+
+    Returns
+    -------
+    dict
+        By name what `paired_bootstrap` returns, bit for bit.
+    """
     names = tuple(metrics)
-    # Both are sorted by the cluster too, but each in its own order; the weights are drawn in the caller's.
-    first = Rows.of(label, probability, weight=weight, margin=margin, cluster=cluster)
-    second = Rows.of(label, other, weight=weight, margin=other_margin, cluster=cluster)
-    weights = first.weight[np.argsort(first.order)]
-    clusters = first.cluster[np.argsort(first.order)]
-    point = _subtract(measure(first, first.weight, names), measure(second, second.weight, names))
-    starts = first.slope_at(first.weight), second.slope_at(second.weight)
-    resamples = [
-        _subtract(
-            measure(first, resampled[first.order], names, start=starts[0]),
-            measure(second, resampled[second.order], names, start=starts[1]),
-        )
-        for resampled in resample(weights, clusters, n_resamples, seed)
-    ]
-    return {name: _difference(point[name], [row[name] for row in resamples], level) for name in names}
+    # All are sorted by the cluster too, but each in its own order; the weights are drawn in the caller's.
+    model = Rows.of(label, probability, weight=weight, margin=margin, cluster=cluster)
+    rivals = {
+        name: Rows.of(label, chance, weight=weight, margin=rank, cluster=cluster)
+        for name, (chance, rank) in others.items()
+    }
+    back = np.argsort(model.order)
+    drawn = list(resample(model.weight[back], model.cluster[back], n_resamples, seed))
+
+    def measured(rows: Rows) -> list[Metrics]:
+        return [measure(rows, weights, names) for weights in (rows.weight, *(draw[rows.order] for draw in drawn))]
+
+    ours = measured(model)
+    found = {}
+    for rival, rows in rivals.items():
+        point, *resampled = map(_subtract, ours, measured(rows))
+        found[rival] = {name: _difference(point[name], [row[name] for row in resampled], level) for name in names}
+    return found
 
 
 def by_group(

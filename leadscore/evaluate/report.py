@@ -14,7 +14,7 @@ from leadscore import time
 from leadscore.errors import TrainingError
 from leadscore.evaluate import warnings as warn
 from leadscore.evaluate.capacity import calibration_in_list, capacity_curve
-from leadscore.evaluate.metrics import Difference, Interval, bootstrap, evaluate, paired_bootstrap
+from leadscore.evaluate.metrics import Difference, Interval, bootstrap, compare_all, evaluate, paired_bootstrap
 from leadscore.evaluate.segments import by_acquaintance, segments
 from leadscore.evaluate.verdict import verdict
 from leadscore.model.calibration import Candidate, Identity
@@ -279,18 +279,19 @@ def _compare(
 ) -> tuple[dict[str, Metrics], dict[str, dict[str, Difference | None]]]:
     """Metrics of every baseline, and the paired difference of the model to each but itself."""
     rows = judged.snapshots
-    metrics, against = {}, {}
+    said = {}
     for name in fitted.baselines:
-        margin = judged.margin if name == fitted.ladder.stands_on else fitted.rival_margin(name, test)
         own = name == fitted.ladder.stands_on
-        probability = judged.probability if own else Identity().apply(margin)
-        metrics[name] = dict(evaluate(rows.label, probability, weight=rows.weight, margin=margin))
-        if own:
-            continue
-        against[name] = paired_bootstrap(
-            rows.label, judged.probability, probability, rows.clusters(), seed=seed,
-            weight=rows.weight, margin=judged.margin, other_margin=margin,
-        )  # fmt: skip
+        margin = judged.margin if own else fitted.rival_margin(name, test)
+        said[name] = (judged.probability if own else Identity().apply(margin), margin)
+    metrics = {
+        name: dict(evaluate(rows.label, probability, weight=rows.weight, margin=margin))
+        for name, (probability, margin) in said.items()
+    }
+    rivals = {name: pair for name, pair in said.items() if name != fitted.ladder.stands_on}
+    against = compare_all(
+        rows.label, judged.probability, rivals, rows.clusters(), seed=seed, weight=rows.weight, margin=judged.margin
+    )
     return metrics, against
 
 

@@ -13,6 +13,8 @@ PLAIN_STEPS = 10
 MAX_STEPS = 25
 SETTLED = 1e-14
 FLAT = 1e-12
+SINGULAR = 1e-13
+"""Smallest eigenvalue of the curvature, scaled to a unit diagonal, that a step is trusted to."""
 
 
 def fit_logistic(
@@ -103,7 +105,15 @@ def _solve(curvature: Array, gradient: Array) -> Array | None:
     scale = np.sqrt(np.diag(curvature))
     if not np.all(np.isfinite(scale)) or np.any(scale <= 0):
         return None
+    if len(scale) == 1:
+        return gradient / scale / scale
     correlation = curvature / np.outer(scale, scale)
-    if np.linalg.eigvalsh(correlation)[0] < 1e-13:
+    if len(scale) == 2:  # what every bootstrap asks for a thousand times
+        shared, (first, second) = correlation[0, 1], gradient / scale
+        if 1 - abs(shared) < SINGULAR:
+            return None
+        step = np.array([first - shared * second, second - shared * first])
+        return np.asarray(step / ((1 - shared) * (1 + shared)) / scale)
+    if np.linalg.eigvalsh(correlation)[0] < SINGULAR:
         return None
     return np.asarray(np.linalg.solve(correlation, gradient / scale) / scale, dtype=np.float64)
