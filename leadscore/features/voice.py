@@ -86,7 +86,7 @@ class Voice:
             if usual:
                 compared = self.catalogue.says("usual", "brackets", text=text, usual=usual)
                 text = compared if len(compared) <= LONGEST else text
-            recurs = category is not None or math.isnan(value) or value.is_integer()
+            recurs = category is not None or math.isnan(value) or float(value).is_integer()
             if recurs and len(self._said) < _MOST_REMEMBERED:
                 self._said[key] = text
         return text
@@ -102,12 +102,8 @@ class Voice:
     def _line(self, value: float, category: str | None) -> str:
         if math.isnan(value) or (self.key == "value" and category == MISSING):
             return self._of_nothing()
-        form = "text"
-        if category is None:
-            form = (
-                "zero" if value == 0 and "zero" in self.forms else "one" if value == 1 and "one" in self.forms else form
-            )
-            form = "negative" if value < 0 and "negative" in self.forms else form
+        special = {0.0: "zero", 1.0: "one"}.get(value, "negative" if value < 0 else "text")
+        form = special if category is None and special in self.forms else "text"
         alone, after = self._amount(value, category)
         counted = "what_one" if abs(value) == 1 else "what"
         return self.forms[form].say(n=alone, n_after=after, what_n=self.fixed.get(counted, ""))
@@ -134,11 +130,8 @@ class Voice:
         if self._is_alike(value, usual.value) or "usual" not in self.forms:
             return None
         if math.isnan(usual.value):
-            return (
-                None
-                if self.name.scope is not None or "usual_none" not in self.forms
-                else self.forms["usual_none"].say()
-            )
+            told = self.name.scope is None and "usual_none" in self.forms
+            return self.forms["usual_none"].say() if told else None
         alone, after = self._amount(usual.value)
         form = "usual_zero" if usual.value == 0 and "usual_zero" in self.forms else "usual"
         return None if (alone, after) == self._amount(value) else self.forms[form].say(n=alone, n_after=after)

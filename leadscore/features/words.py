@@ -78,7 +78,7 @@ class Words:
         return key if key in known and name.scope is None and name.column is None else name.op
 
     def _forms(self, key: str, name: FeatureName) -> dict[str, str]:
-        """The catalogue's phrase with the project's over it: of the op, of the feature in any window, of the feature."""
+        """The catalogue's phrase, and over it the project's of the op, of the feature in any window, of the feature."""
         own = self.options.phrases
         forms = dict(self.catalogue.phrases[key])
         for owner in (key, str(replace(name, window=None)), str(name)):
@@ -112,9 +112,10 @@ class Words:
         return own or (self._of_category(name, plain[0]), self._of_category(name, plain[1]))
 
     def _of_category(self, name: FeatureName, what: str) -> str:
-        said, column = self.catalogue.says, self._column(name)[0]
+        said, (column, columns) = self.catalogue.says, self._column(name)
         if name.category in (MISSING, OTHER):
-            return said("events", "without" if name.category == MISSING else "other", what=what, column=column)
+            key = "without" if name.category == MISSING else "other"
+            return said("events", key, what=what, column=column, columns=columns)
         value = in_words(str(name.category)) or str(name.category)
         if self.catalogue.stands_before(value):
             return said("events", "before", what=what, value=self.catalogue.capital(value))

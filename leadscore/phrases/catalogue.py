@@ -70,10 +70,8 @@ class Catalogue:
         """Return a number as a person writes it: no needless digits, thousands apart."""
         if abs(value) >= 1e15:
             return f"{value:.0e}".replace("e+", "e")
-        if value == int(value):
-            text = f"{int(value):,}"
-        else:
-            text = f"{value:,.0f}" if abs(value) >= 999.5 else _short(value)
+        whole = value == int(value) or abs(value) >= 999.5
+        text = f"{value:,.0f}" if whole else _short(value)
         signs = {",": self.raw["numbers"]["thousands"], ".": self.raw["numbers"]["point"]}
         return "".join(signs.get(sign, sign) for sign in text)
 
@@ -123,7 +121,8 @@ class Catalogue:
         return None if found is None else (found[0], found[1])
 
     def _ending(self, rules: str, word: str) -> str:
-        for ending, instead in self.raw["grammar"][rules]:
+        endings: list[tuple[str, str]] = self.raw["grammar"][rules]
+        for ending, instead in endings:
             if word.lower().endswith(ending):
                 return word[: len(word) - len(ending)] + instead
         return word

@@ -16,7 +16,8 @@ _WINDOW = ("when",)
 _OF_EVENTS = {
     **dict.fromkeys(("count", "active_days"), (*_EVENTS, *_WINDOW)),
     **dict.fromkeys(("sum", "mean", "min", "max", "std", "nunique", "entropy"), (*_EVENTS, *_COLUMN, *_WINDOW)),
-    **dict.fromkeys(("since_last", "since_first", "gap_mean", "gap_std", "gap_now", "decay", "reply", "waiting"), _EVENTS),
+    **dict.fromkeys(("since_last", "since_first", "gap_mean", "gap_std", "gap_now"), _EVENTS),
+    **dict.fromkeys(("decay", "reply", "waiting"), _EVENTS),
     **dict.fromkeys(("last", "previous", "first", "mode"), (*_EVENTS, *_COLUMN)),
     "trend": (*_EVENTS, *_WINDOW, "before"),
 }  # fmt: skip

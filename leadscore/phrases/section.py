@@ -62,14 +62,9 @@ def _noun(section: Section, name: str, value: Any, tables: Mapping[str, Iterable
     elif table == "lead":
         raise section.fail(f"'{name}' is no table of events; name a column of the profile, as in \"lead.employees\"")
     forms = [value, value] if isinstance(value, str) else value
-    if (
-        not isinstance(forms, list)
-        or len(forms) != 2
-        or not all(isinstance(form, str) and form.strip() for form in forms)
-    ):
-        raise section.fail(
-            f'"{name}" must be one and many, as in ["contact", "contacts"], or one text; found {value!r}'
-        )
+    texts = isinstance(forms, list) and all(isinstance(form, str) and form.strip() for form in forms)
+    if not texts or len(forms) != 2:
+        raise section.fail(f'"{name}" must be one and many, as in ["call", "calls"], or one text; found {value!r}')
     return forms[0], forms[1]
 
 
