@@ -13,6 +13,7 @@ from leadscore import time
 from leadscore.direction import Direction, declared
 from leadscore.errors import ProjectError
 from leadscore.options import FeatureOptions, feature_options, grade_floors, model_options
+from leadscore.phrases.section import ReasonOptions, reason_options
 from leadscore.section import FILE, Section, checked
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class Project:
     features: FeatureOptions
     model: Mapping[str, Any]
     grades: Mapping[str, float]
+    reasons: ReasonOptions
     raw: Mapping[str, Any]
     folder: Path
 
@@ -173,7 +175,7 @@ class Project:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], *, folder: str | Path = ".") -> Project:
         """Check the content of a project file; raises ProjectError as `load` does."""
-        top = Section(raw, "", "name timezone leads events outcome task features model grades")
+        top = Section(raw, "", "name timezone leads events outcome task features model grades reasons")
         timezone = top.text("timezone") or "UTC"
         checked(time.zone, timezone, "timezone")
         leads = _leads(top.section("leads"))
@@ -189,6 +191,7 @@ class Project:
             features=feature_options(top.section("features", required=False)),
             model=model_options(top.section("model", required=False)),
             grades=grade_floors(top.section("grades", required=False)),
+            reasons=reason_options(top.section("reasons", required=False), _named_columns(leads, events)),
             raw=dict(raw),
             folder=Path(folder),
         )
@@ -226,6 +229,12 @@ class Project:
 
 def _columns(categorical: tuple[str, ...], numeric: tuple[str, ...]) -> dict[str, list[str]]:
     return {"categorical": list(categorical), "numeric": list(numeric)}
+
+
+def _named_columns(leads: LeadsSpec, events: tuple[EventsSpec, ...]) -> dict[str, tuple[str, ...]]:
+    """What the words of ``[reasons]`` may be of: the declared columns of events, and of the profile as ``lead``."""
+    columns = {spec.name: spec.categorical + spec.numeric for spec in events}
+    return {**columns, "lead": (*leads.categorical, *leads.numeric, *leads.roles.values())}
 
 
 def _name_from_folder(folder: str | Path) -> str:

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore.explain.reasons import HARD_TO_READ, Reasons
-from leadscore.features.names import FeatureName
 from leadscore.features.plan import FeaturePlan
-from leadscore.features.words import phrase, phrase_between
 from leadscore.model.scorer import LeadScorer
 
 MOST_ROWS = 1_000
@@ -54,7 +52,7 @@ def drivers(scorer: LeadScorer) -> tuple[Driver, ...]:
         return ()
     test = scorer.fitted.blocks.rows["test"]
     rows = scorer.fitted.matrix[test[:: max(1, -(-len(test) // MOST_ROWS))]]
-    reasons = Reasons(scorer.plan)
+    reasons = scorer.reasons
     effects = scorer.model.contributions(rows)
     groups = reasons.group_effects(effects)
     movement = np.abs(groups).mean(axis=0)
@@ -65,7 +63,7 @@ def drivers(scorer: LeadScorer) -> tuple[Driver, ...]:
     found = []
     for group in strongest:
         speaker = _speaker(scorer.plan, reasons.members[group], effects)
-        bands, direction = _shape(scorer.plan, scorer.plan.features[speaker], rows[:, speaker], groups[:, group])
+        bands, direction = _shape(reasons, speaker, rows[:, speaker], groups[:, group])
         found.append(Driver(names[group], float(movement[group] / movement.sum()), direction, bands))
     return tuple(found)
 
@@ -78,29 +76,29 @@ def _speaker(plan: FeaturePlan, columns: NDArray[np.int64], effects: NDArray[np.
 
 
 def _shape(
-    plan: FeaturePlan, name: FeatureName, values: NDArray[np.float32], effects: NDArray[np.float64]
+    reasons: Reasons, column: int, values: NDArray[np.float32], effects: NDArray[np.float64]
 ) -> tuple[tuple[Band, ...], str | None]:
     """Mean effect by category, or by band of the number; NaN, never or unknown, is a band of its own."""
     missing = np.isnan(values)
-    parts = [(_text(plan, name, np.nan), missing)] if missing.any() else []
-    if plan.is_categorical(name):
+    parts = [(reasons.text(column, np.nan), missing)] if missing.any() else []
+    if column in reasons.plan.categorical:
         codes, counts = np.unique(values[~missing], return_counts=True)
         commonest = codes[np.argsort(-counts, kind="stable")][: MOST_BANDS - len(parts)]
-        parts += [(_text(plan, name, float(code)), values == code) for code in commonest]
+        parts += [(reasons.text(column, float(code)), values == code) for code in commonest]
         return _bands(parts, effects), None
-    parts = [*_ranges(plan, name, values), *parts]
+    parts = [*_ranges(reasons, column, values), *parts]
     return _bands(parts, effects), _direction(values[~missing], effects[~missing])
 
 
-def _ranges(plan: FeaturePlan, name: FeatureName, values: NDArray[np.float32]) -> list[tuple[str, NDArray[np.bool_]]]:
+def _ranges(reasons: Reasons, column: int, values: NDArray[np.float32]) -> list[tuple[str, NDArray[np.bool_]]]:
     """Up to four bands between quantiles; few distinct values are bands of their own."""
     known = values[~np.isnan(values)]
     distinct = np.unique(known)
     if len(distinct) <= MOST_BANDS - 1:
-        return [(_text(plan, name, float(value)), values == value) for value in distinct]
+        return [(reasons.text(column, float(value)), values == value) for value in distinct]
     found = []
     if (known == 0).mean() >= OFTEN:
-        found.append((_text(plan, name, 0.0), values == 0))
+        found.append((reasons.text(column, 0.0), values == 0))
         known = known[known != 0]
         values = np.where(values == 0, np.nan, values)
     edges = np.unique(np.quantile(known, [0.25, 0.5, 0.75], method="higher"))
@@ -109,12 +107,8 @@ def _ranges(plan: FeaturePlan, name: FeatureName, values: NDArray[np.float32]) -
         inside = (values >= low) & (values < high) if low > -np.inf else values < high
         if inside.any():
             ends = float(np.min(values[inside])), float(np.max(values[inside]))
-            found.append((phrase_between(name, *ends), inside))
+            found.append((reasons.voices[column].between(*ends), inside))
     return found
-
-
-def _text(plan: FeaturePlan, name: FeatureName, value: float) -> str:
-    return phrase(name, value, plan.category(name, value) if plan.is_categorical(name) else None)
 
 
 def _bands(parts: Sequence[tuple[str, NDArray[np.bool_]]], effects: NDArray[np.float64]) -> tuple[Band, ...]:

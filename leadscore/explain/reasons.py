@@ -7,8 +7,8 @@ effects are added before anything is ranked. All groups together, and the base, 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from leadscore.features.names import FeatureName
 from leadscore.features.plan import FeaturePlan
 from leadscore.features.primitives import LEAD_PRIMITIVES, RESPONSE, SIDE_OF_ROLE, family_of
-from leadscore.features.words import phrase, topic
+from leadscore.features.voice import Usual, Voice
+from leadscore.features.words import Words
 
 NOISE = 0.01
 """Effects smaller than this, in log-odds, are no reason: they move the odds by less than 1 %."""
@@ -43,9 +44,26 @@ def group_of(name: FeatureName) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Reasons:
-    """Groups of a plan's features, and how their effects become reasons."""
+    """Groups of a plan's features, and how their effects become reasons.
+
+    Attributes
+    ----------
+    words : how features read
+    usual : by name of the feature, what most leads have; nothing is compared where it isn't known
+    """
 
     plan: FeaturePlan
+    words: Words = field(default_factory=Words)
+    usual: Mapping[str, Usual] = field(default_factory=dict)
+
+    @cached_property
+    def voices(self) -> list[Voice]:
+        """The features of the plan as they speak, in its order."""
+        return [self.words.voice(name, self.usual.get(str(name))) for name in self.plan.features]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return self.plan.names
 
     @cached_property
     def members(self) -> list[NDArray[np.int64]]:
@@ -75,7 +93,28 @@ class Reasons:
 
     def group_names(self) -> list[str]:
         """Return what each group is about, in words: ``webinar touchpoints``, ``minutes of interactions``."""
-        return [topic(self.plan.features[columns[0]]) for columns in self.members]
+        return [self.words.topic(self.plan.features[columns[0]]) for columns in self.members]
+
+    def by_name(self, groups: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Return effects, (…, n_groups), by what the groups are about; those that a project calls alike are added."""
+        found: dict[str, NDArray[np.float64]] = {}
+        for name, effects in zip(self.group_names(), np.moveaxis(groups, -1, 0), strict=True):
+            found[name] = found[name] + effects if name in found else effects
+        return found
+
+    def text(self, column: int, value: float, *, compare: bool = False) -> str:
+        """Say what a column of the plan's matrix holds; with what is usual, where that helps."""
+        if self.plan.is_average(self.plan.features[column], value):
+            value = math.nan
+        return self.voices[column].say(value, self.category(column, value), compare=compare)
+
+    def category(self, column: int, value: float) -> str | None:
+        """Return the category behind a value, None of numbers and of NaN."""
+        return self.plan.category(self.plan.features[column], value) if column in self._categorical else None
+
+    @cached_property
+    def _categorical(self) -> frozenset[int]:
+        return frozenset(self.plan.categorical)
 
     def group_effects(self, contributions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Add up effects by group: (n, n_features + 1) → (n, n_groups), without the base."""
@@ -114,12 +153,20 @@ class Reasons:
     def all_of_row(
         self, values: NDArray[Any], contributions: NDArray[np.float64], group_effects: NDArray[np.float64]
     ) -> list[dict[str, Any]]:
-        """Return every group of one lead as a reason, in the order of the plan, noise included."""
-        effects = enumerate(group_effects)
-        return [self._reason(group, values, contributions, float(effect)) for group, effect in effects]
+        """Return every group of one lead as a reason, in the order of the plan, noise included; nothing is compared."""
+        return [
+            self._reason(group, values, contributions, float(effect), compare=False)
+            for group, effect in enumerate(group_effects)
+        ]
 
     def _reason(
-        self, group: int, values: NDArray[Any], contributions: NDArray[np.float64], effect: float
+        self,
+        group: int,
+        values: NDArray[Any],
+        contributions: NDArray[np.float64],
+        effect: float,
+        *,
+        compare: bool = True,
     ) -> dict[str, Any]:
         """Let the group's strongest feature speak, a plain one if any pulls this way; of those that tie, the first."""
         columns = self.members[group]
@@ -127,13 +174,12 @@ class Reasons:
         if (pull[self._plain[group]] > 0).any():
             columns, pull = columns[self._plain[group]], pull[self._plain[group]]
         column = int(columns[np.argmax(pull)])
-        name = self.plan.features[column]
         value = float(values[column])
-        category = self.plan.category(name, value) if self.plan.is_categorical(name) else None
+        category = self.category(column, value)
         return {
-            "feature": str(name),
+            "feature": self._names[column],
             "value": category if category is not None else json_number(value),
-            "text": phrase(name, math.nan if self.plan.is_average(name, value) else value, category),
+            "text": self.text(column, value, compare=compare),
             "effect": effect,
         }
 

@@ -1,6 +1,6 @@
 """What each feature means, edge by edge.
 
-A primitive is declared here, computed in `kernels`, phrased in `words`, and specified by a naive loop in
+A primitive is declared here, computed in `kernels`, phrased in `leadscore.phrases`, and specified by a naive loop in
 tests/parity. Adding one touches those four places and nothing else.
 
 All of them see the events with ``time < t`` and ``known < t``; a windowed one those in ``[t − w, t)``. Equal times are

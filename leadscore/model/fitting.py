@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from leadscore.errors import TrainingError
 from leadscore.explain.reasons import Reasons
+from leadscore.explain.usual import usual_values
 from leadscore.features.plan import FeaturePlan
 from leadscore.model import baselines, booster, calibration, ladder
 from leadscore.model.booster import Block, Model, Predictor, Progress, TreeModel
@@ -255,7 +256,7 @@ def _population(
     matrix: NDArray[np.float32],
     margin: NDArray[np.float64],
 ) -> Population:
-    """References from calibrate and test; fit and intent from an even sample of them."""
+    """References from calibrate and test; fit, intent and what is usual from an even sample of them."""
     rows = np.concatenate([blocks.rows["calibrate"], blocks.rows["test"]])
     sample = rows[:: max(1, -(-len(rows) // MOST_EXPLAINED))]
     reasons = Reasons(plan)
@@ -265,4 +266,5 @@ def _population(
         margin=Reference.of(margin[rows], snapshots.weight[rows]),
         fit=Reference.of(sides["fit"], snapshots.weight[sample]),
         intent=Reference.of(sides["intent"], snapshots.weight[sample]),
+        usual=usual_values(plan, matrix[sample], snapshots.weight[sample]),
     )

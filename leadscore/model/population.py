@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from leadscore.explain import usual
+from leadscore.features.voice import Usual
 
 Floats = NDArray[np.float64]
 
@@ -45,18 +48,25 @@ class Reference:
 
 @dataclass(frozen=True)
 class Population:
-    """References of the margin, and of the parts of it that fit and intent tell."""
+    """References of the margin, and of the parts of it that fit and intent tell.
+
+    Attributes
+    ----------
+    usual : by name of the feature, what most leads have; empty of scorers that were saved before it was learnt
+    """
 
     margin: Reference
     fit: Reference
     intent: Reference
+    usual: Mapping[str, Usual] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values; `from_dict` is its inverse."""
         parts = {"margin": self.margin, "fit": self.fit, "intent": self.intent}
-        return {
+        references = {
             name: {"values": part.values.tolist(), "weights": part.weights.tolist()} for name, part in parts.items()
         }
+        return {**references, "usual": usual.to_json(self.usual)}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Population:
@@ -65,7 +75,8 @@ class Population:
             **{
                 name: Reference(np.array(raw[name]["values"], float), np.array(raw[name]["weights"], float))
                 for name in ("margin", "fit", "intent")
-            }
+            },
+            usual=usual.from_json(raw.get("usual", {})),
         )
 
 

@@ -18,6 +18,7 @@ from leadscore.errors import ArtifactError, DocumentError, LeadScoreError, Train
 from leadscore.explain.caveats import caveats, of_context
 from leadscore.explain.reasons import Reasons
 from leadscore.features.plan import FeaturePlan
+from leadscore.features.words import Words
 from leadscore.model import artifact, baselines, calibration
 from leadscore.model.booster import Model, Progress
 from leadscore.model.fitting import Fitted, fit
@@ -65,6 +66,7 @@ class LeadScorer:
     model: Model
     calibrator: calibration.Calibrator
     population: Population
+    reasons: Reasons
 
     def __init__(
         self, *, seed: int = 0, parameters: Mapping[str, Any] | None = None, features: FeaturePlan | None = None
@@ -234,11 +236,11 @@ class LeadScorer:
         fit_score = intent_score = reasons = None
         if n_reasons:
             effects = self.model.contributions(matrix)
-            groups = self._reasons.group_effects(effects)
+            groups = self.reasons.group_effects(effects)
             fit_score = self._percentiles("fit", groups)
             intent_score = self._percentiles("intent", groups) if data.project.events else None
             reasons = [
-                self._reasons.of_row(matrix[row], effects[row], groups[row], n_reasons) for row in range(len(asked))
+                self.reasons.of_row(matrix[row], effects[row], groups[row], n_reasons) for row in range(len(asked))
             ]
         return Scores(
             lead_ids=data.leads.ids[asked.lead],
@@ -262,22 +264,22 @@ class LeadScorer:
         """
         matrix = self.plan.transform(data, asked)
         effects = self.model.contributions(matrix)
-        groups = self._reasons.group_effects(effects)
+        groups = self.reasons.group_effects(effects)
         records = self.records(self.score_rows(data, asked, n_reasons=groups.shape[1]))
         for row, record in enumerate(records):
             record["base"] = float(effects[row, -1])
             record["margin"] = float(effects[row].sum())
             record["calibration"] = self.calibrator.kind
             for side in ("fit", "intent", "context"):
-                record[f"{side}_effect"] = float(self._reasons.side_effects(groups[row : row + 1], side)[0])
-            record["groups"] = self._reasons.all_of_row(matrix[row], effects[row], groups[row])
+                record[f"{side}_effect"] = float(self.reasons.side_effects(groups[row : row + 1], side)[0])
+            record["groups"] = self.reasons.all_of_row(matrix[row], effects[row], groups[row])
         return records
 
     def group_importance(self, matrix: NDArray[Any]) -> dict[str, float]:
         """Return the mean absolute effect of every group of features over the rows of a matrix, largest first."""
-        groups = np.abs(self._reasons.group_effects(self.model.contributions(matrix))).mean(axis=0)
-        named = zip(self._reasons.group_names(), groups, strict=True)
-        return dict(sorted(((name, float(effect)) for name, effect in named), key=lambda pair: (-pair[1], pair[0])))
+        groups = np.abs(self.reasons.group_effects(self.model.contributions(matrix))).mean(axis=0)
+        named = ((name, float(effect)) for name, effect in self.reasons.by_name(groups).items())
+        return dict(sorted(named, key=lambda pair: (-pair[1], pair[0])))
 
     def frame(self, scores: Scores) -> pd.DataFrame:
         """Return scores as a table, see `score`."""
@@ -397,12 +399,12 @@ class LeadScorer:
 
     def _prepare(self) -> None:
         """Build once what every request needs."""
-        self._reasons = Reasons(self.plan)
+        self.reasons = Reasons(self.plan, Words.of(self.project), self.population.usual)
         self._grades = [grade(step, self.project.grades) for step in range(101)]
 
     def _percentiles(self, side: str, groups: NDArray[np.float64]) -> list[int]:
         reference = self.population.fit if side == "fit" else self.population.intent
-        percentiles = reference.percentile(self._reasons.side_effects(groups, side))
+        percentiles = reference.percentile(self.reasons.side_effects(groups, side))
         return [int(step) for step in np.floor(percentiles + 0.5)]
 
     def _golden_leads(self, data: Data, fitted: Fitted) -> list[dict[str, Any]]:

@@ -10,6 +10,8 @@ import pytest
 import leadscore as ls
 from leadscore.explain.reasons import NOISE, Reasons, describe, group_of, json_number
 from leadscore.features.names import FeatureName
+from leadscore.features.words import Words
+from leadscore.phrases.section import ReasonOptions
 from leadscore.tables import Cutoffs
 from leadscore.time import parse_instant
 from tests import builders
@@ -202,7 +204,44 @@ def test_a_company_without_a_past_is_not_said_to_win(sample, sample_scorer):
     shown = Reasons(plan)
     effects = np.zeros((2, len(plan.names) + 1))
     effects[:, column] = 0.5
-    for row, start in ((np.flatnonzero(alone)[0], "nothing is known of"), (np.argmax(rates), "an estimated ")):
+    for row, start in ((np.flatnonzero(alone)[0], "nothing is known of"), (np.argmax(rates), "about ")):
         values = plan.transform(sample, Cutoffs(asked.lead[row : row + 1], asked.at[:1]))[0]
         (reason,) = shown.of_row(values, effects[0], shown.group_effects(effects[:1])[0], 3)
         assert reason["text"].startswith(start)
+
+
+def test_a_project_s_words_travel_with_the_scorer_and_change_no_score(sample, sample_scorer, tmp_path):
+    raw = {
+        **sample.project.raw,
+        "reasons": {"language": "de", "nouns": {"lead.employees": "Köpfe"}, "phrases": {"count": {"usual": ""}}},
+    }
+    folder = sample_scorer.save(tmp_path / "scorer")
+    same = ls.LeadScorer.load(folder)
+    same.project = ls.Project.from_dict(raw)
+    spoken = ls.LeadScorer.load(same.save(tmp_path / "spoken"))
+    assert spoken.plan.hash == sample_scorer.plan.hash
+    document = sample_scorer.golden[0]["document"]
+    (plain,), (german,) = (one.score_documents([document], now=0, n_reasons=99) for one in (sample_scorer, spoken))
+    assert {**plain, "reasons": None, "model": None} == {**german, "reasons": None, "model": None}
+    texts = {reason["feature"]: reason["text"] for reason in german["reasons"]}
+    assert texts["lead.employees"].startswith("Köpfe: ")
+    english = {reason["feature"]: reason["text"] for reason in plain["reasons"]}
+    assert texts.keys() == english.keys()
+    assert all(texts[name] != english[name] for name in texts)
+    assert "Köpfe" in spoken.reasons.group_names()
+
+
+def test_reasons_compare_where_they_are_read_and_not_where_times_are_compared(explained):
+    _, records = explained
+    compared = [reason["text"] for record in records for reason in record["reasons"] if reason["text"].endswith(")")]
+    assert any("(usually " in text for text in compared)
+    assert any("(most leads: " in text for text in compared)
+    assert not any("(usually " in group["text"] for record in records for group in record["groups"])
+
+
+def test_groups_that_a_project_calls_alike_are_added():
+    nouns = {"touchpoints.cost": ("size", "sizes"), "lead.employees": ("size of touchpoints", "sizes")}
+    shown = Reasons(ls.FeaturePlan.of(builders.project(), NAMES), Words(ReasonOptions(nouns=nouns)))
+    assert len(set(shown.group_names())) == len(shown.group_names()) - 1
+    effects = np.arange(len(shown.members), dtype=np.float64)[None, :]
+    assert sum(shown.by_name(effects).values()).sum() == effects.sum()

@@ -1,26 +1,23 @@
-"""Every primitive has a phrase, with zero, one, many and never, and no phrase shows a feature name."""
+"""How features read in English, with zero, one, many and never; a project's own words, and what is usual."""
 
 from __future__ import annotations
 
 import math
-import re
 
 import pytest
 
 from leadscore.features.names import FeatureName
-from leadscore.features.primitives import EVENT_PRIMITIVES, HISTORY_PRIMITIVES, LEAD_PRIMITIVES, SIDE_OF_ROLE
-from leadscore.features.words import PHRASES, duration, number, phrase, phrase_between, readable, topic
+from leadscore.features.voice import LONGEST, Usual
+from leadscore.features.words import Words, readable
+from leadscore.phrases.catalogue import catalogue
+from leadscore.phrases.section import ReasonOptions
 
 NAN = math.nan
+WORDS = Words(roles={"account": "account_id", "origin": "source", "owner": "rep"})
 
 
 def say(name: str, value: float, category: str | None = None) -> str:
-    return phrase(FeatureName.parse(name), value, category)
-
-
-def test_every_primitive_has_a_phrase_and_no_other():
-    histories = {f"{role}.{op}" for role in SIDE_OF_ROLE for op in HISTORY_PRIMITIVES}
-    assert set(PHRASES) == {*EVENT_PRIMITIVES, *LEAD_PRIMITIVES, *histories, "value"}
+    return WORDS.phrase(FeatureName.parse(name), value, category)
 
 
 @pytest.mark.parametrize(
@@ -29,42 +26,45 @@ def test_every_primitive_has_a_phrase_and_no_other():
         ("touchpoints.channel=webinar.count.30d", 2, None, "2 webinar touchpoints in the last 30 days"),
         ("touchpoints.channel=webinar.count.30d", 1, None, "1 webinar touchpoint in the last 30 days"),
         ("touchpoints.channel=webinar.count.30d", 0, None, "no webinar touchpoints in the last 30 days"),
-        ("touchpoints.count.1d", 3, None, "3 touchpoints in the last day"),
+        ("touchpoints.count.1d", 3, None, "3 touchpoints in the last 24 hours"),
         ("touchpoints.count.2w", 1_234, None, "1,234 touchpoints in the last 2 weeks"),
         ("touchpoints.count.12h", 1, None, "1 touchpoint in the last 12 hours"),
         ("touchpoints.count.30m", 0, None, "no touchpoints in the last 30 minutes"),
         ("touchpoints.count.all", 0, None, "no touchpoints so far"),
         ("touchpoints.channel=(missing).count.7d", 2, None, "2 touchpoints without channel in the last 7 days"),
-        ("touchpoints.channel=(other).count.7d", 1, None, "1 touchpoint of another channel in the last 7 days"),
+        ("touchpoints.channel=(other).count.7d", 1, None, "1 touchpoint with other channels in the last 7 days"),
         ("touchpoints.channel=landing_page.count.all", 2, None, "2 landing page touchpoints so far"),
-        ("touchpoints.cost.sum.90d", 1_234.5, None, "touchpoints in the last 90 days: 1,234 cost in total"),
-        ("touchpoints.cost.sum.90d", 0, None, "no cost of touchpoints in the last 90 days"),
-        ("touchpoints.cost.mean.7d", 0.125, None, "touchpoints in the last 7 days: 0.125 cost on average"),
-        ("touchpoints.cost.mean.7d", NAN, None, "no touchpoints with cost in the last 7 days"),
-        ("touchpoints.cost.min.all", 3, None, "touchpoints so far: 3 cost or more each"),
-        ("touchpoints.cost.max.all", 3, None, "touchpoints so far: up to 3 cost"),
-        ("touchpoints.cost.std.all", 0, None, "touchpoints so far: cost differ by about 0"),
+        ("touchpoints.cost.sum.90d", 1_234.5, None, "cost of touchpoints in the last 90 days: 1,234 in total"),
+        ("touchpoints.cost.sum.90d", 0, None, "touchpoints in the last 90 days: no cost"),
+        ("touchpoints.cost.mean.7d", 0.125, None, "cost of touchpoints in the last 7 days: 0.125 on average"),
+        ("touchpoints.cost.mean.7d", NAN, None, "touchpoints in the last 7 days: no cost"),
+        ("touchpoints.cost.min.all", 3, None, "cost of touchpoints so far: at least 3 each"),
+        ("touchpoints.cost.max.all", 3, None, "cost of touchpoints so far: up to 3"),
+        ("touchpoints.cost.std.all", 0, None, "cost of touchpoints so far: does not vary"),
         ("interactions.since_last", 0.5, None, "last interaction 12 hours ago"),
         ("interactions.since_last", NAN, None, "no interactions so far"),
         ("interactions.kind=demo.since_first", 1_000, None, "first demo interaction 1,000 days ago"),
         ("touchpoints.channel.last", 2, "landing_page", "channel of the last touchpoint: landing page"),
         ("touchpoints.channel.last", 4, "(missing)", "channel of the last touchpoint: not filled in"),
         ("touchpoints.channel.last", 4, "(other)", "channel of the last touchpoint: other"),
-        ("touchpoints.channel.last", NAN, None, "no touchpoints yet"),
+        ("touchpoints.channel.last", NAN, None, "no touchpoints so far"),
         ("touchpoints.channel.previous", 0, "ads", "channel of the last touchpoint but one: ads"),
-        ("touchpoints.channel.previous", NAN, None, "fewer than two touchpoints yet"),
+        ("touchpoints.channel.previous", NAN, None, "fewer than two touchpoints so far"),
         ("touchpoints.channel.first", 0, "ads", "channel of the first touchpoint: ads"),
         ("touchpoints.channel.mode", 0, "ads", "most frequent channel of touchpoints: ads"),
         ("lead.employees", 120, None, "employees: 120"),
-        ("lead.employees", NAN, None, "employees is not filled in"),
+        ("lead.employees", NAN, None, "employees: not filled in"),
         ("lead.lead_source", 0, "paid_search", "lead source: paid search"),
-        ("lead.lead_source", 3, "(missing)", "lead source is not filled in"),
+        ("lead.lead_source", 3, "(missing)", "lead source: not filled in"),
         ("lead.lead_source", 3, "(other)", "lead source: other"),
         ("profile.age", 1, None, "came in 24 hours ago"),
         ("profile.age", 40, None, "came in 40 days ago"),
-        ("profile.age", NAN, None, "it is unknown when the lead came in"),
+        ("profile.age", -1.5, None, "had not come in yet"),
+        ("profile.age", 0, None, "has just come in"),
+        ("lead.balance", -3, None, "balance: -3"),
+        ("profile.age", NAN, None, "nobody knows when it came in"),
         ("profile.missing", 0, None, "its profile is complete"),
-        ("profile.missing", 2, None, "2 of its profile fields not filled in"),
+        ("profile.missing", 2, None, "2 profile fields not filled in"),
         ("calendar.weekday", 0, None, "today is Monday"),
         ("calendar.weekday", 6, None, "today is Sunday"),
         ("calendar.hour", 0, None, "it is midnight"),
@@ -81,50 +81,31 @@ def test_every_primitive_has_a_phrase_and_no_other():
         ("web_searches.count.7d", 1, None, "1 web search in the last 7 days"),
         ("activities.trend.7d", 2, None, "2 more activities in the last 7 days than in the 7 days before"),
         ("activities.trend.7d", 1, None, "1 more activity in the last 7 days than in the 7 days before"),
-        ("activities.trend.1d", -1, None, "1 fewer activity in the last day than in the day before"),
-        ("touchpoints.decay.7d", 2.5, None, "about 2.5 touchpoints lately, older ones counting less"),
+        ("activities.trend.1d", -1, None, "1 fewer activity in the last 24 hours than in the 24 hours before"),
+        ("touchpoints.decay.7d", 2.5, None, "touchpoints lately: 2.5, older ones counting less"),
         ("touchpoints.decay.1d", 0, None, "no touchpoints lately"),  # of touchpoints long ago, float32 leaves 0
         ("calls.waiting", 3, None, "has not answered us for 3 days"),
         ("calls.waiting", NAN, None, "owes us no answer"),  # or was never asked
-        ("account.win_rate", 0.125, None, "an estimated 12 % of this company's leads are won"),
-        ("origin.win_rate", 0.5, None, "an estimated 50 % of leads of the same origin are won"),
-        ("owner.win_rate", NAN, None, "nothing is known of other leads of its owner"),
+        ("account.win_rate", 0.125, None, "about 12 % of this company's leads are won"),
+        ("origin.win_rate", 0.5, None, "about 50 % of leads of the same source are won"),
+        ("owner.win_rate", NAN, None, "nothing is known of other leads of the same rep"),
         ("account.n_won", NAN, None, "nothing is known of other leads of this company"),
-        ("account.n_won", 0, None, "none of the other leads of this company won yet"),
-        ("origin.open_leads", 1, None, "1 other lead of the same origin still open"),
+        ("account.n_won", 0, None, "no other lead of this company won yet"),
+        ("origin.open_leads", 1, None, "1 other lead of the same source open"),
         ("account.touchpoints.count.7d", NAN, None, "nothing is known of other leads of this company"),
-        ("account.touchpoints.since_last", NAN, None, "no touchpoints of other leads of the company known"),
-        ("account.touchpoints.gap_mean", NAN, None, "no rhythm in touchpoints of other leads of the company yet"),
-        ("account.touchpoints.gap_std", NAN, None, "no rhythm in touchpoints of other leads of the company yet"),
+        ("account.touchpoints.since_last", NAN, None, "no touchpoints of the company's other leads known"),
+        ("account.touchpoints.gap_mean", NAN, None, "fewer than two touchpoints of the company's other leads so far"),
+        ("account.touchpoints.gap_std", NAN, None, "fewer than two touchpoints of the company's other leads so far"),
         (
             "account.touchpoints.channel.entropy.7d",
             NAN,
             None,
-            "no touchpoints of other leads of the company with channel in the last 7 days",
+            "no touchpoints of the company's other leads with channel in the last 7 days",
         ),
     ],
 )
 def test_phrases(name, value, category, text):
     assert say(name, value, category) == text
-
-
-@pytest.mark.parametrize(("value", "category"), [(0, "a_b"), (1, "a_b"), (2.5, "a_b"), (1e30, "a_b"), (NAN, None)])
-@pytest.mark.parametrize("op", EVENT_PRIMITIVES)
-def test_no_phrase_shows_a_name(op, value, category):
-    primitive = EVENT_PRIMITIVES[op]
-    for subject in primitive.subjects:
-        column = None if subject == "any" else "land_ing.page=id%"
-        name = FeatureName(
-            "web_visits",
-            op,
-            column,
-            "sign_up" if subject == "category" else None,
-            "30d" if primitive.span != "none" else None,
-        )
-        text = phrase(name, value, category if primitive.categorical else None)
-        assert str(name) not in text
-        assert not re.search(r"_|%2E|%3D|%25|nan|\{|\}|  ", text), text
-        assert text == text.strip()
 
 
 def test_a_word_of_underscores_is_still_said():
@@ -134,7 +115,7 @@ def test_a_word_of_underscores_is_still_said():
 @pytest.mark.parametrize(
     ("days", "text"),
     [
-        (0, "0 minutes"),
+        (0, "less than a minute"),
         (1 / 1_440, "1 minute"),
         (89 / 1_440, "89 minutes"),
         (90 / 1_440, "2 hours"),
@@ -144,7 +125,7 @@ def test_a_word_of_underscores_is_still_said():
     ],
 )
 def test_durations_in_the_unit_a_person_would_choose(days, text):
-    assert duration(days) == text
+    assert catalogue().duration(days) == (text, text)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +142,7 @@ def test_durations_in_the_unit_a_person_would_choose(days, text):
     ],
 )
 def test_numbers_as_a_person_writes_them(value, text):
-    assert number(value) == text
+    assert catalogue().number(value) == text
 
 
 def test_names_become_words():
@@ -173,16 +154,16 @@ def test_names_become_words():
     [
         ("touchpoints.channel=webinar.count.30d", 2, 4, "2 to 4 webinar touchpoints in the last 30 days"),
         ("touchpoints.channel=webinar.count.30d", 1, 1, "1 webinar touchpoint in the last 30 days"),
-        ("touchpoints.cost.sum.90d", 0.5, 12, "touchpoints in the last 90 days: 0.5 to 12 cost in total"),
+        ("touchpoints.cost.sum.90d", 0.5, 12, "cost of touchpoints in the last 90 days: 0.5 to 12 in total"),
         ("interactions.since_last", 0.5, 12, "last interaction 12 hours to 12 days ago"),
         ("touchpoints.trend.7d", -2, 1, "2 fewer to 1 more touchpoints in the last 7 days than in the 7 days before"),
-        ("origin.win_rate", 0.104, 0.25, "an estimated 10 % to 25 % of leads of the same origin are won"),
-        ("origin.win_rate", 0.104, 0.1041, "an estimated 10 % of leads of the same origin are won"),
+        ("origin.win_rate", 0.104, 0.25, "about 10 % to 25 % of leads of the same source are won"),
+        ("origin.win_rate", 0.104, 0.1041, "about 10 % of leads of the same source are won"),
         ("lead.employees", 10, 250, "employees: 10 to 250"),
     ],
 )
 def test_a_range_of_values_reads_as_one_phrase(name, low, high, text):
-    assert phrase_between(FeatureName.parse(name), low, high) == text
+    assert WORDS.phrase_between(FeatureName.parse(name), low, high) == text
 
 
 @pytest.mark.parametrize(
@@ -193,13 +174,110 @@ def test_a_range_of_values_reads_as_one_phrase(name, low, high, text):
         ("touchpoints.channel=(missing).count.7d", "touchpoints without channel"),
         ("interactions.minutes.sum.90d", "minutes of interactions"),
         ("interactions.waiting", "answers to us in interactions"),
-        ("account.touchpoints.count.30d", "touchpoints of other leads of the company: how many, how recent"),
+        ("account.touchpoints.count.30d", "touchpoints of the company's other leads: how many, how recent"),
         ("account.win_rate", "how other leads of the company fared"),
-        ("owner.open_leads", "open leads of the owner"),
+        ("owner.open_leads", "open leads of the same rep"),
         ("lead.lead_source", "lead source"),
         ("profile.age", "the age of the lead"),
         ("calendar.weekday", "the weekday"),
     ],
 )
 def test_what_a_feature_is_about_reads_without_its_value(name, text):
-    assert topic(FeatureName.parse(name)) == text
+    assert WORDS.topic(FeatureName.parse(name)) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "usual", "text"),
+    [
+        ("calls.count.7d", 3, 0, "3 calls in the last 7 days (most leads: none)"),
+        ("calls.count.7d", 0, 5, "no calls in the last 7 days (usually 5)"),
+        ("calls.count.7d", 3, 2, "3 calls in the last 7 days (usually 2)"),
+        ("calls.count.7d", 4, 3, "4 calls in the last 7 days"),
+        ("calls.count.7d", 0, 0, "no calls in the last 7 days"),
+        ("calls.since_last", 1 / 12, 9, "last call 2 hours ago (usually 9 days ago)"),
+        ("calls.since_last", 2, NAN, "last call 2 days ago (most leads: never)"),
+        ("calls.since_last", NAN, 9, "no calls so far (usually 9 days ago)"),
+        ("calls.since_last", NAN, NAN, "no calls so far"),
+        ("calls.minutes.mean.7d", NAN, 9, "calls in the last 7 days: no minutes"),
+        ("calls.trend.7d", 5, 1, "5 more calls in the last 7 days than in the 7 days before"),
+        ("calendar.weekday", 5, 1, "today is Saturday"),
+        ("account.win_rate", 0.2, 0.1, "about 20 % of this company's leads are won (usually 10 %)"),
+        ("account.win_rate", NAN, 0.1, "nothing is known of other leads of this company"),
+        ("account.calls.count.7d", 4, NAN, "4 calls of the company's other leads in the last 7 days"),
+        ("lead.balance", -3, 3, "balance: -3 (usually 3)"),
+        ("lead.balance", -3, -4, "balance: -3"),
+        ("lead.employees", 40, NAN, "employees: 40 (most leads: not filled in)"),
+        ("profile.age", -1, 40, "had not come in yet"),
+    ],
+)
+def test_a_value_stands_beside_what_is_usual_where_that_says_something(name, value, usual, text):
+    voice = WORDS.voice(FeatureName.parse(name), Usual(usual))
+    assert voice.say(value, compare=True) == text
+    assert voice.say(value) == WORDS.phrase(FeatureName.parse(name), value)
+
+
+@pytest.mark.parametrize(
+    ("category", "usual", "text"),
+    [
+        ("ads", Usual(category="web", share=0.6), "source: ads (most leads: web)"),
+        ("ads", Usual(category="web", share=0.4), "source: ads"),
+        ("web", Usual(category="web", share=0.6), "source: web"),
+        ("ads", Usual(category="(missing)", share=0.6), "source: ads (most leads: not filled in)"),
+        ("(missing)", Usual(category="web", share=0.6), "source: not filled in"),
+        ("ads", Usual(), "source: ads"),
+    ],
+)
+def test_a_category_stands_beside_the_one_that_most_leads_have(category, usual, text):
+    assert WORDS.voice(FeatureName.parse("lead.source"), usual).say(0, category, compare=True) == text
+
+
+def test_a_reason_stays_one_line():
+    voice = WORDS.voice(FeatureName("calls", "count", "result", "asked to be called again in the next quarter", "30d"))
+    assert len(voice.say(3, compare=True)) <= LONGEST
+    assert len(WORDS.phrase(FeatureName.parse("lead.note"), 0, "x" * 500)) <= LONGEST
+
+
+def test_a_project_calls_things_by_its_own_names():
+    own = Words(
+        ReasonOptions(
+            nouns={
+                "touchpoints": ("contact", "contacts"),
+                "touchpoints.channel=webinar": ("webinar visit", "webinar visits"),
+                "touchpoints.channel": ("way", "ways"),
+                "lead.employees": ("head count", "head counts"),
+                "lead.source=web": ("our {site}", "our {site}"),
+            }
+        )
+    )
+
+    def said(name: str, value: float, category: str | None = None) -> str:
+        return own.phrase(FeatureName.parse(name), value, category)
+
+    assert said("touchpoints.count.7d", 2) == "2 contacts in the last 7 days"
+    assert said("touchpoints.channel=webinar.count.7d", 1) == "1 webinar visit in the last 7 days"
+    assert said("touchpoints.channel=email.count.7d", 1) == "1 email contact in the last 7 days"
+    assert said("touchpoints.channel.nunique.7d", 2) == "contacts in the last 7 days: 2 different ways"
+    assert said("touchpoints.channel.last", 0, "webinar") == "way of the last contact: webinar visit"
+    assert said("lead.employees", 12) == "head count: 12"
+    assert said("lead.source", 0, "web") == "source: our {site}"
+    assert own.topic(FeatureName.parse("touchpoints.channel=webinar.count.7d")) == "webinar visits"
+
+
+def test_the_nearest_of_a_projects_phrases_is_said():
+    own = Words(
+        ReasonOptions(
+            phrases={
+                "count": {"text": "{what}{when}: {n}"},
+                "calls.count": {"text": "we called {n} times{when}", "usual": ""},
+                "calls.count.7d": {"text": "we called {n} times this week"},
+            }
+        )
+    )
+    names = ("mails.count.7d", "calls.count.30d", "calls.count.7d")
+    voices = [own.voice(FeatureName.parse(name), Usual(9.0)) for name in names]
+    assert [voice.say(2, compare=True) for voice in voices] == [
+        "mails in the last 7 days: 2 (usually 9)",
+        "we called 2 times in the last 30 days",
+        "we called 2 times this week",
+    ]
+    assert voices[1].say(0) == "no calls in the last 30 days"

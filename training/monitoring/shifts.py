@@ -13,7 +13,7 @@ import leadscore as ls
 from leadscore.evaluate import drift
 from leadscore.evaluate.adversarial import tell_apart
 from leadscore.evaluate.drift import Shift
-from leadscore.explain.reasons import Reasons, group_of
+from leadscore.explain.reasons import group_of
 from leadscore.model.population import Reference, grade
 
 MOST_ROWS = 10_000
@@ -130,7 +130,7 @@ def of_features(scorer: ls.LeadScorer, then: Scored, now: Scored) -> tuple[Group
     """Compare every feature of the plan, and rank groups of them by importance times drift."""
     from scipy.stats import wasserstein_distance
 
-    plan, reasons = scorer.plan, Reasons(scorer.plan)
+    plan, reasons = scorer.plan, scorer.reasons
     n = (then.n_effective, now.n_effective)
     then, now = then.sample(MOST_ROWS), now.sample(MOST_ROWS)
     shifts = [_of_feature(scorer, column, then, now, n) for column in range(len(plan.features))]
@@ -185,9 +185,7 @@ def _told(
     )  # fmt: skip
     if told is None:
         return None
-    words = dict(
-        zip(dict.fromkeys(map(group_of, scorer.plan.features)), Reasons(scorer.plan).group_names(), strict=True)
-    )
+    words = dict(zip(dict.fromkeys(map(group_of, scorer.plan.features)), scorer.reasons.group_names(), strict=True))
     by: dict[str, float] = {}
     for name, feature in zip(scorer.plan.names, scorer.plan.features, strict=True):
         if name in told.by:

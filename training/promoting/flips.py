@@ -13,6 +13,7 @@ import leadscore as ls
 from leadscore import time
 from leadscore.evaluate.capacity import at_capacity
 from leadscore.explain.reasons import Reasons
+from leadscore.features.words import Words
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs
 
@@ -131,7 +132,8 @@ def _why(
     champion: ls.LeadScorer, challenger: ls.LeadScorer, data: ls.Data, asked: Cutoffs
 ) -> list[tuple[tuple[str, float], ...]]:
     """Per lead, the groups of features whose effect differs most between the models, challenger less champion."""
-    old, new = (_effects(model, data, asked) for model in (champion, challenger))
+    words = challenger.reasons.words  # one for both: else the same group may have two names
+    old, new = (_effects(model, words, data, asked) for model in (champion, challenger))
     nothing = np.zeros(len(asked))
     names = list(dict.fromkeys([*old, *new]))
     differences = {name: new.get(name, nothing) - old.get(name, nothing) for name in names}
@@ -143,8 +145,8 @@ def _why(
     return found
 
 
-def _effects(model: ls.LeadScorer, data: ls.Data, asked: Cutoffs) -> dict[str, NDArray[np.float64]]:
+def _effects(model: ls.LeadScorer, words: Words, data: ls.Data, asked: Cutoffs) -> dict[str, NDArray[np.float64]]:
     """By group of features in words, the effect on each lead, in log-odds."""
-    reasons = Reasons(model.plan)
+    reasons = Reasons(model.plan, words)
     groups = reasons.group_effects(model.model.contributions(model.plan.transform(data, asked)))
-    return dict(zip(reasons.group_names(), groups.T, strict=True))
+    return reasons.by_name(groups)
