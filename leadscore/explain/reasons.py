@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leadscore.explain.choosing import choose, speaker
 from leadscore.features.names import FeatureName
 from leadscore.features.plan import FeaturePlan
 from leadscore.features.primitives import LEAD_PRIMITIVES, RESPONSE, SIDE_OF_ROLE, family_of
@@ -74,18 +75,19 @@ class Reasons:
         return [np.array(columns) for columns in members.values()]
 
     @cached_property
-    def _plain(self) -> list[NDArray[np.bool_]]:
-        """Which members of each group say something that a seller would say."""
-        features = self.plan.features
-        return [np.array([features[column].op not in HARD_TO_READ for column in columns]) for columns in self.members]
-
-    @cached_property
     def _order(self) -> NDArray[np.int64]:
         return np.concatenate(self.members) if self.members else np.empty(0, dtype=np.int64)
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
         return np.cumsum([0, *(len(columns) for columns in self.members[:-1])])
+
+    @cached_property
+    def _layout(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Members of all groups, where each group begins, and which members say what a seller would say."""
+        features = self.plan.features
+        plain = np.array([features[column].op not in HARD_TO_READ for column in self._order], dtype=np.bool_)
+        return self._order, np.append(self._starts, len(self._order)), plain
 
     @cached_property
     def _sides(self) -> NDArray[np.str_]:
@@ -129,52 +131,40 @@ class Reasons:
             total += group_effects[:, group]
         return total
 
-    def of_row(
+    def of_rows(
         self,
-        values: NDArray[Any],
+        matrix: NDArray[Any],
         contributions: NDArray[np.float64],
         group_effects: NDArray[np.float64],
         n_reasons: int,
-    ) -> list[dict[str, Any]]:
-        """Return the strongest reasons of one lead, strongest first.
+    ) -> list[list[dict[str, Any]]]:
+        """Return the strongest reasons of each lead, strongest first.
 
         If all of them point one way, the strongest of the other way, where there is one, takes the last place, so that
         both sides are heard.
         """
-        strong = [int(group) for group in np.argsort(-np.abs(group_effects), kind="stable")]
-        strong = [group for group in strong if abs(group_effects[group]) >= NOISE]
-        chosen = strong[:n_reasons]
-        if n_reasons > 1 and chosen:
-            against = [group for group in strong if (group_effects[group] > 0) != (group_effects[chosen[0]] > 0)]
-            if against and against[0] not in chosen:
-                chosen[-1] = against[0]
-        return [self._reason(group, values, contributions, float(group_effects[group])) for group in chosen]
+        shape = (len(matrix), min(n_reasons, len(self.members)))
+        chosen, speakers = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.int64)
+        choose(group_effects, contributions, *self._layout, shape[1], NOISE, chosen, speakers)
+        rows = np.arange(len(matrix))[:, None]
+        values, effects = matrix[rows, speakers].tolist(), group_effects[rows, chosen].tolist()
+        reason = self._reason
+        return [
+            [reason(*one) for one in zip(columns, found, pulls, strict=True) if one[0] >= 0]
+            for columns, found, pulls in zip(speakers.tolist(), values, effects, strict=True)
+        ]
 
     def all_of_row(
         self, values: NDArray[Any], contributions: NDArray[np.float64], group_effects: NDArray[np.float64]
     ) -> list[dict[str, Any]]:
         """Return every group of one lead as a reason, in the order of the plan, noise included; nothing is compared."""
-        return [
-            self._reason(group, values, contributions, float(effect), compare=False)
-            for group, effect in enumerate(group_effects)
-        ]
+        reasons = []
+        for group, effect in enumerate(group_effects.tolist()):
+            column = int(speaker(group, effect, contributions, *self._layout))
+            reasons.append(self._reason(column, float(values[column]), effect, compare=False))
+        return reasons
 
-    def _reason(
-        self,
-        group: int,
-        values: NDArray[Any],
-        contributions: NDArray[np.float64],
-        effect: float,
-        *,
-        compare: bool = True,
-    ) -> dict[str, Any]:
-        """Let the group's strongest feature speak, a plain one if any pulls this way; of those that tie, the first."""
-        columns = self.members[group]
-        pull = np.sign(effect) * contributions[columns]
-        if (pull[self._plain[group]] > 0).any():
-            columns, pull = columns[self._plain[group]], pull[self._plain[group]]
-        column = int(columns[np.argmax(pull)])
-        value = float(values[column])
+    def _reason(self, column: int, value: float, effect: float, compare: bool = True) -> dict[str, Any]:
         category = self.category(column, value)
         return {
             "feature": self._names[column],

@@ -239,9 +239,7 @@ class LeadScorer:
             groups = self.reasons.group_effects(effects)
             fit_score = self._percentiles("fit", groups)
             intent_score = self._percentiles("intent", groups) if data.project.events else None
-            reasons = [
-                self.reasons.of_row(matrix[row], effects[row], groups[row], n_reasons) for row in range(len(asked))
-            ]
+            reasons = self.reasons.of_rows(matrix, effects, groups, n_reasons)
         return Scores(
             lead_ids=data.leads.ids[asked.lead],
             at=asked.at,

@@ -42,7 +42,8 @@ def explained(sample: ls.Data, sample_scorer: ls.LeadScorer):
 def of_row(reasons: Reasons, effects: list[float], n_reasons: int = 3, values: list[float] | None = None):
     contributions = np.array([*effects, 0.0])
     groups = reasons.group_effects(contributions[None, :])[0]
-    return reasons.of_row(np.array(values or [1.0] * len(NAMES)), contributions, groups, n_reasons)
+    values = np.array([values or [1.0] * len(NAMES)])
+    return reasons.of_rows(values, contributions[None, :], groups[None, :], n_reasons)[0]
 
 
 def test_groups_and_base_sum_to_the_margin(sample, sample_scorer, explained):
