@@ -274,7 +274,7 @@ class _Chain:
 
     def _no_edit(self) -> str:
         if self._data.project.leads.known is None:
-            return "profiles carry no versions ([leads] known is not set), so no edit can be seen"
+            return "profiles carry no versions, so an edit can't be seen"
         return "no field was edited"
 
 

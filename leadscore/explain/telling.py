@@ -20,6 +20,10 @@ _MONTHS = (
 _OTHERS = {"account": "company", "origin": "origin", "owner": "owner"}
 _MOST = 3
 """Moves, kinds of events and fields that a part names."""
+_LONG_CLAUSE = 4
+"""Words from which on a phrase is not cut short."""
+_FAINT = 0.05
+"""What moves the odds by less than 5 % needs no details, in log-odds, where the score stays."""
 _INDENT = " " * 20
 
 
@@ -36,10 +40,11 @@ def tell(receipt: Receipt) -> list[str]:
     shown = [part for part in receipt.parts if not _is_empty(part)]
     for part in sorted(shown, key=lambda part: (-abs(part.score), -abs(part.margin))):
         lines.append(f"{_row(part.score, part.probability, n_digits)}{_title(part, receipt.timezone)}")
-        lines += [f"{_INDENT}{line}" for line in _details(part)]
+        if part.score or abs(part.margin) >= _FAINT or part.edits:
+            lines += [f"{_INDENT}{line}" for line in _details(part)]
     change = _row(after.score - before.score, after.probability - before.probability, n_digits)
     lines.append(f"{change}in all (the small figures are log-odds)")
-    notes = [part.note for part in receipt.parts if part.note and _is_empty(part) and part.kind != "others"]
+    notes = [part.note for part in reversed(receipt.parts) if part.note and _is_empty(part) and part.kind != "others"]
     lines += [f"  {_sentence('; '.join(notes))}."] if notes else []
     return lines + [f"  ! {warning}" for warning in receipt.warnings]
 
@@ -69,15 +74,32 @@ def tell_reasons(record: dict[str, Any]) -> list[str]:
 
 
 def change_in_words(before: str, after: str) -> str:
-    """Join two phrases by what they share: ``last call 2 → 16 days ago``; equal ones are said once."""
+    """Join two phrases by what they share: ``last call 2 → 16 days ago``; equal ones are said once.
+
+    A value is never cut: neither a number from its unit, nor what stands behind a colon, nor a long clause.
+    """
     if before == after:
         return before
     first, then = before.split(), after.split()
+    n_head = _n_shared(first, then)
+    colon = next((place for place in range(n_head) if first[place].endswith(":")), None)
+    if colon is not None:
+        n_head = colon + 1
+    elif n_head and first[n_head - 1][-1].isdigit():
+        n_head -= 1
+    if n_head == min(len(first), len(then)):
+        return f"{before} → {after}"
+    first, then, head = first[n_head:], then[n_head:], first[:n_head]
+    n_tail = _n_shared(first[::-1], then[::-1])
+    if max(len(first), len(then)) - n_tail > _LONG_CLAUSE or min(len(first), len(then)) == n_tail:
+        n_tail = 0
+    return f"{' '.join([*head, *first[: len(first) - n_tail]])} → {' '.join(then)}"
+
+
+def _n_shared(first: Sequence[str], then: Sequence[str]) -> int:
+    """Count the words that two texts begin with alike."""
     shortest = min(len(first), len(then))
-    n_head = next((place for place in range(shortest) if first[place] != then[place]), shortest)
-    room = shortest - n_head
-    n_tail = next((place for place in range(room) if first[-1 - place] != then[-1 - place]), room)
-    return f"{' '.join(first[: len(first) - n_tail])} → {' '.join(then[n_head:])}".strip()
+    return next((place for place in range(shortest) if first[place] != then[place]), shortest)
 
 
 def _row(score: int, probability: float, n_digits: int) -> str:
@@ -135,11 +157,12 @@ def _details(part: Part) -> list[str]:
     told = {move.feature for move in shown}
     lines += [_edited(edit) for edit in part.edits if f"lead.{edit.field}" not in told]
     quiet = [move for move in part.moves if move not in changed]
-    rest = [move for move in changed if move not in shown]
-    if abs(sum(move.effect for move in rest)) >= NOISE / 2:
-        lines.append(f"{_effect(rest)}  {len(rest)} smaller move{'' if len(rest) == 1 else 's'} together")
-    if abs(sum(move.effect for move in quiet)) >= NOISE / 2:
+    weighed = sum(move.effect for move in quiet)
+    rest = [move for move in part.moves if move not in shown and (move not in quiet or abs(weighed) < _FAINT)]
+    if abs(weighed) >= _FAINT:
         lines.append(f"{_effect(quiet)}  what stayed as it was weighs differently beside this")
+    if abs(sum(move.effect for move in rest)) >= NOISE / 2:
+        lines.append(f"{_effect(rest)}  smaller moves together")
     return lines
 
 
@@ -167,11 +190,10 @@ def _value(value: Value) -> str:
 def _span(before: int, after: int, timezone: str) -> str:
     """Two local instants: with their hours where one isn't midnight, with the year once where it is one."""
     first, then = _local(before, timezone), _local(after, timezone)
-    exact = any((moment.hour, moment.minute) != (0, 0) for moment in (first, then))
-    texts = [f"{_day(moment)}{f' {moment.year}' if first.year != then.year else ''}" for moment in (first, then)]
-    if exact:
-        texts = [f"{text} {moment:%H:%M}" for text, moment in zip(texts, (first, then), strict=True)]
-    return " → ".join(texts) + ("" if first.year != then.year else f", {then.year}" if exact else f" {then.year}")
+    clock = "" if all((moment.hour, moment.minute) == (0, 0) for moment in (first, then)) else " %H:%M"
+    year = "" if first.year == then.year else f" {first.year}"
+    texts = f"{_day(first)}{year}", f"{_day(then)} {then.year}"
+    return " → ".join(text + moment.strftime(clock) for text, moment in zip(texts, (first, then), strict=True))
 
 
 def _local(instant: int, timezone: str) -> dt.datetime:
