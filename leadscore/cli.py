@@ -21,7 +21,7 @@ from leadscore.tables import Cutoffs, Data
 
 if TYPE_CHECKING:
     from leadscore.evaluate.capacity import CallList
-    from leadscore.explain.receipt import Receipt
+    from leadscore.explain.parts import Receipt
     from leadscore.model.scorer import LeadScorer
 
 

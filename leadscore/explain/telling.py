@@ -9,8 +9,8 @@ from typing import Any
 from leadscore import time
 from leadscore.explain.facts import Arrivals, Edit, Value
 from leadscore.explain.moves import Move
+from leadscore.explain.parts import Part, Receipt
 from leadscore.explain.reasons import NOISE
-from leadscore.explain.receipt import Part, Receipt
 from leadscore.features.words import in_words, number, readable
 
 _MONTHS = (

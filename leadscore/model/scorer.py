@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from leadscore import documents, time
 from leadscore.errors import ArtifactError, DocumentError, LeadScoreError, TrainingError
 from leadscore.explain.caveats import caveats, of_context
+from leadscore.explain.parts import Receipt
 from leadscore.explain.reasons import Reasons
-from leadscore.explain.receipt import Receipt, receipt
+from leadscore.explain.receipt import receipt
 from leadscore.features.plan import FeaturePlan
 from leadscore.model import artifact, baselines, calibration
 from leadscore.model.booster import Model, Progress

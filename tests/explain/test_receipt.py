@@ -11,7 +11,7 @@ import pytest
 
 import leadscore as ls
 from leadscore.errors import DataError
-from leadscore.explain.receipt import Part, Receipt
+from leadscore.explain.parts import Part, Receipt
 from leadscore.explain.telling import tell
 from leadscore.time import DAY, parse_instant
 from tests import builders
