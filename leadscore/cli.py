@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 import pandas as pd
 
 from leadscore import time
@@ -20,6 +21,8 @@ from leadscore.tables import Cutoffs, Data
 
 if TYPE_CHECKING:
     from leadscore.evaluate.capacity import CallList
+    from leadscore.explain.parts import Receipt
+    from leadscore.model.scorer import LeadScorer
 
 
 class _Verbs(click.Group):
@@ -170,6 +173,7 @@ def score(
     from leadscore.batch import score_list, write_list
     from leadscore.evaluate.capacity import at_capacity, call_list
     from leadscore.evaluate.verdict import NO_SIGNAL, THERE_IS_NONE
+    from leadscore.explain.caveats import beyond
 
     if capacity is not None and cutoffs:
         raise click.UsageError("--capacity cuts a list of open leads; --cutoffs are scored as given")
@@ -186,7 +190,7 @@ def score(
     if leads and instant is not None and not as_of:
         instant = max(instant, int(data.leads.created.max(initial=instant)))  # a new list is younger than the project
     if instant is not None and instant > data.observed_until and not leads:
-        console.warn(_beyond(data, instant))
+        console.warn(beyond(data, instant))
     with console.progress("Scoring leads") as progress:
         scores = score_list(scorer, data, as_of=instant, cutoffs=asked, n_reasons=n_reasons, progress=progress)
     write_list(scores if capacity is None else scores.head(capacity), out)
@@ -224,46 +228,71 @@ def score(
 
 @verb("explain")
 @project_argument
-@click.option("--lead", "lead_id", required=True, metavar="ID")
+@click.option("--lead", "lead_id", required=True, metavar="ID", help="Which lead.")
 @click.option("--as-of", metavar="T", help="As of this instant. [default: the end of the data]")
 @click.option("--from", "before", metavar="T", help="With --to: what moved the score between the two.")
-@click.option("--to", "after", metavar="T")
+@click.option("--to", "after", metavar="T", help="The later time; what happens exactly then is not there yet.")
 @click.option("--model", metavar="M", help=MODEL_HELP)
+@click.option("--from-model", metavar="M", help="With --from: the model at the earlier time, if it was another one.")
 def explain(
     console: Console, project: str, lead_id: str, as_of: str | None, before: str | None, after: str | None,
-    model: str | None,
+    model: str | None, from_model: str | None,
 ) -> None:  # fmt: skip
-    """Give every reason for the score of one lead; with two times, what moved it.
+    """Say why a lead has its score; with --from and --to, what moved it.
+
+    \b
+    With two times you get a receipt: the change of score, split into
+      time that passed     the same events and fields, seen later
+      edited fields        the profile as known later ([leads] known says when)
+      new events           also late ones: they happened before, and became known since
+      other leads          what was learnt of the company's, origin's, owner's leads
+      another model        where --from-model is not --model
+    The parts add up to the change exactly. Each is weighed after those above it.
 
     \b
     Examples: leadscore explain acme --lead L42
               leadscore explain acme --lead L42 --from 2026-04-01 --to 2026-05-01
+              leadscore explain acme --lead L42 --from 2026-04-01 --to 2026-05-01 --from-model 6 --json
     """
-    import numpy as np
-
-    from leadscore.explain.receipt import moves
-
     if bool(before) != bool(after) or (before and as_of):
         raise click.UsageError("give --from and --to together, or --as-of alone")
+    if from_model and not before:
+        raise click.UsageError("--from-model is the model at --from; give --from and --to as well")
+    loaded = Project.load(project)
+    if (before or as_of) and not loaded.timed:
+        raise click.UsageError("this project is a list without times; leave out --as-of, --from and --to")
     scorer, _ = find(project, model)
-    data = _read_list(Project.load(project), None)
+    earlier = find(project, from_model)[0] if from_model else None
+    data = _read_list(loaded, None)
+    if before and after:
+        _explain_change(console, scorer.receipt(data, lead_id, from_=before, to=after, model_before=earlier))
+    else:
+        _explain_score(console, scorer, data, lead_id, as_of)
+
+
+def _explain_change(console: Console, receipt: Receipt) -> None:
+    from leadscore.explain.telling import tell
+
+    for line in tell(receipt):
+        console.say(line)
+    console.result(receipt.to_dict())
+
+
+def _explain_score(console: Console, scorer: LeadScorer, data: Data, lead_id: str, as_of: str | None) -> None:
+    from leadscore.explain.caveats import untimely
+    from leadscore.explain.facts import not_filled_in
+    from leadscore.explain.telling import tell_reasons
+
     lead = data.leads.find([lead_id])
     if lead[0] < 0:
         raise DataError(f"there is no lead {lead_id!r} in [leads]")
-    instants = [_instant(data, moment) for moment in ((before, after) if before else (as_of,))]
-    if not data.project.timed:
-        instants = [time.FOREVER]
-    records = scorer.explain(data, Cutoffs(np.repeat(lead, len(instants)), np.array(instants, dtype=np.int64)))
-    for record, instant in zip(records, instants, strict=True):
-        record["warnings"] += _untimely(data, int(lead[0]), instant)
-    if len(records) == 1:
-        _say_reasons(console, records[0])
-        console.result(records[0])
-        return
-    found = moves(records[0]["groups"], records[1]["groups"])
-    _say_moves(console, records, found)
-    shown = [{"effect": move.effect, "before": move.before, "after": move.after} for move in found if move.effect]
-    console.result({"before": records[0], "after": records[1], "moves": shown})
+    instant = _instant(data, as_of) if data.project.timed else time.FOREVER
+    record = scorer.explain(data, Cutoffs(lead, np.array([instant], dtype=np.int64)))[0]
+    record["warnings"] += untimely(data, int(lead[0]), instant)
+    record["not_filled_in"] = not_filled_in(data, int(lead[0]), instant)
+    for line in tell_reasons(record):
+        console.say(line)
+    console.result(record)
 
 
 def _say_capacity(console: Console, worked: CallList, tested: list[dict[str, float]]) -> None:
@@ -323,59 +352,6 @@ def _instant(data: Data, text: str | None) -> int:
         return time.parse_instant(text, data.project.timezone)
     except ValueError as error:
         raise ProjectError(f"'{text}' is {error}") from None
-
-
-def _untimely(data: Data, lead: int, at: int) -> list[str]:
-    """Say why a score at this time is no forecast: the lead was closed, not there yet, or the data end earlier."""
-    if not data.project.timed:
-        return []
-    outcomes, created = data.outcomes, int(data.leads.created[lead])
-    warnings = []
-    for word, closed_at in (("won", int(outcomes.won_at[lead])), ("lost", int(outcomes.lost_at[lead]))):
-        if closed_at != time.NEVER and closed_at < at:
-            warnings.append(f"the lead was {word} on {time.format_instant(closed_at)}: this is no forecast")
-    if created == time.NEVER or created > at:
-        warnings.append("the lead was not created yet, or nobody knows when: this is no forecast")
-    return warnings + ([_beyond(data, at)] if at > data.observed_until else [])
-
-
-def _beyond(data: Data, at: int) -> str:
-    return f"the data end at {time.format_instant(data.observed_until)}, before {time.format_instant(at)}"
-
-
-def _calibrated(record: dict[str, Any]) -> str:
-    if record["calibration"] == "none":
-        return ""
-    return f"; calibration ({record['calibration']}) makes {record['probability']:.1%} of them"
-
-
-def _say_reasons(console: Console, record: dict[str, Any]) -> None:
-    when = f" as of {record['as_of']}" if record["as_of"] else ""
-    console.say(f"{record['lead_id']}{when}: probability {record['probability']:.1%}, score {record['score']}, "
-                f"grade {record['grade']}, fit {record['fit']}, intent {record['intent']}")  # fmt: skip
-    for warning in record["warnings"]:
-        console.say(f"  ! {warning}")
-    shown = sum(reason["effect"] for reason in record["reasons"])
-    for reason in record["reasons"]:
-        console.say(f"  {reason['effect']:+7.3f}  {reason['text']}")
-    n_small = len(record["groups"]) - len(record["reasons"])
-    console.say(f"  {record['margin'] - record['base'] - shown:+7.3f}  {n_small} smaller ones together")
-    console.say(f"  {record['base']:+7.3f}  where every lead starts")
-    console.say(f"  {record['margin']:+7.3f}  log-odds in all{_calibrated(record)}")
-
-
-def _say_moves(console: Console, records: list[dict[str, Any]], found: list[Any]) -> None:
-    before, after = records
-    console.say(f"{before['lead_id']}: {before['probability']:.1%} as of {before['as_of']} → "
-                f"{after['probability']:.1%} as of {after['as_of']}")  # fmt: skip
-    for move in found:
-        if abs(move.effect) >= 0.005:
-            change = move.after if move.before == move.after else f"{move.before} → {move.after}"
-            console.say(f"  {move.effect:+7.3f}  {change}")
-    console.say(f"  {after['margin'] - before['margin']:+7.3f}  log-odds in all{_calibrated(after)}")
-    for record in records:
-        for warning in record["warnings"]:
-            console.say(f"  ! {record['as_of']}: {warning}")
 
 
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})

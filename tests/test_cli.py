@@ -131,14 +131,47 @@ def test_explain_adds_up(sample_scorer_folder, sample: ls.Data) -> None:
     assert parts == pytest.approx(told["margin"], abs=1e-9)
 
 
-def test_explain_between_two_times_adds_up(sample_scorer_folder, sample: ls.Data) -> None:
-    lead = ls.snapshots(sample).frame()["lead_id"].iloc[-1]
-    times = ("--from", "2026-04-01", "--to", "2026-05-15")
-    code, printed, _ = run("explain", SAMPLE, "--lead", lead, *times, "--model", sample_scorer_folder, "--json")
+def explain_between(scorer: Path, *more: object) -> tuple[int, str, str]:
+    lead = ls.snapshots(ls.Project.load(SAMPLE).read()).frame()["lead_id"].iloc[-1]
+    return run("explain", SAMPLE, "--lead", lead, "--model", scorer, *more)
+
+
+def test_explain_between_two_times_adds_up(sample_scorer_folder) -> None:
+    times = ("--from", "2026-05-30", "--to", "2026-06-15")
+    code, printed, err = explain_between(sample_scorer_folder, *times, "--from-model", sample_scorer_folder, "--json")
+    assert code == 0, err
     told = json.loads(printed)
+    assert [part["part"] for part in told["parts"]] == ["time", "fields", "events", "others", "model"]
+    for what in ("margin", "probability", "score"):
+        moved = sum(part[what] for part in told["parts"])
+        assert moved == pytest.approx(told["after"][what] - told["before"][what], abs=1e-12)
+
+
+def test_explain_between_two_times_reads_as_a_receipt(sample_scorer_folder) -> None:
+    code, printed, _ = explain_between(sample_scorer_folder, "--from", "2026-05-30", "--to", "2026-06-15")
     assert code == 0
-    moved = sum(move["effect"] for move in told["moves"])
-    assert moved == pytest.approx(told["after"]["margin"] - told["before"]["margin"], abs=1e-9)
+    assert ", 30 May → 15 June 2026" in printed.splitlines()[0]
+    assert "time that passed" in printed
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--from", "2026-05-20"),
+        ("--from", "2026-05-20", "--to", "2026-06-01", "--as-of", "2026-05-01"),
+        ("--from-model", "6"),
+    ],
+)
+def test_explain_refuses_half_a_receipt(sample_scorer_folder, wrong) -> None:
+    assert explain_between(sample_scorer_folder, *wrong)[0] == 2
+
+
+def test_explain_says_for_and_against(sample_scorer_folder) -> None:
+    code, printed, _ = explain_between(sample_scorer_folder, "--as-of", "2026-06-01")
+    lines = printed.splitlines()
+    assert code == 0
+    assert "  for it:" in lines
+    assert "  against it:" in lines
 
 
 def test_explain_names_no_one_it_does_not_know(sample_scorer_folder) -> None:

@@ -96,3 +96,22 @@ def _cold(data: Data, asked: Cutoffs) -> NDArray[np.bool_]:
         np.minimum.at(first_seen, log.lead_of_rows(), np.maximum(log.time, log.known))
         cold &= first_seen[asked.lead] >= asked.at
     return cold
+
+
+def untimely(data: Data, lead: int, at: int) -> list[str]:
+    """Say why a score at this time is no forecast: the lead was closed, not there yet, or the data end earlier."""
+    if not data.project.timed:
+        return []
+    outcomes, created = data.outcomes, int(data.leads.created[lead])
+    warnings = []
+    for word, closed_at in (("won", int(outcomes.won_at[lead])), ("lost", int(outcomes.lost_at[lead]))):
+        if closed_at != time.NEVER and closed_at < at:
+            warnings.append(f"the lead was {word} on {time.format_instant(closed_at)}: this is no forecast")
+    if created == time.NEVER or created > at:
+        warnings.append("the lead was not created yet, or nobody knows when: this is no forecast")
+    return warnings + ([beyond(data, at)] if at > data.observed_until else [])
+
+
+def beyond(data: Data, at: int) -> str:
+    """Say that a time lies past the end of the data."""
+    return f"the data end at {time.format_instant(data.observed_until)}, before {time.format_instant(at)}"

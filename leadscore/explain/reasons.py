@@ -106,13 +106,23 @@ class Reasons:
 
     def text(self, column: int, value: float, *, compare: bool = False) -> str:
         """Say what a column of the plan's matrix holds; with what is usual, where that helps."""
-        if self.plan.is_average(self.plan.features[column], value):
-            value = math.nan
-        return self.voices[column].say(value, self.category(column, value), compare=compare)
+        return self._said(column, value, self.category(column, value), compare)
 
     def category(self, column: int, value: float) -> str | None:
         """Return the category behind a value, None of numbers and of NaN."""
         return self.plan.category(self.plan.features[column], value) if column in self._categorical else None
+
+    def _said(self, column: int, value: float, category: str | None, compare: bool) -> str:
+        if column in self._rates and self.plan.is_average(self.plan.features[column], value):
+            value = math.nan
+        return self.voices[column].say(value, category, compare=compare)
+
+    @cached_property
+    def _rates(self) -> frozenset[int]:
+        """Columns whose average stands for nothing known."""
+        prior = self.plan.prior
+        features = enumerate(self.plan.features)
+        return frozenset(column for column, name in features if prior is not None and self.plan.is_average(name, prior))
 
     @cached_property
     def _categorical(self) -> frozenset[int]:
@@ -169,7 +179,7 @@ class Reasons:
         return {
             "feature": self._names[column],
             "value": category if category is not None else json_number(value),
-            "text": self.text(column, value, compare=compare),
+            "text": self._said(column, value, category, compare),
             "effect": effect,
         }
 

@@ -78,6 +78,8 @@ class Voice:
         category : the category behind the code, where the feature is categorical
         compare : say in brackets what is usual, where that is known, helps, and leaves the reason short
         """
+        if category is None:
+            value = self._as_shown(value)
         key = (None if math.isnan(value) else value, category, compare)
         text = self._said.get(key)
         if text is None:
@@ -86,10 +88,20 @@ class Voice:
             if usual:
                 compared = self.catalogue.says("usual", "brackets", text=text, usual=usual)
                 text = compared if len(compared) <= LONGEST else text
-            recurs = category is not None or math.isnan(value) or float(value).is_integer()
-            if recurs and len(self._said) < _MOST_REMEMBERED:
+            if len(self._said) < _MOST_REMEMBERED:
                 self._said[key] = text
         return text
+
+    def _as_shown(self, value: float) -> float:
+        """A number as exact as it is said: all that is said of it then depends on what is read, and recurs."""
+        if math.isnan(value) or abs(value) >= 999.5 or value == (whole := round(value)):
+            return value
+        if self.key not in _DURATIONS:
+            return float(f"{value:.3g}")
+        minutes = value * 1_440
+        if not 1 <= minutes < 2_880:
+            return 0.0 if 0 <= minutes < 1 else float(whole)
+        return round(minutes) / 1_440 if minutes < 90 else round(minutes / 60) / 24
 
     def between(self, low: float, high: float) -> str:
         """Say a range of a number's values: ``2 to 4 webinar touchpoints in the last 30 days``; both ends included."""

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from leadscore import documents, time
 from leadscore.errors import ArtifactError, DocumentError, LeadScoreError, TrainingError
 from leadscore.explain.caveats import caveats, of_context
+from leadscore.explain.parts import Receipt
 from leadscore.explain.reasons import Reasons
+from leadscore.explain.receipt import receipt
 from leadscore.features.plan import FeaturePlan
 from leadscore.features.words import Words
 from leadscore.model import artifact, baselines, calibration
@@ -272,6 +274,26 @@ class LeadScorer:
                 record[f"{side}_effect"] = float(self.reasons.side_effects(groups[row : row + 1], side)[0])
             record["groups"] = self.reasons.all_of_row(matrix[row], effects[row], groups[row])
         return records
+
+    def receipt(
+        self,
+        data: Data,
+        lead_id: str,
+        *,
+        from_: str | dt.datetime | int,
+        to: str | dt.datetime | int,
+        model_before: LeadScorer | None = None,
+    ) -> Receipt:
+        """Split the change of a lead's score between two times into parts that add up to it exactly.
+
+        `model_before` is the model at `from_`, where it was another one. See `leadscore.explain.receipt.receipt`.
+
+        Raises
+        ------
+        DataError
+            If the lead is unknown or not open at `from_`, or the times can't be compared.
+        """
+        return receipt(data, lead_id, from_=from_, to=to, model_before=model_before or self, model_after=self)
 
     def group_importance(self, matrix: NDArray[Any]) -> dict[str, float]:
         """Return the mean absolute effect of every group of features over the rows of a matrix, largest first."""

@@ -206,8 +206,8 @@ def test_a_company_without_a_past_is_not_said_to_win(sample, sample_scorer):
     effects = np.zeros((2, len(plan.names) + 1))
     effects[:, column] = 0.5
     for row, start in ((np.flatnonzero(alone)[0], "nothing is known of"), (np.argmax(rates), "about ")):
-        values = plan.transform(sample, Cutoffs(asked.lead[row : row + 1], asked.at[:1]))[0]
-        (reason,) = shown.of_row(values, effects[0], shown.group_effects(effects[:1])[0], 3)
+        values = plan.transform(sample, Cutoffs(asked.lead[row : row + 1], asked.at[:1]))
+        ((reason,),) = shown.of_rows(values, effects[:1], shown.group_effects(effects[:1]), 3)
         assert reason["text"].startswith(start)
 
 
