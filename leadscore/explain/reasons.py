@@ -80,6 +80,11 @@ class Reasons:
         return [np.array([features[column].op not in HARD_TO_READ for column in columns]) for columns in self.members]
 
     @cached_property
+    def _trends(self) -> list[NDArray[np.bool_]]:
+        """Which members are trends: one of 0 doesn't tell nothing at all from as much as ever."""
+        return [np.array([self.plan.features[column].op == "trend" for column in columns]) for columns in self.members]
+
+    @cached_property
     def _order(self) -> NDArray[np.int64]:
         return np.concatenate(self.members) if self.members else np.empty(0, dtype=np.int64)
 
@@ -171,8 +176,9 @@ class Reasons:
         """Let the group's strongest feature speak, a plain one if any pulls this way; of those that tie, the first."""
         columns = self.members[group]
         pull = np.sign(effect) * contributions[columns]
-        if (pull[self._plain[group]] > 0).any():
-            columns, pull = columns[self._plain[group]], pull[self._plain[group]]
+        plain = self._plain[group] & ~(self._trends[group] & (values[columns] == 0))
+        if (pull[plain] > 0).any():
+            columns, pull = columns[plain], pull[plain]
         column = int(columns[np.argmax(pull)])
         value = float(values[column])
         category = self.category(column, value)
