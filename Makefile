@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-training bench-features serve constraints clean
+.PHONY: help demo test check bench bench-training bench-reasons bench-features serve constraints clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ bench: $(VENV)/installed  ## speed, as ratios against peers in the same run (slo
 
 bench-training: $(VENV)/installed  ## what training costs beside its bare parts (slow)
 	$(BIN)/python -m tests.bench.training
+
+bench-reasons: $(VENV)/bench-installed  ## what reasons cost, against LightGBM, shap and woodelf (slow)
+	$(BIN)/python -m tests.bench.reasons
 
 bench-features: $(VENV)/bench-installed $(VENV)/peers/installed  ## columns, time and memory against four peers up to 10 million events (slow)
 	$(BIN)/python -m tests.bench.features --peers-python $(VENV)/peers/bin/python --out build/bench-features $(ARGS)

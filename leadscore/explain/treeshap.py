@@ -2,38 +2,77 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leadscore.explain.tabulation import tabulate
+from leadscore.explain.tree_kernels import BLOCK, explain_few, explain_many
+from leadscore.explain.trees import read_trees
+
 if TYPE_CHECKING:
     import lightgbm
+
+_FEW = 16
+"""Rows below which they are explained one by one; either way the same bits."""
+_FEWEST_PER_THREAD = 1_024
 
 
 class TreeShap:
     """What each feature adds to the margin of each row.
 
-    The one way to reasons: lists, requests, the pyfunc and reports all come here.
+    The one way to reasons: lists, requests, the pyfunc and reports all come here. What LightGBM's own ``pred_contrib``
+    gives in exact arithmetic, many times faster (training/LOG.md): trees are laid out once, when this is made.
+
+    Parameters
+    ----------
+    booster : a trained booster, or its model text
+
+    Raises
+    ------
+    ArtifactError
+        If the text can't be read, or the model has several classes or lines in its leaves.
     """
 
-    def __init__(self, booster: lightgbm.Booster) -> None:
-        self._booster = booster
+    def __init__(self, booster: lightgbm.Booster | str) -> None:
+        trees = read_trees(booster if isinstance(booster, str) else str(booster.model_to_string()))
+        self._forest = tabulate(trees)
+        self._forest_of_float32 = self._forest.of_float32()
+        self.base = float(np.sum([tree.expected() for tree in trees]))
 
-    def contributions(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
+    def contributions(self, matrix: NDArray[Any], *, threads: int | None = None) -> NDArray[np.float64]:
         """Return the effects of all features and, last, the base.
 
         Parameters
         ----------
         matrix : (n, n_features), columns in the order of training, NaN where missing
+        threads : at most so many; default all processors. The result of a row depends neither on it nor on other rows
 
         Returns
         -------
         ndarray of float64 (n, n_features + 1)
-            Log-odds; a row sums to its margin.
+            Log-odds; a row sums to its margin, up to 1e-9.
+
+        Notes
+        -----
+        O(splits) a row for trees of up to 8 splits, O(splits × depth) for larger ones.
         """
-        if len(matrix) == 0:  # LightGBM divides by the number of rows
-            return np.empty((0, matrix.shape[1] + 1))
-        n_threads = 1 if len(matrix) < 64 else 0
-        effects = self._booster.predict(matrix, pred_contrib=True, num_threads=n_threads)
-        return np.asarray(effects, dtype=np.float64).reshape(len(matrix), -1)
+        rows = np.ascontiguousarray(matrix, dtype=np.float32 if matrix.dtype == np.float32 else np.float64)
+        forest = self._forest_of_float32 if rows.dtype == np.float32 else self._forest
+        out = np.zeros((len(rows), rows.shape[1] + 1))
+        out[:, -1] = self.base
+        if len(rows) < _FEW:
+            explain_few(rows, *forest, out)
+            return out
+        n_threads = min(threads or os.cpu_count() or 1, len(rows) // _FEWEST_PER_THREAD)
+        if n_threads < 2:
+            explain_many(rows, *forest, out)
+        else:
+            size = max(BLOCK, -(-len(rows) // (n_threads * 4)))
+            parts = [slice(start, start + size) for start in range(0, len(rows), size)]
+            with ThreadPoolExecutor(n_threads) as pool:
+                list(pool.map(lambda part: explain_many(rows[part], *forest, out[part]), parts))
+        return out

@@ -1,0 +1,170 @@
+"""Trees → what `leadscore.explain.tree_kernels` walks and looks up, made once per model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore.explain import tree_kernels as kernels
+from leadscore.explain.trees import Floats, Ints, Tree
+
+MOST_TABULATED = 8
+"""Splits up to which a tree is a table of all its patterns: 256 of them, 16 KiB. Larger ones are walked."""
+
+_NO_LEAF = float("nan")
+
+
+class Forest(NamedTuple):
+    """All trees as flat arrays; see `kernels.explain_many` for their columns.
+
+    `used` are the features that any tree splits on; `splits` and `slots` name a feature by its place there.
+    """
+
+    used: Ints
+    splits: Ints
+    threshold: NDArray[Any]
+    words: NDArray[np.uint32]
+    small: Ints
+    tables: Floats
+    large: Ints
+    steps: Ints
+    coefficients: Floats
+    slots: Ints
+
+    def of_float32(self) -> Forest:
+        """Return the forest with float32 thresholds that every float32 is on the same side of."""
+        with np.errstate(over="ignore"):  # infinite, then one step down
+            rounded = self.threshold.astype(np.float32)
+        down = np.nextafter(rounded, np.float32(-np.inf))
+        return self._replace(threshold=np.where(rounded > self.threshold, down, rounded))
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The steps through one tree, what they multiply by, and the features that are its slots."""
+
+    features: list[int]
+    steps: Ints
+    coefficients: Floats
+    n_nodes: int
+    n_levels: int
+
+    def table(self, n_splits: int) -> Floats:
+        """Return the effects of every pattern of the splits, flat: (patterns, slots)."""
+        out = np.empty((1 << n_splits, len(self.features)))
+        kernels.fill_table(self.steps, self.coefficients, self.n_nodes, self.n_levels, out)
+        return out.ravel()
+
+
+def tabulate(trees: Sequence[Tree]) -> Forest:
+    """Lay out trees for the kernels. Trees without a split have no effects and are left out."""
+    grown = [tree for tree in trees if tree.n_splits]
+    walks = [walk(tree) for tree in grown]
+    used = sorted({feature for each in walks for feature in each.features})
+    place = {feature: column for column, feature in enumerate(used)}
+    first_split = _edges([tree.n_splits for tree in grown])
+    first_slot = _edges([len(each.features) for each in walks])
+    begins = [
+        (first_split[n], first_split[n + 1], first_slot[n], first_slot[n + 1]) for n in range(len(grown))
+    ]  # where the splits and the slots of each tree begin and end
+    small = [n for n, tree in enumerate(grown) if tree.n_splits <= MOST_TABULATED]
+    large = [n for n, tree in enumerate(grown) if tree.n_splits > MOST_TABULATED]
+    tables = [walks[n].table(grown[n].n_splits) for n in small]
+    first_cell = _edges([len(table) for table in tables])
+    first_step = _edges([len(walks[n].steps) for n in large])
+    first_coefficient = _edges([len(walks[n].coefficients) for n in large])
+    walked = [
+        (*begins[n], first_step[i], first_step[i + 1], first_coefficient[i], walks[n].n_nodes, walks[n].n_levels)
+        for i, n in enumerate(large)
+    ]
+    bits = [words for tree in grown for words in tree.bits]
+    return Forest(
+        used=np.array(used, dtype=np.int64),
+        splits=np.ascontiguousarray(_table(_splits(grown, place, _edges([len(words) for words in bits])), 5).T),
+        threshold=_joined([tree.threshold for tree in grown], np.float64),
+        words=_joined(bits, np.uint32),
+        small=_table([(*begins[n], first_cell[i]) for i, n in enumerate(small)], 5),
+        tables=_joined(tables, np.float64),
+        large=_table(walked, 9),
+        steps=_table([row for n in large for row in walks[n].steps.tolist()], 7),
+        coefficients=_joined([walks[n].coefficients for n in large], np.float64),
+        slots=np.array([place[feature] for each in walks for feature in each.features], dtype=np.int64),
+    )
+
+
+def walk(tree: Tree) -> Walk:
+    """Return the walk through a tree that has splits; a stack and no recursion, for chains may be long."""
+    slots: dict[int, int] = {}
+    steps: list[list[int]] = []
+    numbers: list[tuple[float, ...]] = []
+    longest = deepest = 0
+    # of each split on the way: its level, and by feature the share of rows and the level of the mask of its last split
+    ahead: list[tuple[int, int, dict[int, tuple[float, int]]] | tuple[list[int], tuple[float, ...]]] = [(0, 0, {})]
+    while ahead:
+        task = ahead.pop()
+        if len(task) == 2:
+            steps.append(task[0])
+            numbers.append(task[1])
+            continue
+        split, level, path = task
+        feature = int(tree.feature[split])
+        share, earlier = path.get(feature, (1.0, -1))
+        children = (int(tree.left[split]), int(tree.right[split]))
+        covers = tuple(tree.cover(child) / (tree.cover(split) or 1.0) for child in children)
+        values = tuple(_NO_LEAF if child >= 0 else float(tree.value[~child]) for child in children)
+        longest, deepest = max(longest, len(path) + (earlier < 0)), max(deepest, level)
+        told = (share, *covers, *values)
+        slot = slots.setdefault(feature, len(slots))
+        if min(children) < 0:
+            steps.append([kernels.LEAVES, level, split, slot, 0, earlier, 0])
+            numbers.append(told)
+        for side, child in reversed(list(enumerate(children))):
+            if child >= 0:
+                below = {**path, feature: (share * covers[side], level + 1)}
+                ahead.append(([kernels.UP, level, split, slot, 0, earlier, side], told))
+                ahead.append((child, level + 1, below))
+                ahead.append(([kernels.DOWN, level, split, slot, 0, earlier, side], told))
+    return _with_coefficients(slots, steps, numbers, n_nodes=(longest + 1) // 2, n_levels=deepest + 2)
+
+
+def _with_coefficients(
+    slots: dict[int, int], steps: list[list[int]], numbers: list[tuple[float, ...]], *, n_nodes: int, n_levels: int
+) -> Walk:
+    pad = -(-n_nodes // kernels.LANES) * kernels.LANES
+    edges = _edges([pad * (3 if step[5] >= 0 else 2) * (2 if step[0] == kernels.LEAVES else 1) for step in steps])
+    for step, edge in zip(steps, edges, strict=False):
+        step[4] = edge
+    nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
+    coefficients = np.zeros(edges[-1])
+    laid_out = np.array(steps, dtype=np.int64)
+    kernels.fill_coefficients(laid_out, np.array(numbers), (nodes + 1) / 2, weights / 2, coefficients)
+    return Walk(list(slots), laid_out, coefficients, n_nodes, n_levels)
+
+
+def _splits(trees: Sequence[Tree], place: dict[int, int], first_word: list[int]) -> Iterator[tuple[int, ...]]:
+    """Of every split: place of the feature, whether NaN goes left, its kind, where its words begin and how many."""
+    n = 0
+    for tree in trees:
+        for split, feature in enumerate(tree.feature.tolist()):
+            of_numbers = kernels.ZERO_IS_MISSING if tree.zero_is_missing[split] else kernels.PLAIN
+            kind = kernels.OF_CODES if tree.categorical[split] else of_numbers
+            yield place[feature], int(tree.nan_left[split]), kind, first_word[n], first_word[n + 1] - first_word[n]
+            n += 1
+
+
+def _edges(sizes: Sequence[int]) -> list[int]:
+    """Where each of several parts begins, and where the last one ends."""
+    return [0, *accumulate(sizes)]
+
+
+def _table(rows: Any, width: int) -> Ints:
+    return np.array(list(rows), dtype=np.int64).reshape(-1, width)
+
+
+def _joined(parts: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    return np.concatenate([*parts, np.empty(0)]).astype(dtype)
