@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+HARD, PLAIN, PLAIN_UNLESS_ZERO = 0, 1, 2
+
 
 @njit(nogil=True, cache=True)
-def choose(groups, contributions, members, starts, plain, n_reasons, noise, chosen, speakers):  # type: ignore[no-untyped-def]
+def choose(groups, matrix, contributions, members, starts, plain, n_reasons, noise, chosen, speakers):  # type: ignore[no-untyped-def]
     """Choose the strongest groups of each row, strongest first, and the feature that speaks for each.
 
     Groups weaker than `noise` are none; of those that tie, the first is taken. If all of them point one way, the
@@ -15,8 +17,10 @@ def choose(groups, contributions, members, starts, plain, n_reasons, noise, chos
 
     Parameters
     ----------
-    groups : (n, n_groups) effects; contributions : (n, at least n_features) of the features they are made of
-    members, starts : columns of group g are ``members[starts[g]:starts[g + 1]]``; plain : whether each reads easily
+    groups : (n, n_groups) effects
+    matrix, contributions : (n, at least n_features) values and effects of the features that they are made of
+    members, starts : columns of group g are ``members[starts[g]:starts[g + 1]]``
+    plain : of each member whether it reads easily: `HARD`, `PLAIN` or `PLAIN_UNLESS_ZERO`
     chosen, speakers : (n, n_reasons) int64, written: groups and columns, −1 where there are no more
     """
     for row in range(len(groups)):
@@ -41,7 +45,9 @@ def choose(groups, contributions, members, starts, plain, n_reasons, noise, chos
             group = found[place]
             speakers[row, place] = -1
             if group >= 0:
-                speakers[row, place] = speaker(group, effects[group], contributions[row], members, starts, plain)
+                speakers[row, place] = speaker(
+                    group, effects[group], matrix[row], contributions[row], members, starts, plain
+                )
 
 
 @njit(nogil=True, cache=True)
@@ -56,7 +62,7 @@ def _hear_the_other_side(effects, noise, found):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def speaker(group, effect, contributions, members, starts, plain):  # type: ignore[no-untyped-def]
+def speaker(group, effect, values, contributions, members, starts, plain):  # type: ignore[no-untyped-def]
     """The column of a group that pulls its way most, a plain one if any does; of those that tie, the first."""
     sign = np.sign(effect)
     best = best_plain = -1
@@ -64,6 +70,7 @@ def speaker(group, effect, contributions, members, starts, plain):  # type: igno
         pull = sign * contributions[members[place]]
         if best < 0 or pull > sign * contributions[members[best]]:
             best = place
-        if plain[place] and pull > 0 and (best_plain < 0 or pull > sign * contributions[members[best_plain]]):
+        reads_easily = plain[place] == PLAIN or (plain[place] == PLAIN_UNLESS_ZERO and values[members[place]] != 0)
+        if reads_easily and pull > 0 and (best_plain < 0 or pull > sign * contributions[members[best_plain]]):
             best_plain = place
     return members[best_plain if best_plain >= 0 else best]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.explain.choosing import choose, speaker
+from leadscore.explain.choosing import HARD, PLAIN, PLAIN_UNLESS_ZERO, choose, speaker
 from leadscore.features.names import FeatureName
 from leadscore.features.plan import FeaturePlan
 from leadscore.features.primitives import LEAD_PRIMITIVES, RESPONSE, SIDE_OF_ROLE, family_of
@@ -83,10 +83,10 @@ class Reasons:
         return np.cumsum([0, *(len(columns) for columns in self.members[:-1])])
 
     @cached_property
-    def _layout(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    def _layout(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
         """Members of all groups, where each group begins, and which members say what a seller would say."""
-        features = self.plan.features
-        plain = np.array([features[column].op not in HARD_TO_READ for column in self._order], dtype=np.bool_)
+        ops = [self.plan.features[column].op for column in self._order]
+        plain = np.array([_how_plain(op) for op in ops], dtype=np.int8)
         return self._order, np.append(self._starts, len(self._order)), plain
 
     @cached_property
@@ -155,7 +155,7 @@ class Reasons:
         """
         shape = (len(matrix), min(n_reasons, len(self.members)))
         chosen, speakers = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.int64)
-        choose(group_effects, contributions, *self._layout, shape[1], NOISE, chosen, speakers)
+        choose(group_effects, matrix, contributions, *self._layout, shape[1], NOISE, chosen, speakers)
         rows = np.arange(len(matrix))[:, None]
         values, effects = matrix[rows, speakers].tolist(), group_effects[rows, chosen].tolist()
         reason = self._reason
@@ -170,7 +170,7 @@ class Reasons:
         """Return every group of one lead as a reason, in the order of the plan, noise included; nothing is compared."""
         reasons = []
         for group, effect in enumerate(group_effects.tolist()):
-            column = int(speaker(group, effect, contributions, *self._layout))
+            column = int(speaker(group, effect, values, contributions, *self._layout))
             reasons.append(self._reason(column, float(values[column]), effect, compare=False))
         return reasons
 
@@ -182,6 +182,12 @@ class Reasons:
             "text": self._said(column, value, category, compare),
             "effect": effect,
         }
+
+
+def _how_plain(op: str) -> int:
+    if op == "trend":  # one of 0 doesn't tell nothing at all from as much as ever
+        return PLAIN_UNLESS_ZERO
+    return HARD if op in HARD_TO_READ else PLAIN
 
 
 def json_number(value: float) -> float | int | None:

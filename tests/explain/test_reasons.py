@@ -114,6 +114,14 @@ def test_the_feature_that_speaks_pulls_the_way_of_its_group(reasons):
     assert (found["feature"], round(found["effect"], 9)) == ("touchpoints.since_last", 0.2)
 
 
+def test_a_trend_of_nothing_lets_another_speak():
+    shown = Reasons(ls.FeaturePlan.of(builders.project(), ["touchpoints.trend.7d", "touchpoints.count.30d"]))
+    effects = np.array([-0.5, -0.1, 0.0])
+    for values, text in (([0.0, 0.0], "no touchpoints in the last 30 days"), ([-2.0, 1.0], "2 fewer touchpoints")):
+        ((found,),) = shown.of_rows(np.array([values]), effects[None, :], np.array([[-0.6]]), 1)
+        assert found["text"].startswith(text)
+
+
 def test_the_strongest_against_takes_the_last_place(reasons):
     effects = [0.5, 0, 0, 0.4, 0.3, -0.05, 0.2]
     assert [reason["feature"] for reason in of_row(reasons, effects)] == [

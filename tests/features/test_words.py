@@ -82,6 +82,8 @@ def say(name: str, value: float, category: str | None = None) -> str:
         ("activities.trend.7d", 2, None, "2 more activities in the last 7 days than in the 7 days before"),
         ("activities.trend.7d", 1, None, "1 more activity in the last 7 days than in the 7 days before"),
         ("activities.trend.1d", -1, None, "1 fewer activity in the last 24 hours than in the 24 hours before"),
+        ("activities.trend.1d", 0, None, "activities: no change in the last 24 hours from the 24 hours before"),
+        ("touchpoints.channel.nunique.7d", 0, None, "touchpoints in the last 7 days: no channel"),
         ("touchpoints.decay.7d", 2.5, None, "touchpoints lately: 2.5, older ones counting less"),
         ("touchpoints.decay.1d", 0, None, "no touchpoints lately"),  # of touchpoints long ago, float32 leaves 0
         ("calls.waiting", 3, None, "has not answered us for 3 days"),
@@ -100,7 +102,7 @@ def say(name: str, value: float, category: str | None = None) -> str:
             "account.touchpoints.channel.entropy.7d",
             NAN,
             None,
-            "no touchpoints of the company's other leads with channel in the last 7 days",
+            "touchpoints of the company's other leads in the last 7 days: no channel",
         ),
     ],
 )
