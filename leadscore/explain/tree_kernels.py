@@ -16,7 +16,7 @@ the same feature: ``k0 + d k1``, or ``k0 + c (k1 + d k2)``. Coefficients are lai
 `walk_many` walks with many rows side by side, `walk_one` with one row and all nodes side by side: the same operations
 on the same numbers in the same order, so that a row's effects have the same bits however many rows come with it. That
 is why no ``fastmath`` is allowed here. A small tree is walked but once for every pattern of its splits; from then on a
-row is a look-up (`look_up_many`, `look_up_one`).
+row is a look-up.
 
 Serial on purpose: threads run over slices of rows, outside.
 """
@@ -33,7 +33,7 @@ PLAIN, ZERO_IS_MISSING, OF_CODES = 0, 1, 2
 LANES = 8
 """Nodes that `walk_one` takes at once, enough for paths of 16 features: coefficients are padded to a multiple of it."""
 BLOCK = 128
-"""Rows that are walked side by side; the fastest of 16 to 256 (training/LOG.md)."""
+"""Rows that are walked side by side; the fastest of 16 to 128 (training/LOG.md)."""
 
 
 @njit(nogil=True, cache=True)
@@ -252,6 +252,17 @@ def fill_table(steps, coefficients, n_nodes, n_levels, out):  # type: ignore[no-
 
 
 @njit(nogil=True, cache=True)
+def _largest(large):  # type: ignore[no-untyped-def]
+    """How many splits, slots, nodes and levels any tree needs: what scratch has to hold."""
+    n_splits = n_slots = n_nodes = n_levels = 1
+    for tree in range(len(large)):
+        n_splits = max(n_splits, large[tree, 1] - large[tree, 0])
+        n_slots = max(n_slots, large[tree, 3] - large[tree, 2])
+        n_nodes, n_levels = max(n_nodes, large[tree, 7]), max(n_levels, large[tree, 8])
+    return n_splits, n_slots, n_nodes, n_levels
+
+
+@njit(nogil=True, cache=True)
 def _turn(matrix, used, start, m, turned):  # type: ignore[no-untyped-def]
     """Copy m rows of the columns in use, row by row to column by column."""
     for column in range(len(used)):
@@ -266,11 +277,7 @@ def explain_many(matrix, used, splits, threshold, words, small, tables, large, s
     Rows of `small` and `large` are trees: first split, end of them, first of `slots`, end of them; then start of the
     table, or first step, end of them, start of the coefficients, number of nodes and of levels.
     """
-    n_nodes = n_levels = n_slots = n_splits = 1
-    for tree in range(len(large)):
-        n_splits = max(n_splits, large[tree, 1] - large[tree, 0])
-        n_slots = max(n_slots, large[tree, 3] - large[tree, 2])
-        n_nodes, n_levels = max(n_nodes, large[tree, 7]), max(n_levels, large[tree, 8])
+    n_splits, n_slots, n_nodes, n_levels = _largest(large)
     turned, sums_of = np.empty((len(used), BLOCK), matrix.dtype), np.empty((len(used), BLOCK))
     place = np.empty(BLOCK, np.int64)
     left, effects = np.empty((n_splits, BLOCK)), np.empty((n_slots, BLOCK))
@@ -281,7 +288,7 @@ def explain_many(matrix, used, splits, threshold, words, small, tables, large, s
         _turn(matrix, used, start, m, turned)
         sums_of[:] = 0.0
         for tree in range(len(small)):
-            look_up_many(turned, small[tree], splits, threshold, words, tables, slots, m, place, sums_of)
+            _look_up_many(turned, small[tree], splits, threshold, words, tables, slots, m, place, sums_of)
         for tree in range(len(large)):
             first, end, first_slot, end_slot = large[tree, 0], large[tree, 1], large[tree, 2], large[tree, 3]
             for split in range(first, end):
@@ -301,7 +308,7 @@ def explain_many(matrix, used, splits, threshold, words, small, tables, large, s
 
 
 @njit(nogil=True, cache=True)
-def look_up_many(turned, tree, splits, threshold, words, tables, slots, m, place, sums_of):  # type: ignore[no-untyped-def]
+def _look_up_many(turned, tree, splits, threshold, words, tables, slots, m, place, sums_of):  # type: ignore[no-untyped-def]
     """Add the effects of one small tree on m rows."""
     n_slots = tree[3] - tree[2]
     for r in range(m):
@@ -327,11 +334,7 @@ def look_up_many(turned, tree, splits, threshold, words, tables, slots, m, place
 @njit(nogil=True, cache=True)
 def explain_few(matrix, used, splits, threshold, words, small, tables, large, steps, coefficients, slots, out):  # type: ignore[no-untyped-def]
     """`explain_many`, row by row: the same bits, without what only pays for many rows."""
-    n_nodes = n_levels = n_slots = n_splits = 1
-    for tree in range(len(large)):
-        n_splits = max(n_splits, large[tree, 1] - large[tree, 0])
-        n_slots = max(n_slots, large[tree, 3] - large[tree, 2])
-        n_nodes, n_levels = max(n_nodes, large[tree, 7]), max(n_levels, large[tree, 8])
+    n_splits, n_slots, n_nodes, n_levels = _largest(large)
     left, effects, masks = np.empty((n_splits, 1)), np.empty((n_slots, 1)), np.empty((n_levels, 1))
     products, sums = np.empty((n_levels, n_nodes, 1)), np.empty((n_levels, n_nodes, 1))
     lanes, sums_of_lanes, part = np.empty(n_levels * LANES), np.empty(n_levels * LANES), np.empty(LANES)

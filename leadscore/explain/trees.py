@@ -62,8 +62,8 @@ class Tree:
         return float(np.sum(self.leaf_cover / self.split_cover[0] * self.value))
 
 
-def read_trees(text: str) -> list[Tree]:
-    """Read LightGBM's model text.
+def read_trees(text: str) -> tuple[int, list[Tree]]:
+    """Read LightGBM's model text: how many features it was trained on, and its trees.
 
     Raises
     ------
@@ -74,7 +74,11 @@ def read_trees(text: str) -> list[Tree]:
     if _fields(head).get("num_tree_per_iteration") != "1":
         raise ArtifactError("the model gives several numbers a row, or is no LightGBM model; a score is one number")
     try:
-        return [_tree(_fields(block.split("\n\n", 1)[0])) for block in blocks]
+        n_features = int(_fields(head)["max_feature_idx"]) + 1
+        trees = [_tree(_fields(block.split("\n\n", 1)[0])) for block in blocks]
+        for tree in trees:
+            _check(tree, n_features)
+        return n_features, trees
     except (KeyError, ValueError, IndexError) as error:
         raise ArtifactError(f"a tree of the LightGBM model can't be read ({error!r})") from None
 
@@ -106,6 +110,21 @@ def _tree(fields: dict[str, str]) -> Tree:
         leaf_cover=_numbers(fields, "leaf_count", np.float64),
         bits=_bits(fields, threshold, categorical),
     )
+
+
+def _check(tree: Tree, n_features: int) -> None:
+    """Raise ValueError if a tree is no tree, or splits on what isn't there: the kernels look at no bounds."""
+    n_splits, n_leaves = tree.n_splits, len(tree.value)
+    of_splits = (tree.threshold, tree.left, tree.right, tree.split_cover, tree.bits)
+    if n_leaves != n_splits + 1 or any(len(part) != n_splits for part in of_splits):
+        raise ValueError("its parts have other lengths than its splits and leaves")
+    if n_splits and len(tree.leaf_cover) != n_leaves:
+        raise ValueError("not every leaf says how many rows it covers")
+    children = sorted([*tree.left.tolist(), *tree.right.tolist()])
+    if children != [*range(-n_leaves, 0), *range(1, n_splits)] * (n_splits > 0):
+        raise ValueError("a split or a leaf hangs nowhere, or in two places")
+    if ((tree.feature < 0) | (tree.feature >= n_features)).any():
+        raise ValueError(f"it splits on a feature beyond the {n_features} there are")
 
 
 def _beside_zero(threshold: Floats) -> Floats:

@@ -38,9 +38,10 @@ class TreeShap:
     """
 
     def __init__(self, booster: lightgbm.Booster | str) -> None:
-        trees = read_trees(booster if isinstance(booster, str) else str(booster.model_to_string()))
+        n_features, trees = read_trees(booster if isinstance(booster, str) else str(booster.model_to_string()))
         self._forest = tabulate(trees)
         self._forest_of_float32 = self._forest.of_float32()
+        self.n_features = n_features
         self.base = float(np.sum([tree.expected() for tree in trees]))
 
     def contributions(self, matrix: NDArray[Any], *, threads: int | None = None) -> NDArray[np.float64]:
@@ -56,10 +57,17 @@ class TreeShap:
         ndarray of float64 (n, n_features + 1)
             Log-odds; a row sums to its margin, up to 1e-9.
 
+        Raises
+        ------
+        ValueError
+            If the matrix has another number of columns than the model was trained on.
+
         Notes
         -----
         O(splits) a row for trees of up to 8 splits, O(splits × depth) for larger ones.
         """
+        if matrix.ndim != 2 or matrix.shape[1] != self.n_features:  # the kernels look at no bounds
+            raise ValueError(f"the model was trained on {self.n_features} columns; found a matrix {matrix.shape}")
         rows = np.ascontiguousarray(matrix, dtype=np.float32 if matrix.dtype == np.float32 else np.float64)
         forest = self._forest_of_float32 if rows.dtype == np.float32 else self._forest
         out = np.zeros((len(rows), rows.shape[1] + 1))

@@ -161,3 +161,28 @@ def test_what_cannot_be_explained_is_refused() -> None:
         ls.TreeShap(linear)
     with pytest.raises(ArtifactError, match="no LightGBM model"):
         ls.TreeShap("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "says"),
+    [
+        ("left_child=", "left_child=0 ", "other lengths"),
+        ("right_child=-2", "right_child=-1", "hangs nowhere"),
+        ("max_feature_idx=11", "max_feature_idx=-1", "beyond the 0 there are"),
+        ("leaf_count=", "leaf_count=1 ", "how many rows"),
+        ("threshold=", "threshold=x ", "could not convert"),
+    ],
+)
+def test_a_text_that_is_no_forest_is_refused(was, becomes, says) -> None:
+    booster, _ = grown(np.random.default_rng(5), 1, num_leaves=2, categorical=False)
+    text = booster.model_to_string()
+    assert was in text
+    with pytest.raises(ArtifactError, match=says):
+        ls.TreeShap(text.replace(was, becomes, 1))
+
+
+@pytest.mark.parametrize("shape", [(3, N_COLUMNS - 1), (40, N_COLUMNS + 1), (N_COLUMNS,)])
+def test_a_matrix_of_another_width_is_refused(shape) -> None:
+    booster, _ = grown(np.random.default_rng(6), 2, num_leaves=4)
+    with pytest.raises(ValueError, match=f"trained on {N_COLUMNS} columns"):
+        ls.TreeShap(booster).contributions(np.zeros(shape, dtype=np.float32))
