@@ -5,9 +5,10 @@ Everything is a step function of time that may be asked at any t, and then count
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from leadscore.eventlog import EventLog, in_order
 from leadscore.time import FOREVER, NEVER, Instants
 
 if TYPE_CHECKING:
-    from leadscore.tables import Data, Leads
+    from leadscore.tables import Data, Leads, Outcomes
 
 Tally = Literal["won", "resolved", "open"]
 
@@ -77,6 +78,56 @@ class Totals:
         running = np.concatenate([[0], np.cumsum(step[order])])
         before = np.repeat(running[offsets[:-1]], np.diff(offsets))
         return cls(offsets, at[order], running[1:] - before)
+
+    def take(self, groups: Sequence[int]) -> Totals:
+        """Return the totals of some groups, in this order; a group below 0 is one of which nothing was counted."""
+        slices = [slice(self.offsets[group], self.offsets[group + 1]) if group >= 0 else slice(0) for group in groups]
+        offsets = np.cumsum([0, *(len(self.at[part]) for part in slices)], dtype=np.int64)
+        if len(slices) == 1:
+            return Totals(offsets, self.at[slices[0]], self.total[slices[0]])
+        nothing = np.empty(0, dtype=np.int64)
+        at, total = ([nothing, *(array[part] for part in slices)] for array in (self.at, self.total))
+        return Totals(offsets, np.concatenate(at), np.concatenate(total))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a whole base counted per account, origin and owner, for leads that are looked at without all the others.
+
+    Attributes
+    ----------
+    groups : per role the code of each name
+    totals : per role and tally, by code
+    """
+
+    groups: Mapping[str, Mapping[str, int]]
+    totals: Mapping[tuple[str, Tally], Totals]
+
+    @classmethod
+    def of(cls, data: Data) -> Counts:
+        """Count the leads of a base by every role that they have."""
+        roles = data.leads.roles
+        groups = {role: {name: code for code, name in enumerate(names)} for role, (_, names) in roles.items()}
+        tallies: tuple[Tally, ...] = get_args(Tally)
+        return cls(groups, {(role, tally): data.company.totals(role, tally) for role in roles for tally in tallies})
+
+    def named(self, role: str, tally: Tally, names: Sequence[str]) -> Totals:
+        """Return the totals of the groups with these names, in this order."""
+        codes = self.groups[role]
+        return self.totals[role, tally].take([codes.get(name, -1) for name in names])
+
+
+@dataclass(frozen=True)
+class Among:
+    """The base that some leads were taken from: what it counted, and those leads as they were when it did.
+
+    What became known of a lead since then is not in the counts, so it must not be taken out of them either. `leads` are
+    in the order, and their roles in the codes, of the tables that this belongs to.
+    """
+
+    counts: Counts
+    leads: Leads
+    outcomes: Outcomes
 
 
 @dataclass(frozen=True)
@@ -151,8 +202,14 @@ class Company:
     def totals(self, role: str, tally: Tally) -> Totals:
         """How many members of each account, origin or owner were won, resolved or open, over time."""
         if (role, tally) not in self._totals:
-            self._totals[role, tally] = Totals.of(self.members(role), *self.spans[tally])
+            self._totals[role, tally] = self._count(role, tally)
         return self._totals[role, tally]
+
+    def _count(self, role: str, tally: Tally) -> Totals:
+        among = self._data.among
+        if among is not None:
+            return among.counts.named(role, tally, self._data.leads.roles[role][1])
+        return Totals.of(self.members(role), *self.spans[tally])
 
     def account_log(self, table: str) -> AccountLog:
         """The events of a table by account."""
@@ -166,7 +223,8 @@ class Company:
 
         Resolved is who has won, was lost, or has had the whole horizon. Open is who neither won nor was lost.
         """
-        created, outcomes = self._data.leads.created, self._data.outcomes
+        counted = self._data.among or self._data
+        created, outcomes = counted.leads.created, counted.outcomes
         exists = created != NEVER
         horizon = self._data.project.task.horizon or 0
         won = _seen(outcomes.won_seen)

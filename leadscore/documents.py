@@ -103,7 +103,7 @@ def to_data(project: Project, documents: Sequence[LeadDocument]) -> tuple[Data, 
     Every name in any context is a column of `Data.context`, NaN where a document doesn't give it.
     """
     n_leads = len(documents)
-    logs = {spec.name: _log(spec, [document.events[spec.name] for document in documents]) for spec in project.events}
+    logs = {spec.name: grouped(spec, [document.events[spec.name] for document in documents]) for spec in project.events}
     context = _Contexts([document.context for document in documents])
     outcomes = Outcomes.none(n_leads, timed=project.timed)
     cutoffs = np.array([document.as_of for document in documents], dtype=np.int64)
@@ -259,7 +259,7 @@ def _leads(project: Project, documents: Sequence[LeadDocument]) -> Leads:
     spec, n_leads = project.leads, len(documents)
     n_categorical, n_columns = len(spec.categorical), len(spec.categorical) + len(spec.roles)
     rows = [(*document.categories, *document.roles.values()) for document in documents]
-    codes, vocabularies = _encode(list(zip(*rows, strict=True)) or [()] * n_columns, n_leads)
+    codes, vocabularies = encoded(list(zip(*rows, strict=True)) or [()] * n_columns, n_leads)
     values = np.array([document.numbers for document in documents], dtype=np.float64)
     return Leads(
         ids=np.array([document.lead_id for document in documents], dtype=object),
@@ -274,10 +274,11 @@ def _leads(project: Project, documents: Sequence[LeadDocument]) -> Leads:
     )
 
 
-def _log(spec: EventsSpec, tables: Sequence[Events]) -> EventLog:
+def grouped(spec: EventsSpec, tables: Sequence[Events]) -> EventLog:
+    """Group the events of leads, those of lead i in table i."""
     n_leads = len(tables)
     events = tables[0] if n_leads == 1 else _joined(spec, tables)
-    codes, vocabularies = _encode(events.categories, len(events))
+    codes, vocabularies = encoded(events.categories, len(events))
     values = np.array(events.numbers, dtype=np.float64).reshape(len(spec.numeric), len(events))
     if n_leads == 1 and len({*events.time.tolist()}) == len(events):  # no ties: time alone is the order
         order = events.time.argsort()
@@ -298,8 +299,8 @@ def _joined(spec: EventsSpec, tables: Sequence[Events]) -> Events:
     )
 
 
-def _encode(columns: Sequence[Texts], n_rows: int) -> tuple[NDArray[np.int32], tuple[tuple[str, ...], ...]]:
-    """Codes int32 (n_columns, n_rows) and the sorted vocabulary of each column."""
+def encoded(columns: Sequence[Texts], n_rows: int) -> tuple[NDArray[np.int32], tuple[tuple[str, ...], ...]]:
+    """Return codes int32 (n_columns, n_rows), −1 where null, and the sorted vocabulary of each column."""
     if n_rows == 1:  # a lone lead: a column has one word or none
         words = [text for (text,) in columns]
         lone = np.array([-1 if word is None else 0 for word in words], dtype=np.int32)

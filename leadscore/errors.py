@@ -11,6 +11,7 @@
     ├── ArtifactError (ValueError)     a scorer folder is damaged, or fails its golden leads
     ├── DocumentError (ValueError)     a lead document is wrong
     ├── TrackingError (RuntimeError)   MLflow doesn't hold what was asked for
+    ├── StoreError (RuntimeError)      the service's store can't be opened, or is another's
     └── MissingExtraError (ImportError)  an optional package isn't installed
 
     LeadScoreWarning (UserWarning)     something was counted and left out; never silent
@@ -63,6 +64,10 @@ class DocumentError(LeadScoreError, ValueError):
 
 class TrackingError(LeadScoreError, RuntimeError):
     """MLflow doesn't hold the model, version or alias that was asked for."""
+
+
+class StoreError(LeadScoreError, RuntimeError):
+    """The service's store can't be opened, is newer than this program, or belongs to another project."""
 
 
 class MissingExtraError(LeadScoreError, ImportError):

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leadscore import columns
-from leadscore.company import Company
+from leadscore.company import Among, Company
 from leadscore.errors import DataError
 from leadscore.eventlog import EventLog
 from leadscore.project import Project
@@ -163,6 +163,7 @@ class Data:
     `context` is None where features over other leads are computed from these tables. For leads that came alone, as in
     lead documents, it has what came in their place: float64 (n_leads,) by feature name, NaN where not given.
     `listed` says which leads a list is of, where others stand beside them for what they have in common; None is all.
+    `among` is the base that these leads were taken from, where accounts, origins and owners have more leads than these.
     """
 
     project: Project
@@ -173,6 +174,7 @@ class Data:
     n_rows: Mapping[str, int] = field(default_factory=dict)
     context: Mapping[str, NDArray[np.float64]] | None = None
     listed: Mask | None = None
+    among: Among | None = None
 
     def __repr__(self) -> str:
         events = ", ".join(f"{log.n_events:,} {name}" for name, log in self.logs.items())

@@ -70,7 +70,6 @@ def history_fill(
     """What became of the others; `average` is how many average leads a share is mixed with, and their share."""
     tallies: Sequence[Tally] = [primitive.counts, *([primitive.over] if primitive.over else [])]
     totals = {tally: data.company.totals(role, tally) for tally in tallies}
-    spans = {tally: data.company.spans[tally] for tally in tallies}
 
     def fill(rows: NDArray[np.int64]) -> None:
         lead, at = asked.lead[rows], asked.at[rows]
@@ -79,8 +78,7 @@ def history_fill(
         for tally in tallies:
             n = np.empty(len(rows), dtype=np.float64)
             lead_kernels.total_before(group, at, totals[tally].offsets, totals[tally].at, totals[tally].total, n)
-            start, end = spans[tally]
-            counted.append(n - ((start[lead] < at) & (at <= end[lead])))
+            counted.append(n - _counts_itself(data, role, tally, lead, group, at))
         smoothing, share = average
         column[rows] = counted[0] if len(counted) == 1 else (counted[0] + smoothing * share) / (counted[1] + smoothing)
 
@@ -92,3 +90,14 @@ def group_at(leads: Leads, role: str, lead: NDArray[np.int64], at: time.Instants
     version = np.empty(len(lead), dtype=np.int64)
     lead_kernels.version_at(lead, at, leads.offsets, leads.known, version)
     return np.where(version < 0, -1, leads.roles[role][0][version]).astype(np.int64)
+
+
+def _counts_itself(
+    data: Data, role: str, tally: Tally, lead: NDArray[np.int64], group: NDArray[np.int64], at: time.Instants
+) -> time.Mask:
+    """Whether each lead is among those that the totals of its group count at its cutoff."""
+    start, end = data.company.spans[tally]
+    counted = (start[lead] < at) & (at <= end[lead])
+    if data.among is not None:  # the base may have counted it in another group
+        counted &= group_at(data.among.leads, role, lead, at) == group
+    return counted

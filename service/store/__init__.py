@@ -1,0 +1,48 @@
+"""What the service remembers: an append-only journal of leads, events, outcomes and verdicts, and what came of it.
+
+`Database` is SQLite or PostgreSQL, `Journal` what arrived and when, `tables` turns its rows into the library's tables,
+`ScoreBook` holds the scores said so far, `Shared` what several processes agree on. `open_store` brings them together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leadscore.project import Project
+from service.store.database import Database
+from service.store.journal import Journal
+from service.store.scores import ScoreBook
+from service.store.shared import Shared
+
+__all__ = ["Database", "Journal", "ScoreBook", "Shared", "Store", "open_store"]
+
+
+@dataclass(frozen=True)
+class Store:
+    """One project's store, opened."""
+
+    database: Database
+    journal: Journal
+    scores: ScoreBook
+    shared: Shared
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.database.close()
+
+
+def open_store(url: str, project: Project) -> Store:
+    """Open a project's store; one that isn't there is created, one of an older version brought up to date.
+
+    Parameters
+    ----------
+    url : a path (SQLite), or a database URL such as ``postgresql://user@host/name``
+
+    Raises
+    ------
+    StoreError
+        If it can't be opened, is newer than this program, or belongs to another project.
+    """
+    database = Database.open(url)
+    database.migrate(project.name)
+    return Store(database, Journal(database, project), ScoreBook(database), Shared(database))

@@ -1,0 +1,166 @@
+"""SQLite or PostgreSQL: connections, one writer at a time, the version of the schema. All else is the same for both."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, event, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from leadscore.errors import StoreError
+from service.store import schema
+
+BUSY_SECONDS = 10
+"""What a writer waits for the one before it."""
+_WRITER = 0x1EAD5C0E
+"""The advisory lock of PostgreSQL that writers hold."""
+
+
+class Database:
+    """An engine whose readers never wait, and whose writers come one after the other.
+
+    That the order of `seq` is the order in which rows became visible rests on it: whoever has seen row n has seen all
+    before it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._sqlite = engine.dialect.name == "sqlite"
+
+    @classmethod
+    def open(cls, url: str) -> Database:
+        """Connect to a URL, or to SQLite in the file of a path.
+
+        Raises
+        ------
+        StoreError
+            If there is no such place, driver or database.
+        """
+        try:
+            address = sa.make_url(url) if "://" in url else sa.URL.create("sqlite", database=str(Path(url)))
+            if address.get_backend_name() == "postgresql":
+                address = address.set(drivername="postgresql+psycopg")
+            engine = sa.create_engine(address, **_options(address))
+            if engine.dialect.name == "sqlite":
+                event.listen(engine, "connect", _settle_sqlite)
+                event.listen(engine, "begin", _begin_sqlite)
+            with engine.connect() as connection:
+                connection.execute(sa.text("select 1"))
+        except (SQLAlchemyError, ImportError, OSError) as error:
+            raise StoreError(f"the store can't be opened: {reason(error)}. {_REMEDY}") from None
+        return cls(engine)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection that sees one consistent state to its end."""
+        with self._engine.connect() as connection:
+            if not self._sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield a connection as the only writer; durable when it ends well, else nothing of it stays."""
+        with self._engine.connect() as connection, connection.execution_options(writes=True).begin():
+            if not self._sqlite:
+                connection.execute(select(sa.func.pg_advisory_xact_lock(_WRITER)))
+            yield connection
+
+    def migrate(self, project: str) -> None:
+        """Create the tables, or bring those of an older version up to date, in one transaction.
+
+        Raises
+        ------
+        StoreError
+            If the store is newer than this program, or another project's.
+        """
+        try:
+            with self.writing() as connection:
+                if not sa.inspect(connection).has_table("about"):
+                    schema.create(connection)
+                    facts = {"version": str(schema.VERSION), "project": project, "salt": secrets.token_hex(16)}
+                    connection.execute(
+                        schema.about.insert(), [{"name": name, "value": value} for name, value in facts.items()]
+                    )
+                    return
+                told = connection.execute(select(schema.about.c.name, schema.about.c.value)).tuples()
+                found = dict(told.all())
+                _refuse_foreign(found, project)
+                version = int(found["version"])
+                for step in range(version, schema.VERSION):
+                    schema.STEPS[step](connection)
+                if version < schema.VERSION:
+                    newer = schema.about.update().where(schema.about.c.name == "version")
+                    connection.execute(newer.values(value=str(schema.VERSION)))
+        except SQLAlchemyError as error:
+            raise StoreError(f"the store's tables can't be made: {reason(error)}. {_REMEDY}") from None
+
+    @property
+    def salt(self) -> bytes:
+        """What keys of leads are hashed with, so that a hash of this store says nothing elsewhere."""
+        with self.reading() as connection:
+            return bytes.fromhex(
+                str(connection.scalar(select(schema.about.c.value).where(schema.about.c.name == "salt")))
+            )
+
+    def upsert(self, table: sa.Table) -> Any:
+        """Return an insert that replaces the row of the same primary key."""
+        statement = self._insert(table)
+        keys = [column.name for column in table.primary_key]
+        others = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+        return statement.on_conflict_do_update(index_elements=keys, set_=others)
+
+    def insert_new(self, table: sa.Table) -> Any:
+        """Return an insert that leaves a row of the same primary key as it is."""
+        return self._insert(table).on_conflict_do_nothing()
+
+    def _insert(self, table: sa.Table) -> Any:
+        return (sqlite if self._sqlite else postgresql).insert(table)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def reason(error: BaseException) -> str:
+    """Return what a driver says, in one line and without the statement and its values."""
+    told = getattr(error, "orig", None) or error
+    return (str(told).strip().splitlines() or [type(told).__name__])[0]
+
+
+_REMEDY = "Name a file in a folder that is there, or a URL such as postgresql://user@host/name, with --store"
+
+
+def _options(address: sa.URL) -> dict[str, Any]:
+    if address.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None}}
+    return {"pool_size": 8, "max_overflow": 8, "pool_pre_ping": True}
+
+
+def _settle_sqlite(connection: Any, _: Any) -> None:
+    """Readers beside a writer, and nothing acknowledged before it is on the disk."""
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Begin ourselves: the driver would begin late, and a reader that turns writer can fail where a writer waits."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("begin immediate" if writes else "begin")
+
+
+def _refuse_foreign(found: dict[str, str], project: str) -> None:
+    if int(found["version"]) > schema.VERSION:
+        raise StoreError(
+            f"the store has version {found['version']}, this program knows {schema.VERSION}. Update leadscore"
+        )
+    if found["project"] != project:
+        raise StoreError(
+            f"the store belongs to the project '{found['project']}', not to '{project}'. Name another with --store"
+        )

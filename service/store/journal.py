@@ -1,0 +1,255 @@
+"""The journal: what arrived, when, in which order; appended to and never changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Text, bindparam, cast, func, select
+
+from leadscore.errors import DocumentError
+from leadscore.events import MOST_EVENTS
+from leadscore.project import Project
+from leadscore.time import NEVER
+from service.store.arrivals import LEADS, OUTCOME, STAMP, Row, filled
+from service.store.database import Database
+from service.store.schema import members, rows
+
+CHUNK = 500
+"""Ids in one query."""
+
+
+class Stored(NamedTuple):
+    """A row of the journal."""
+
+    seq: int
+    kind: str
+    lead_id: str
+    time: int
+    known: int
+    data: str
+
+
+_COLUMNS = (rows.c.seq, rows.c.kind, rows.c.lead_id, rows.c.time, rows.c.known, rows.c.data)
+_OF_LEADS = select(*_COLUMNS).where(rows.c.lead_id.in_(bindparam("lead_ids", expanding=True))).order_by(rows.c.seq)
+_OF_LEAD = select(*_COLUMNS).where(rows.c.lead_id == bindparam("lead_id")).order_by(rows.c.seq)
+_ours, _theirs = members.alias("ours"), members.alias("theirs")
+_MATES = (
+    select(_theirs.c.lead_id)
+    .join(_ours, _ours.c.account == _theirs.c.account)
+    .where(_ours.c.lead_id == bindparam("lead_id"))
+    .union(select(cast(bindparam("lead_id"), Text)))
+    .subquery()
+)
+_OF_ACCOUNT = select(*_COLUMNS).join(_MATES, _MATES.c.lead_id == rows.c.lead_id).order_by(rows.c.seq)
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What became of a batch: rows that are new, that were there already, and profiles older than the one stored."""
+
+    stored: int
+    repeated: int
+    outdated: int
+    lead_ids: tuple[str, ...]
+
+
+class Journal:
+    """The rows of one project."""
+
+    def __init__(self, database: Database, project: Project) -> None:
+        self.database = database
+        self.project = project
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever stored."""
+        with self.database.reading() as connection:
+            return connection.scalar(select(rows.c.seq).limit(1)) is None
+
+    def until(self, *, kinds: Sequence[str] = ()) -> int:
+        """Return the number of the last row (of some kinds), 0 if there is none."""
+        with self.database.reading() as connection:
+            return self.last(connection, kinds=kinds)
+
+    @staticmethod
+    def last(connection: Connection, *, kinds: Sequence[str] = ()) -> int:
+        """Return what `until` does, in a transaction that is open already."""
+        query = select(func.max(rows.c.seq))
+        return connection.scalar(query.where(rows.c.kind.in_(kinds)) if kinds else query) or 0
+
+    def append(self, arrived: Sequence[Row], clock: Callable[[], int]) -> Appended:
+        """Store a batch whole or not at all; when this returns, it is durable.
+
+        A row that is there already is left as it is. A profile joins what is known of the lead: fields that it leaves
+        out stay, null empties. `clock` is asked once, as the only writer, for when the batch became known.
+
+        Raises
+        ------
+        DocumentError
+            If a lead would have more than 50,000 events in a table.
+        """
+        with self.database.writing() as connection:
+            known = clock()
+            others = _first_of_each(row for row in arrived if row.kind != LEADS)
+            there = _stored_ids(connection, others)
+            fresh = [row for row in others if (row.kind, row.row_id) not in there]
+            self._refuse_long_leads(connection, fresh)
+            profiles, n_repeated, n_outdated = self._profiles(connection, arrived, known)
+            fresh += profiles
+            _insert(connection, [(row, known) for row in fresh])
+            self._join_accounts(connection, profiles)
+        n_events = sum(row.kind != LEADS for row in arrived)
+        n_repeated += n_events - (len(fresh) - len(profiles))
+        return Appended(len(fresh), n_repeated, n_outdated, tuple(sorted({row.lead_id for row in fresh})))
+
+    def fill(self, imported: Iterable[Sequence[tuple[Row, int]]]) -> int:
+        """Store rows with when each was known, in one transaction; returns how many."""
+        n_stored = 0
+        with self.database.writing() as connection:
+            for part in imported:
+                _insert(connection, part)
+                self._join_accounts(connection, [row for row, _ in part if row.kind == LEADS])
+                n_stored += len(part)
+        return n_stored
+
+    def of_lead(self, lead_id: str, *, with_account: bool) -> list[Stored]:
+        """Return the rows of a lead, and where asked for of all that were ever in an account with it, by `seq`."""
+        with self.database.reading() as connection:
+            query = _OF_ACCOUNT if with_account else _OF_LEAD
+            return [Stored(*row) for row in connection.execute(query, {"lead_id": lead_id})]
+
+    def of_leads(self, lead_ids: Sequence[str], *, with_account: bool) -> list[Stored]:
+        """Return the rows of several leads, as `of_lead`, each once."""
+        wanted = list(lead_ids)
+        with self.database.reading() as connection:
+            if with_account:
+                wanted = sorted({*wanted, *_mates(connection, wanted)})
+            found: list[Stored] = []
+            for part in _chunks(wanted):
+                found += [Stored(*row) for row in connection.execute(_OF_LEADS, {"lead_ids": part})]
+        return sorted(found)
+
+    def touched(self, after: int, *, at_most: int) -> tuple[list[str], int]:
+        """Return the leads of the rows after number `after`, and the number of the last row looked at."""
+        query = select(rows.c.seq, rows.c.lead_id).where(rows.c.seq > after).order_by(rows.c.seq).limit(at_most)
+        with self.database.reading() as connection:
+            found = connection.execute(query).all()
+        return sorted({lead_id for _, lead_id in found}), found[-1][0] if found else after
+
+    def mates(self, lead_ids: Sequence[str]) -> list[str]:
+        """Return the leads that were ever in an account with one of these, and these."""
+        with self.database.reading() as connection:
+            return sorted({*lead_ids, *_mates(connection, lead_ids)})
+
+    @staticmethod
+    def of_kind(connection: Connection, kind: str, until: int) -> Iterator[Sequence[Stored]]:
+        """Yield all rows of a kind up to a number, in parts."""
+        query = select(*_COLUMNS).where(rows.c.kind == kind, rows.c.seq <= until)
+        result = connection.execution_options(yield_per=50_000).execute(query)
+        for part in result.partitions():
+            yield [Stored(*row) for row in part]
+
+    def _profiles(self, connection: Connection, arrived: Sequence[Row], known: int) -> tuple[list[Row], int, int]:
+        """Join each profile with what is known of its lead; those that change nothing are dropped."""
+        given = [row for row in arrived if row.kind == LEADS]
+        latest = _latest_profiles(connection, {row.lead_id for row in given})
+        changed: dict[str, Row] = {}
+        n_repeated = n_outdated = 0
+        for row in given:
+            created, data = latest.get(row.lead_id, (NEVER, None))
+            if data is not None and data.get(STAMP, 0) > row.data.get(STAMP, data.get(STAMP, 0)):
+                n_outdated += 1
+                continue
+            joined = filled(**{**(data or {}), **row.data})
+            created = row.time if row.time != NEVER else created
+            if data is None and created == NEVER and self.project.leads.created is not None:
+                created = known
+            if (created, joined) == latest.get(row.lead_id):
+                n_repeated += 1
+                continue
+            latest[row.lead_id] = created, joined
+            n_repeated += row.lead_id in changed
+            changed[row.lead_id] = Row(LEADS, f"{row.lead_id}@{known}", row.lead_id, created, joined)
+        return list(changed.values()), n_repeated, n_outdated
+
+    def _refuse_long_leads(self, connection: Connection, fresh: Sequence[Row]) -> None:
+        added: dict[tuple[str, str], int] = {}
+        for row in fresh:
+            added[row.lead_id, row.kind] = added.get((row.lead_id, row.kind), 0) + 1
+        for part in _chunks(sorted({lead_id for lead_id, _ in added})):
+            query = select(rows.c.lead_id, rows.c.kind, func.count()).where(rows.c.lead_id.in_(part))
+            for lead_id, kind, n_stored in connection.execute(query.group_by(rows.c.lead_id, rows.c.kind)):
+                if n_stored + added.get((lead_id, kind), 0) > MOST_EVENTS and (lead_id, kind) in added:
+                    message = f"a lead would have more than {MOST_EVENTS} of them; at most that many are kept"
+                    raise DocumentError(message, where=f"events.{kind}")
+
+    def _join_accounts(self, connection: Connection, profiles: Sequence[Row]) -> None:
+        account = self.project.leads.account
+        if account is None:
+            return
+        belongs = {(row.data[account], row.lead_id) for row in profiles if account in row.data}
+        if belongs:
+            told = [{"account": name, "lead_id": lead_id} for name, lead_id in sorted(belongs)]
+            connection.execute(self.database.insert_new(members), told)
+
+
+def _first_of_each(arrived: Iterable[Row]) -> list[Row]:
+    """Of rows that share an id in one batch, the first: they were delivered twice."""
+    first: dict[tuple[str, str], Row] = {}
+    for row in arrived:
+        first.setdefault((row.kind, row.row_id), row)
+    return list(first.values())
+
+
+def _stored_ids(connection: Connection, arrived: Sequence[Row]) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for kind in {row.kind for row in arrived}:
+        for part in _chunks([row.row_id for row in arrived if row.kind == kind]):
+            query = select(rows.c.row_id).where(rows.c.kind == kind, rows.c.row_id.in_(part))
+            found |= {(kind, row_id) for row_id in connection.scalars(query)}
+    return found
+
+
+def _latest_profiles(connection: Connection, lead_ids: set[str]) -> dict[str, tuple[int, dict[str, Any]]]:
+    latest: dict[str, tuple[int, dict[str, Any]]] = {}
+    for part in _chunks(sorted(lead_ids)):
+        query = select(rows.c.lead_id, rows.c.time, rows.c.data).where(rows.c.kind == LEADS, rows.c.lead_id.in_(part))
+        for lead_id, created, data in connection.execute(query.order_by(rows.c.known, rows.c.seq)):
+            latest[lead_id] = created, json.loads(data)
+    return latest
+
+
+def _mates(connection: Connection, lead_ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for part in _chunks(lead_ids):
+        accounts = select(members.c.account).where(members.c.lead_id.in_(part))
+        found |= set(connection.scalars(select(members.c.lead_id).where(members.c.account.in_(accounts))))
+    return found
+
+
+def _insert(connection: Connection, stored: Sequence[tuple[Row, int]]) -> None:
+    told = [
+        {
+            "kind": row.kind,
+            "row_id": row.row_id,
+            "lead_id": row.lead_id,
+            "time": row.time,
+            "known": known,
+            "data": json.dumps(row.data, ensure_ascii=False, separators=(",", ":")),
+        }
+        for row, known in stored
+    ]
+    if told:
+        connection.execute(rows.insert(), told)
+
+
+def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+COUNTED = (LEADS, OUTCOME)
+"""Kinds of rows that change what accounts, origins and owners have in common."""

@@ -1,0 +1,130 @@
+"""The tables of a store, and the steps from each older version to this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+_Sequence = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a plain INTEGER key
+_metadata = MetaData()
+
+about = Table(
+    "about",
+    _metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""Whose store this is: its version, its project, the salt of hashed keys."""
+
+rows = Table(
+    "rows",
+    _metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("row_id", Text, nullable=False),
+    Column("lead_id", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("known", BigInteger, nullable=False),
+    Column("data", Text, nullable=False),
+    UniqueConstraint("kind", "row_id", name="rows_once"),
+    Index("rows_of_lead", "lead_id"),
+)
+"""The journal: one row per version of a profile, event, outcome and verdict, never changed, in the order of `seq`.
+
+`kind` is ``leads``, an event table, ``outcome`` or ``verdict``; `time` when it happened (a lead: was created), `known`
+when it arrived, UTC microseconds; `data` its other declared columns as a JSON object without nulls.
+"""
+
+members = Table(
+    "members",
+    _metadata,
+    Column("account", Text, primary_key=True),
+    Column("lead_id", Text, primary_key=True),
+    Index("members_by_lead", "lead_id"),
+)
+"""Which leads were ever in an account."""
+
+scores = Table(
+    "scores",
+    _metadata,
+    Column("lead_id", Text, primary_key=True),
+    Column("as_of", BigInteger, nullable=False),
+    Column("margin", Float(53), nullable=False),
+    Column("score", SmallInteger, nullable=False),
+    Column("grade", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("origin", Text),
+    Column("owner", Text),
+    Column("version", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Index("scores_best_first", "margin", "lead_id"),
+)
+"""The latest score of every open lead; `record` is the whole score record as JSON."""
+
+history = Table(
+    "history",
+    _metadata,
+    Column("lead_id", Text, primary_key=True),
+    Column("as_of", BigInteger, primary_key=True),
+    Column("probability", Float(53), nullable=False),
+    Column("score", SmallInteger, nullable=False),
+    Column("grade", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+)
+"""Every score that differed from the one before it."""
+
+marks = Table(
+    "marks",
+    _metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    Column("holder", Text),
+    Column("until", BigInteger),
+)
+"""How far something has come, and leases: who does it until when."""
+
+requests = Table(
+    "requests",
+    _metadata,
+    Column("id", _Sequence, primary_key=True, autoincrement=True),
+    Column("lead_key", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("as_of", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("rows_until", BigInteger, nullable=False),
+    Column("counts_until", BigInteger, nullable=False),
+    Column("features", LargeBinary, nullable=False),
+    Column("margin", Float(53), nullable=False),
+    Column("probability", Float(53), nullable=False),
+)
+"""A sample of what was answered, for the audit; since version 2."""
+
+
+def create(connection: Connection) -> None:
+    """Create every table of the newest version."""
+    _metadata.create_all(connection)
+
+
+def _to_2(connection: Connection) -> None:
+    requests.create(connection)
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {1: _to_2}
+"""What brings a store of a version to the next."""
+VERSION = 2

@@ -1,0 +1,185 @@
+"""The scores said so far: the latest of every open lead, and every one that differed from the one before it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select
+
+from service.store.database import Database
+from service.store.schema import history, marks, scores
+
+CHANGES = "scores"
+"""The mark that counts changes of the list."""
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Said:
+    """One score to be kept: the record, and what the list is filtered and ranked by."""
+
+    record: Mapping[str, Any]
+    as_of: int
+    margin: float
+    created: int
+    origin: str | None
+    owner: str | None
+
+
+@dataclass(frozen=True)
+class ListQuery:
+    """Which part of the call list is asked for; None filters nothing. `created` bounds are UTC microseconds."""
+
+    grades: tuple[str, ...] = ()
+    origin: str | None = None
+    owner: str | None = None
+    created_from: int | None = None
+    created_before: int | None = None
+    limit: int = 50
+    after: tuple[float, str] | None = None
+
+
+@dataclass(frozen=True)
+class ListPage:
+    """Score records, best first, each with its `as_of` in microseconds; `cursor` leads to the next page."""
+
+    records: list[tuple[dict[str, Any], int]]
+    cursor: str | None
+
+
+class ScoreBook:
+    """Latest scores and their history."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def changes(self) -> int:
+        """How often the list was written to."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(marks.c.value).where(marks.c.name == CHANGES)) or 0
+
+    def keep(self, said: Sequence[Said], closed: Sequence[str], *, cause: str) -> int:
+        """Store the scores of open leads, take closed ones off the list; returns how many scores differ from the last.
+
+        A score that is older than the one stored is left out: another process was faster.
+        """
+        n_moved = 0
+        for start in range(0, max(len(said), len(closed)), CHUNK):
+            part, gone = said[start : start + CHUNK], closed[start : start + CHUNK]
+            n_moved += self._keep(part, gone, cause)
+        return n_moved
+
+    def _keep(self, said: Sequence[Said], closed: Sequence[str], cause: str) -> int:
+        with self._database.writing() as connection:
+            ids = [str(one.record["lead_id"]) for one in said]
+            before = {
+                row.lead_id: row
+                for row in connection.execute(
+                    select(scores.c.lead_id, scores.c.as_of, scores.c.margin, scores.c.grade, scores.c.version).where(
+                        scores.c.lead_id.in_(ids)
+                    )
+                )
+            }
+            newer = [one for one in said if _is_newer(one, before.get(str(one.record["lead_id"])))]
+            moved = [one for one in newer if _moved(one, before.get(str(one.record["lead_id"])))]
+            if newer:
+                connection.execute(self._database.upsert(scores), [_latest(one) for one in newer])
+            if moved:
+                connection.execute(self._database.upsert(history), [_point(one, cause) for one in moved])
+            n_closed = 0
+            if closed:
+                n_closed = connection.execute(scores.delete().where(scores.c.lead_id.in_(closed))).rowcount
+            if newer or n_closed:
+                changes = connection.scalar(select(marks.c.value).where(marks.c.name == CHANGES)) or 0
+                connection.execute(self._database.upsert(marks), {"name": CHANGES, "value": changes + 1})
+        return len(moved)
+
+    def page(self, query: ListQuery) -> ListPage:
+        """Return one page of the call list, best first; equal margins stand in the order of their ids."""
+        wanted = [
+            scores.c.grade.in_(query.grades) if query.grades else None,
+            scores.c.origin == query.origin if query.origin is not None else None,
+            scores.c.owner == query.owner if query.owner is not None else None,
+            scores.c.created >= query.created_from if query.created_from is not None else None,
+            scores.c.created < query.created_before if query.created_before is not None else None,
+        ]
+        if query.after is not None:
+            margin, lead_id = query.after
+            level = and_(scores.c.margin == margin, scores.c.lead_id > lead_id)
+            wanted.append(or_(scores.c.margin < margin, level))
+        statement = select(scores.c.lead_id, scores.c.margin, scores.c.as_of, scores.c.record)
+        statement = statement.where(*(condition for condition in wanted if condition is not None))
+        statement = statement.order_by(scores.c.margin.desc(), scores.c.lead_id).limit(query.limit + 1)
+        with self._database.reading() as connection:
+            found = connection.execute(statement).all()
+        shown = found[: query.limit]
+        cursor = write_cursor(shown[-1].margin, shown[-1].lead_id) if len(found) > query.limit else None
+        return ListPage([(json.loads(row.record), row.as_of) for row in shown], cursor)
+
+    def history(self, lead_id: str, *, limit: int) -> list[dict[str, Any]]:
+        """Return the latest scores of a lead that differed from the one before, oldest first."""
+        statement = select(history).where(history.c.lead_id == lead_id).order_by(history.c.as_of.desc()).limit(limit)
+        with self._database.reading() as connection:
+            return [dict(row) for row in connection.execute(statement).mappings()][::-1]
+
+    def distribution(self) -> dict[int, int]:
+        """Return how many open leads have each score."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(scores.c.score, func.count()).group_by(scores.c.score))
+            return dict(found.tuples().all())
+
+
+def write_cursor(margin: float, lead_id: str) -> str:
+    """Return where a page ended, as text for an address."""
+    return base64.urlsafe_b64encode(json.dumps([margin, lead_id]).encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> tuple[float, str]:
+    """Return what `write_cursor` wrote; raises ValueError for anything else."""
+    try:
+        padded = text + "=" * (-len(text) % 4)
+        margin, lead_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if type(margin) is not float or not abs(margin) < float("inf") or type(lead_id) is not str or "\0" in lead_id:
+            raise ValueError
+        return margin, lead_id
+    except (binascii.Error, ValueError, TypeError, RecursionError):
+        raise ValueError("is no cursor of this list; take it from `next` of the page before") from None
+
+
+def _is_newer(one: Said, before: Any) -> bool:
+    return before is None or one.as_of >= before.as_of
+
+
+def _moved(one: Said, before: Any) -> bool:
+    """Whether a score differs from the last: equal margins mean equal scores, whatever the time."""
+    if before is None:
+        return True
+    return bool(before.margin != one.margin or before.version != one.record["model"]["version"])
+
+
+def _latest(one: Said) -> dict[str, Any]:
+    record = one.record
+    return {
+        "lead_id": record["lead_id"],
+        "as_of": one.as_of,
+        "margin": one.margin,
+        "score": record["score"],
+        "grade": record["grade"],
+        "created": one.created,
+        "origin": one.origin,
+        "owner": one.owner,
+        "version": record["model"]["version"],
+        "record": json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":")),
+    }
+
+
+def _point(one: Said, cause: str) -> dict[str, Any]:
+    record = one.record
+    told = {name: record[name] for name in ("lead_id", "probability", "score", "grade")}
+    return {**told, "as_of": one.as_of, "version": record["model"]["version"], "cause": cause}

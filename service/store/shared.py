@@ -1,0 +1,41 @@
+"""What several processes agree on: how far a task has come, and who does it."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from service.store.database import Database
+from service.store.schema import marks
+
+
+class Shared:
+    """Named marks, and leases that end by themselves when their holder does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def mark(self, name: str) -> int:
+        """Return how far something has come, 0 if it never began."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(marks.c.value).where(marks.c.name == name)) or 0
+
+    def set_mark(self, name: str, value: int) -> None:
+        """Say how far something has come."""
+        with self._database.writing() as connection:
+            connection.execute(self._database.upsert(marks), {"name": name, "value": value})
+
+    def hold(self, name: str, holder: str, *, now: int, until: int) -> bool:
+        """Take or renew a lease; False while another holds it. Instants are UTC microseconds."""
+        with self._database.writing() as connection:
+            found = connection.execute(select(marks.c.holder, marks.c.until).where(marks.c.name == name)).first()
+            if found is not None and found.holder not in (None, holder) and found.until > now:
+                return False
+            lease = {"name": name, "value": 0, "holder": holder, "until": until}
+            connection.execute(self._database.upsert(marks), lease)
+            return True
+
+    def release(self, name: str, holder: str) -> None:
+        """Give a lease back, so that nobody has to wait for its end."""
+        mine = (marks.c.name == name) & (marks.c.holder == holder)
+        with self._database.writing() as connection:
+            connection.execute(marks.delete().where(mine))
