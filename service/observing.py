@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,6 +23,8 @@ METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 GRADES = frozenset({*"ABCDEF", "refused"})
 LATENCY_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds. One warm lead takes about a millisecond."""
+LAG_BUCKETS = (1.0, 10.0, 60.0, 600.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0)
+"""Seconds, up to a week."""
 
 
 class Observer:
@@ -63,6 +66,29 @@ class Observer:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._events = Counter("leadscore_rows_total", "Rows stored, by table", ["table"], registry=registry)
+        self._lag = Histogram(
+            "leadscore_lag_seconds",
+            "Seconds from when an event happened to when it arrived, by table",
+            ["table"],
+            buckets=LAG_BUCKETS,
+            registry=registry,
+        )
+        self._open_leads = Gauge(
+            "leadscore_open_leads", "Leads on the call list", registry=registry, multiprocess_mode="mostrecent"
+        )
+        self._rescore_seconds = Gauge(
+            "leadscore_rescore_seconds",
+            "Seconds that the last round over all open leads took",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._psi = Gauge(
+            "leadscore_score_psi",
+            "Population stability index of the list's scores, in tenths, against the model's reference population",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
         self._in_use: tuple[str, str, str, str] | None = None
 
     def request(self, exchange: Exchange) -> None:
@@ -97,10 +123,34 @@ class Observer:
         self._in_use = (name, version, plan, horizon or "")
         self._model.labels(*self._in_use).set(1)
 
+    def stored(self, rows: Iterable[tuple[str, float]]) -> None:
+        """Count rows that were stored: of which table, and how many seconds after they happened."""
+        for table, seconds in rows:
+            self._events.labels(table).inc()
+            self._lag.labels(table).observe(max(seconds, 0.0))
+
+    def rescored(self, n_leads: int, seconds: float, distribution: Mapping[int, int]) -> None:
+        """Say how the last round over all open leads went; `distribution` has how many leads have each score."""
+        self._open_leads.set(n_leads)
+        self._rescore_seconds.set(seconds)
+        self._psi.set(psi_of_scores(distribution))
+
     def log(self, event: str, fields: Mapping[str, Any]) -> None:
         """Write one JSON line; the fields must hold nothing of a lead."""
         at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._logger.info(json.dumps({"at": at, "event": event, **fields}))
+
+
+def psi_of_scores(distribution: Mapping[int, int]) -> float:
+    """Return the PSI of scores, in tenths, against an even spread: a score is a percentile of the reference population.
+
+    Shares are smoothed by half a lead a tenth, as in `leadscore.evaluate.drift`.
+    """
+    counts = [0.5] * 10
+    for score, n_leads in distribution.items():
+        counts[min(score // 10, 9)] += n_leads
+    shares = [count / sum(counts) for count in counts]
+    return sum((share - 0.1) * math.log(share / 0.1) for share in shares)
 
 
 def json_lines_logger(name: str = "leadscore.service") -> logging.Logger:

@@ -35,6 +35,7 @@ class Kind:
 
 MALFORMED = Kind("malformed-json", 400, "Malformed JSON", "not UTF-8, not JSON, or it holds NaN or Infinity")
 NOT_FOUND = Kind("not-found", 404, "Not found", "no such route")
+UNKNOWN_LEAD = Kind("unknown-lead", 404, "Unknown lead", "no such lead is stored, or was known at that instant")
 WRONG_METHOD = Kind("wrong-method", 405, "Wrong method", "the route exists, for the methods named in `Allow`")
 SLOW_BODY = Kind("slow-body", 408, "Body too slow", "the body did not arrive in time")
 TOO_LARGE = Kind("too-large", 413, "Body too large", "the body is larger than the stated limit")
@@ -49,6 +50,7 @@ OTHER = Kind("refused", 400, "Refused", "refused for a reason that has no name o
 KINDS = (
     MALFORMED,
     NOT_FOUND,
+    UNKNOWN_LEAD,
     WRONG_METHOD,
     SLOW_BODY,
     TOO_LARGE,

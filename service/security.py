@@ -40,12 +40,13 @@ class Limits:
 
     body_bytes: int = 8 * 2**20
     documents: int = 1_000
+    rows: int = 10_000
     in_flight: int = 200
     body_seconds: float = 30.0
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Limits:
-        """Read ``LEADSCORE_MAX_BODY_BYTES``, ``LEADSCORE_MAX_DOCUMENTS`` and ``LEADSCORE_MAX_IN_FLIGHT``.
+        """Read ``LEADSCORE_MAX_BODY_BYTES``, ``…_DOCUMENTS``, ``…_ROWS`` and ``…_IN_FLIGHT``.
 
         Raises
         ------
@@ -55,6 +56,7 @@ class Limits:
         return cls(
             body_bytes=_positive(environment, "LEADSCORE_MAX_BODY_BYTES", cls.body_bytes),
             documents=_positive(environment, "LEADSCORE_MAX_DOCUMENTS", cls.documents),
+            rows=_positive(environment, "LEADSCORE_MAX_ROWS", cls.rows),
             in_flight=_positive(environment, "LEADSCORE_MAX_IN_FLIGHT", cls.in_flight),
         )
 
@@ -128,7 +130,7 @@ class Gate:
         if scope["path"] in self._paths:
             return str(scope["path"])
         # Mounts also count as routes, and have an empty path.
-        return getattr(scope.get("route"), "path", "") or "unmatched"
+        return getattr(scope.get("route"), "path_format", "") or "unmatched"
 
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: _Answer) -> None:
         try:

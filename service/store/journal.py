@@ -48,12 +48,22 @@ _OF_ACCOUNT = select(*_COLUMNS).join(_MATES, _MATES.c.lead_id == rows.c.lead_id)
 
 @dataclass(frozen=True)
 class Appended:
-    """What became of a batch: rows that are new, that were there already, and profiles older than the one stored."""
+    """What became of a batch.
 
-    stored: int
-    repeated: int
-    outdated: int
-    lead_ids: tuple[str, ...]
+    Attributes
+    ----------
+    stored : the rows that are new
+    known : when they became known, UTC microseconds
+    n_repeated : rows that were there already, or change nothing
+    n_outdated : profiles older than the one that is stored
+    n_unknown : leads that rows are of, and of which no profile is stored yet
+    """
+
+    stored: tuple[Row, ...]
+    known: int
+    n_repeated: int
+    n_outdated: int
+    n_unknown: int
 
 
 class Journal:
@@ -69,16 +79,21 @@ class Journal:
         with self.database.reading() as connection:
             return connection.scalar(select(rows.c.seq).limit(1)) is None
 
-    def until(self, *, kinds: Sequence[str] = ()) -> int:
-        """Return the number of the last row (of some kinds), 0 if there is none."""
+    def until(self) -> int:
+        """Return the number of the last row, 0 if there is none."""
         with self.database.reading() as connection:
-            return self.last(connection, kinds=kinds)
+            return self.last(connection)
 
     @staticmethod
-    def last(connection: Connection, *, kinds: Sequence[str] = ()) -> int:
+    def last(connection: Connection) -> int:
         """Return what `until` does, in a transaction that is open already."""
-        query = select(func.max(rows.c.seq))
-        return connection.scalar(query.where(rows.c.kind.in_(kinds)) if kinds else query) or 0
+        return connection.scalar(select(func.max(rows.c.seq))) or 0
+
+    def holds(self, kinds: Sequence[str], *, after: int, until: int) -> bool:
+        """Whether there is a row of some kinds after one number and up to another."""
+        wanted = (rows.c.seq > after) & (rows.c.seq <= until) & rows.c.kind.in_(kinds)
+        with self.database.reading() as connection:
+            return connection.scalar(select(rows.c.seq).where(wanted).limit(1)) is not None
 
     def append(self, arrived: Sequence[Row], clock: Callable[[], int]) -> Appended:
         """Store a batch whole or not at all; when this returns, it is durable.
@@ -101,9 +116,9 @@ class Journal:
             fresh += profiles
             _insert(connection, [(row, known) for row in fresh])
             self._join_accounts(connection, profiles)
-        n_events = sum(row.kind != LEADS for row in arrived)
-        n_repeated += n_events - (len(fresh) - len(profiles))
-        return Appended(len(fresh), n_repeated, n_outdated, tuple(sorted({row.lead_id for row in fresh})))
+            n_unknown = _without_profile(connection, {row.lead_id for row in fresh})
+        n_repeated += len([row for row in arrived if row.kind != LEADS]) - (len(fresh) - len(profiles))
+        return Appended(tuple(fresh), known, n_repeated, n_outdated, n_unknown)
 
     def fill(self, imported: Iterable[Sequence[tuple[Row, int]]]) -> int:
         """Store rows with when each was known, in one transaction; returns how many."""
@@ -211,6 +226,14 @@ def _stored_ids(connection: Connection, arrived: Sequence[Row]) -> set[tuple[str
             query = select(rows.c.row_id).where(rows.c.kind == kind, rows.c.row_id.in_(part))
             found |= {(kind, row_id) for row_id in connection.scalars(query)}
     return found
+
+
+def _without_profile(connection: Connection, lead_ids: set[str]) -> int:
+    n_known = 0
+    for part in _chunks(sorted(lead_ids)):
+        query = select(func.count(rows.c.lead_id.distinct())).where(rows.c.kind == LEADS, rows.c.lead_id.in_(part))
+        n_known += connection.scalar(query) or 0
+    return len(lead_ids) - n_known
 
 
 def _latest_profiles(connection: Connection, lead_ids: set[str]) -> dict[str, tuple[int, dict[str, Any]]]:

@@ -128,6 +128,16 @@ class ScoreBook:
         with self._database.reading() as connection:
             return [dict(row) for row in connection.execute(statement).mappings()][::-1]
 
+    def listed(self) -> set[str]:
+        """Return the ids of the leads on the list."""
+        with self._database.reading() as connection:
+            return set(connection.scalars(select(scores.c.lead_id)))
+
+    def versions(self) -> set[str]:
+        """Return the versions of the models that gave the scores on the list."""
+        with self._database.reading() as connection:
+            return set(connection.scalars(select(scores.c.version).distinct()))
+
     def distribution(self) -> dict[int, int]:
         """Return how many open leads have each score."""
         with self._database.reading() as connection:

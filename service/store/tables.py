@@ -69,15 +69,17 @@ def some(project: Project, found: Sequence[Stored], counted: Counted | None) -> 
     return Data(project, table, logs, outcomes, among=among)
 
 
-def whole(journal: Journal, *, until: int | None = None, events: bool = True) -> Data:
-    """Read the whole base as of a row number (None is now); without events where only what leads have in common counts.
+def whole(journal: Journal, *, project: Project | None = None, until: int | None = None, events: bool = True) -> Data:
+    """Read the whole base as of a row number (None is now), as a project names its columns (None is the journal's).
+
+    Without events where only what leads have in common counts.
 
     Raises
     ------
     DataError
         If there are no leads.
     """
-    project = journal.project
+    project = project or journal.project
     stored = replace(
         project,
         leads=replace(project.leads, known=_KNOWN),

@@ -1,0 +1,153 @@
+"""The keeper: one process beside the workers that keeps scores fresh.
+
+It counts what leads have in common, scores leads at once when something of theirs arrives, and all open leads at a
+stated cadence: scores age by themselves. Of several keepers on one store one scores, the others wait for its lease.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from leadscore.snapshots import open_leads
+from leadscore.tables import Cutoffs
+from service import counting
+from service.observing import Observer
+from service.serving import InUse, ModelInUse
+from service.store import Store
+from service.store.arrivals import LEADS, OUTCOME
+from service.store.tables import whole
+from service.stored import StoredLeads, needs
+
+LEASE = "rescoring"
+TOUCHED = "touched"
+"""The mark up to which rows have been scored."""
+RESCORED = "rescored"
+"""The mark of when all open leads were last scored, UTC microseconds."""
+LEASE_SECONDS = 60
+SLICE = 5_000
+"""Leads scored and written at once."""
+AT_MOST = 2_000
+"""Rows after which touched leads are scored, however many more there are."""
+SHARE = 0.05
+"""Of the time that counting may take; to count a large base it waits the longer."""
+
+
+@dataclass
+class Keeper:
+    """Keeps one store's scores fresh; `step` is called again and again.
+
+    Parameters
+    ----------
+    holder : names this keeper among others
+    every : microseconds between two rounds over all open leads
+    """
+
+    store: Store
+    model: ModelInUse
+    observer: Observer
+    folder: Path
+    holder: str
+    every: int
+    now: Callable[[], int]
+    _leads: StoredLeads = field(init=False)
+    _version: str | None = field(default=None, init=False)
+    _looked_until: int = field(default=0, init=False)
+    _count_again: float = field(default=0.0, init=False)
+    _held_until: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._leads = StoredLeads(self.store)
+
+    def step(self) -> bool:
+        """Do what is due; returns whether anything was."""
+        counted = self.count()
+        if not (self.model.ready and self._hold()):
+            return counted
+        return self.rescore_all() or self.rescore_touched() or counted
+
+    def count(self) -> bool:
+        """Count the base again if leads or outcomes have changed, and hand the counts to the workers."""
+        counted, start = self._leads.counted, clock.monotonic()
+        if counted is not None and (start < self._count_again or not self._has_changed()):
+            return False
+        self._leads.counted = counted = counting.count(self.store)
+        counting.write(counted, self.folder / counting.FILE)
+        self._looked_until = counted.until
+        self._count_again = clock.monotonic() + (clock.monotonic() - start) / SHARE
+        return True
+
+    def rescore_touched(self) -> bool:
+        """Score the leads of rows that arrived since the last time, and those that share an account with them."""
+        current = self.model.current
+        done = self.store.shared.mark(TOUCHED)
+        lead_ids, until = self.store.journal.touched(done, at_most=AT_MOST)
+        if until == done:
+            return False
+        if needs(current.scorer.plan)[0]:
+            lead_ids = self.store.journal.mates(lead_ids)
+        for start in range(0, len(lead_ids), SLICE):
+            said, closed = self._leads.rescore(current.scorer, lead_ids[start : start + SLICE], at=self.now())
+            self.store.scores.keep(said, closed, cause="event")
+        self.store.shared.set_mark(TOUCHED, until)
+        return True
+
+    def rescore_all(self) -> bool:
+        """Score every open lead, if that is due: time has passed, or another model is in use."""
+        current, shared = self.model.current, self.store.shared
+        if self._version is None and shared.mark(RESCORED) and self.store.scores.versions() <= {current.version}:
+            self._version = current.version  # another keeper, or this one before it was started again
+        cause = "time" if self._version in (None, current.version) else "model"
+        if self._version == current.version and self.now() - shared.mark(RESCORED) < self.every:
+            return False
+        start = clock.monotonic()
+        n_leads = self._round(current, cause)
+        self._version = current.version
+        seconds = round(clock.monotonic() - start, 2)
+        self.observer.rescored(n_leads, seconds, self.store.scores.distribution())
+        self.observer.log("rescored", {"leads": n_leads, "cause": cause, "seconds": seconds})
+        return True
+
+    def _round(self, current: InUse, cause: str) -> int:
+        """Score all open leads in slices; what arrives meanwhile is scored between them."""
+        scorer, journal, shared = current.scorer, self.store.journal, self.store.shared
+        until, at = journal.until(), self.now()
+        shared.set_mark(RESCORED, 0)  # whoever takes over from one that stopped halfway begins anew
+        shared.set_mark(TOUCHED, until)
+        data = whole(journal, project=scorer.project, until=until)
+        asked = open_leads(data, at)
+        for start in range(0, len(asked), SLICE):
+            part = Cutoffs(asked.lead[start : start + SLICE], asked.at[start : start + SLICE])
+            self.store.scores.keep(self._leads.said(scorer, data, part), (), cause=cause)
+            self.rescore_touched()
+            self._hold()
+        is_open = np.zeros(len(data.leads.ids), dtype=bool)
+        is_open[asked.lead] = True
+        gone = self.store.scores.listed().intersection(data.leads.ids[~is_open].tolist())
+        self.store.scores.keep((), sorted(gone), cause=cause)
+        shared.set_mark(RESCORED, at)
+        return len(asked)
+
+    def _has_changed(self) -> bool:
+        after, until = self._looked_until, self.store.journal.until()
+        self._looked_until = until
+        return self.store.journal.holds((LEADS, OUTCOME), after=after, until=until)
+
+    def _hold(self) -> bool:
+        """Take or renew the lease; renewed at half its time."""
+        now, lease = self.now(), LEASE_SECONDS * 1_000_000
+        if self._held_until - now > lease // 2:
+            return True
+        if not self.store.shared.hold(LEASE, self.holder, now=now, until=now + lease):
+            self._held_until = 0
+            return False
+        self._held_until = now + lease
+        return True
+
+    def release(self) -> None:
+        """Let another keeper take over at once."""
+        self.store.shared.release(LEASE, self.holder)

@@ -1,0 +1,196 @@
+"""The routes over the store: events in, scores of stored leads, the call list, the history of a score."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from leadscore import time
+from leadscore.errors import DocumentError, nearest
+from leadscore.time import NEVER
+from service import payload
+from service.observing import Observer
+from service.problems import Problem
+from service.security import Limits
+from service.serving import ModelInUse
+from service.store.arrivals import parse
+from service.store.scores import ListQuery, read_cursor
+from service.stored import StoredLeads
+
+N_READERS = 4
+"""Reads at once that wait for a database elsewhere; one in a file needs no thread."""
+MOST_LEADS = 500
+MOST_POINTS = 200
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class LeadAnswers:
+    """Answers from what is stored, within limits."""
+
+    leads: StoredLeads
+    model: ModelInUse
+    observer: Observer
+    limits: Limits
+    rescore_seconds: int
+    _writer: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(N_READERS))
+
+    async def read(self, answer: Callable[[], _T]) -> _T:
+        """Run what reads the store: at once if it is a file, in a thread if it is elsewhere."""
+        if self.leads.store.database.local:
+            return answer()
+        return await to_thread.run_sync(answer, limiter=self._readers)
+
+    async def events(self, body: bytes) -> Response:
+        """Store a body of leads, events, outcomes and verdicts; answered when it is durable."""
+        return _json(await to_thread.run_sync(self._append, body, limiter=self._writer))
+
+    async def score(self, lead_id: str, query: QueryParams) -> Response:
+        """Score one stored lead, now or as of an instant."""
+        asked = _Asked(query, ("as_of",), self.leads.store.journal.project.timezone)
+        as_of = asked.instant("as_of")
+        current = self.model.current
+        record = await self.read(lambda: self.leads.score(current, lead_id, as_of=as_of, now=_now()))
+        self.observer.scores([record])
+        return _json(payload.dump(record))
+
+    async def call_list(self, request: Request) -> Response:
+        """Answer a page of the call list, or that nothing of it has changed."""
+        store = self.leads.store
+        asked = _Asked(request.query_params, _FILTERS, store.journal.project.timezone)
+        now = _now()
+        query = asked.list_query(now)
+        etag = f'W/"{await self.read(lambda: store.scores.changes)}-{_digest(str(request.query_params))}"'
+        headers = {"etag": etag, "cache-control": "private, no-cache"}
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=headers)
+        page = await self.read(lambda: store.scores.page(query))
+        records = [{**record, "age_seconds": max(0, now - as_of) // 1_000_000} for record, as_of in page.records]
+        answer = {"leads": records, "next": page.cursor, "rescored_every_seconds": self.rescore_seconds}
+        return Response(payload.dump(answer), headers=headers, media_type="application/json")
+
+    async def history(self, lead_id: str, query: QueryParams) -> Response:
+        """Answer how the score of a lead moved, and why."""
+        asked = _Asked(query, ("limit", "receipts"), "UTC")
+        limit, receipts = asked.whole("limit", default=20, most=MOST_POINTS), asked.flag("receipts", default=True)
+        current = self.model.current
+        points = await to_thread.run_sync(
+            lambda: self.leads.history(current, lead_id, limit=limit, receipts=receipts), limiter=self._readers
+        )
+        return _json(payload.dump({"lead_id": lead_id, "scores": points}))
+
+    def _append(self, body: bytes) -> bytes:
+        journal = self.leads.store.journal
+        try:
+            arrived = parse(journal.project, payload.parse(body), most_rows=self.limits.rows)
+            appended = journal.append(arrived.rows, _now)
+        except DocumentError as error:
+            raise Problem.of_document(error) from None
+        self.observer.stored(
+            (row.kind, (appended.known - row.time) / 1e6) for row in appended.stored if row.time != NEVER
+        )
+        return payload.dump(
+            {
+                "stored": len(appended.stored),
+                "repeated": appended.n_repeated,
+                "outdated": appended.n_outdated,
+                "unknown_leads": appended.n_unknown,
+                "warnings": arrived.warnings,
+            }
+        )
+
+
+_FILTERS = ("grade", "source", "owner", "min_age", "max_age", "limit", "cursor")
+
+
+class _Asked:
+    """Parameters of one request, each read strictly."""
+
+    def __init__(self, query: QueryParams, known: tuple[str, ...], timezone: str) -> None:
+        self._query = query
+        self._timezone = timezone
+        for name in query:
+            if name not in known:
+                raise _refused("", f"unknown parameter.{nearest(name, known)} There are: {', '.join(known)}")
+            if name != "grade" and len(query.getlist(name)) > 1:
+                raise _refused(name, "is given twice")
+            if any("\0" in value for value in query.getlist(name)):
+                raise _refused(name, "holds the character NUL, which is no text")
+
+    def instant(self, name: str) -> int | None:
+        text = self._query.get(name)
+        if text is None:
+            return None
+        try:
+            found = time.parse_instant(text, self._timezone)
+        except (ValueError, TypeError):
+            raise _refused(name, "is not a readable time; write ISO 8601, as in 2026-05-01T09:00:00Z") from None
+        if not time.EARLIEST <= found <= time.LATEST:
+            raise _refused(name, "lies outside the years 1 to 9999")
+        return found
+
+    def whole(self, name: str, *, default: int, most: int) -> int:
+        text = self._query.get(name, str(default))
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+            raise _refused(name, f"must be a whole number from 1 to {most}")
+        return int(text)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        text = self._query.get(name)
+        if text is not None and text not in ("true", "false"):
+            raise _refused(name, "must be true or false")
+        return default if text is None else text == "true"
+
+    def list_query(self, now: int) -> ListQuery:
+        oldest, youngest = self._span("max_age"), self._span("min_age")
+        return ListQuery(
+            grades=tuple(self._query.getlist("grade")),
+            origin=self._query.get("source"),
+            owner=self._query.get("owner"),
+            created_from=None if oldest is None else now - oldest,
+            created_before=None if youngest is None else now - youngest,
+            limit=self.whole("limit", default=50, most=MOST_LEADS),
+            after=self._cursor(),
+        )
+
+    def _span(self, name: str) -> int | None:
+        text = self._query.get(name)
+        if text is None:
+            return None
+        try:
+            return time.parse_duration(text)
+        except ValueError:
+            raise _refused(name, "must be a duration, as in 36h or 14d") from None
+
+    def _cursor(self) -> tuple[float, str] | None:
+        text = self._query.get("cursor")
+        try:
+            return None if text is None else read_cursor(text)
+        except ValueError as error:
+            raise _refused("cursor", str(error)) from None
+
+
+def _refused(name: str, message: str) -> Problem:
+    return Problem.of_document(DocumentError(message, where=f"query.{name}" if name else "query"))
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _now() -> int:
+    return clock.time_ns() // 1_000

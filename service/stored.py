@@ -1,0 +1,159 @@
+"""Scores of what is stored: rows of the journal → the same tables → the same scorer as everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadscore import time
+from leadscore.features.names import ACCOUNT
+from leadscore.features.plan import FeaturePlan
+from leadscore.snapshots import open_leads
+from leadscore.tables import Cutoffs, Data
+from leadscore.time import NEVER
+from service.problems import UNKNOWN_LEAD, Problem
+from service.serving import InUse
+from service.store import Store
+from service.store.scores import Said
+from service.store.tables import Counted, some
+
+if TYPE_CHECKING:
+    from leadscore import LeadScorer
+    from leadscore.model.scorer import Scores
+
+MOST_RECEIPTS = 20
+"""Moves of one lead that are explained in one answer."""
+
+
+@lru_cache(maxsize=8)
+def needs(plan: FeaturePlan) -> tuple[bool, bool]:
+    """Whether a plan asks for the events of the account's other leads, and for counts of the whole base."""
+    names = [plan.features[column] for column in plan.company]
+    return any(name.scope == ACCOUNT for name in names), any(name.scope is None for name in names)
+
+
+@dataclass
+class StoredLeads:
+    """Scores the leads of a store; `counted` is what the base has in common, as last counted."""
+
+    store: Store
+    counted: Counted | None = None
+    _n_reasons: int = field(default=3)
+
+    def read(self, scorer: LeadScorer, lead_ids: Sequence[str]) -> Data:
+        """Return the tables of some leads, with what their accounts hold; a lead without profile isn't in them."""
+        with_account, with_counts = needs(scorer.plan)
+        journal = self.store.journal
+        if len(lead_ids) == 1:
+            rows = journal.of_lead(lead_ids[0], with_account=with_account)
+        else:
+            rows = journal.of_leads(lead_ids, with_account=with_account)
+        return some(scorer.project, rows, self.counted if with_counts else None)
+
+    def score(self, current: InUse, lead_id: str, *, as_of: int | None, now: int) -> dict[str, Any]:
+        """Return the score record of one lead as of an instant (UTC microseconds); None is now.
+
+        What is stored is known: now is never before the last row of the lead, whatever the clocks of other writers say.
+
+        Raises
+        ------
+        Problem
+            404, if the lead is unknown, or was at that instant.
+        """
+        scorer = current.scorer
+        data = self.read(scorer, [lead_id])
+        lead = _find(data, lead_id)
+        at = max(now, _last_known(data, lead) + 1) if as_of is None else as_of
+        if not _known_at(data, lead, at):
+            raise Problem(UNKNOWN_LEAD, "The lead was not known yet at that instant")
+        scores = scorer.score_rows(data, Cutoffs(np.array([lead]), np.array([at])), n_reasons=self._n_reasons)
+        record = scorer.records(scores)[0]
+        record["warnings"] = [*_closed(data, lead, at), *record["warnings"]]
+        return record
+
+    def said(self, scorer: LeadScorer, data: Data, asked: Cutoffs) -> list[Said]:
+        """Return the scores of leads at cutoffs, as they are kept."""
+        scores = scorer.score_rows(data, asked, n_reasons=self._n_reasons)
+        return [*_said(scorer, data, asked, scores)]
+
+    def rescore(self, scorer: LeadScorer, lead_ids: Sequence[str], *, at: int) -> tuple[list[Said], list[str]]:
+        """Score those of some leads that are open at an instant; return their scores, and who is not open."""
+        data = self.read(scorer, lead_ids)
+        asked = open_leads(data, at)
+        wanted = np.isin(asked.lead, data.leads.find(lead_ids))
+        asked = Cutoffs(asked.lead[wanted], asked.at[wanted])
+        said = self.said(scorer, data, asked)
+        still_open = {one.record["lead_id"] for one in said}
+        return said, [lead_id for lead_id in lead_ids if lead_id not in still_open]
+
+    def history(self, current: InUse, lead_id: str, *, limit: int, receipts: bool) -> list[dict[str, Any]]:
+        """Return the scores of a lead that differed from the one before, oldest first, with what moved each.
+
+        Raises
+        ------
+        Problem
+            404, if the lead is unknown.
+        """
+        points = self.store.scores.history(lead_id, limit=limit + 1)
+        scorer = current.scorer
+        data = self.read(scorer, [lead_id])
+        _find(data, lead_id)
+        told = []
+        for before, point in zip([None, *points], points, strict=False):
+            same_model = before is not None and before["version"] == point["version"] == current.version
+            moved = None
+            if receipts and same_model and before is not None:
+                receipt = scorer.receipt(data, lead_id, from_=before["as_of"], to=point["as_of"])
+                moved = [part.to_dict() for part in receipt.parts]
+            told.append({**point, "as_of": time.format_instant(point["as_of"]), "moved_by": moved})
+        return told[-limit:]
+
+
+def _said(scorer: LeadScorer, data: Data, asked: Cutoffs, scores: Scores) -> Any:
+    names = {role: (*vocabulary, None) for role, (_, vocabulary) in data.leads.roles.items()}
+    roles = {role: data.leads.latest(role) for role in names}
+    records = scorer.records(scores)
+    for row, (lead, record) in enumerate(zip(asked.lead.tolist(), records, strict=True)):
+        belongs = {role: names[role][roles[role][lead]] for role in names}
+        yield Said(
+            record=record,
+            as_of=int(scores.at[row]),
+            margin=float(scores.margin[row]),
+            created=int(data.leads.created[lead]),
+            origin=belongs.get("origin"),
+            owner=belongs.get("owner"),
+        )
+
+
+def _find(data: Data, lead_id: str) -> int:
+    lead = int(data.leads.find([lead_id])[0])
+    if lead < 0:
+        raise Problem(UNKNOWN_LEAD, "No lead with this id is stored. Send it to POST /v1/events first")
+    return lead
+
+
+def _last_known(data: Data, lead: int) -> int:
+    leads = data.leads
+    last = int(leads.known[leads.offsets[lead] : leads.offsets[lead + 1]].max())
+    for log in data.logs.values():
+        rows = slice(log.offsets[lead], log.offsets[lead + 1])
+        last = max(last, int(log.known[rows].max(initial=NEVER)))
+    return last
+
+
+def _known_at(data: Data, lead: int, at: int) -> bool:
+    leads = data.leads
+    return bool(leads.known[leads.offsets[lead] : leads.offsets[lead + 1]].min() < at and leads.created[lead] <= at)
+
+
+def _closed(data: Data, lead: int, at: int) -> list[str]:
+    """Say that a lead was won or lost already: its score is of no use then."""
+    outcomes = data.outcomes
+    for what, seen, when in (("won", outcomes.won_seen, outcomes.won_at), ("lost", outcomes.lost_seen, outcomes.lost_at)):
+        if NEVER != seen[lead] < at:
+            return [f"the lead was {what} on {time.format_instant(int(when[lead]))[:10]} already"]
+    return []
