@@ -6,6 +6,7 @@ OpenAPI document is declared from `contract` all the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,6 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from service import contract, pages, payload, problems
+from service.access import scope_of
 from service.answers import Answers
 from service.problems import NOT_FOUND, WRONG_METHOD, Problem
 from service.security import NATIVE_ROUTES, SYSTEM_ROUTES
@@ -22,6 +24,11 @@ from service.serving import ModelInUse
 LARGE_BODY_BYTES = 64 * 2**10
 """A lead document above this is scored in a thread, so that it holds up nobody."""
 REFUSED = (400, 408, 413, 415, 422, 500, 503)
+
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, as `Authorization: Bearer KEY`"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key"},
+}
 
 
 class Api(FastAPI):
@@ -42,7 +49,10 @@ class Api(FastAPI):
             example = contract.example_document(self.model_in_use.current.scorer.project)
             schemas["LeadDocument"]["examples"] = [example]
             schemas["Batch"]["examples"] = [{"documents": [example]}]
-        return {**super().openapi(), "components": {"schemas": schemas}}
+        document = super().openapi()
+        paths = {path: _with_keys(path, operations) for path, operations in document["paths"].items()}
+        components = {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES}
+        return {**document, "paths": paths, "components": components}
 
 
 def create_api(answers: Answers) -> Api:
@@ -166,13 +176,30 @@ def _content(media_type: str, model: str) -> dict[str, Any]:
     return {media_type: {"schema": {"$ref": contract.REF_TEMPLATE.format(model=model)}}}
 
 
-def _responses(gives: str, refused: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
-    responses: dict[int | str, dict[str, Any]] = {
-        200: {"description": "The answer", "content": _content("application/json", gives)}
+def _with_keys(path: str, operations: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to a path's operations what the gate asks of them all: a key, a scope, patience."""
+    scope = scope_of(path) or "admin"
+    return {
+        method: {
+            **operation,
+            "description": f"{operation['description']}\n\nNeeds an API key with the scope `{scope}`.",
+            "responses": dict(sorted({**_refusals((401, 403, 429)), **operation["responses"]}.items())),
+            "security": [{scheme: [scope]} for scheme in SECURITY_SCHEMES],
+        }
+        for method, operation in operations.items()
     }
-    for status in refused:
-        responses[status] = {
+
+
+def _responses(gives: str, refused: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
+    answer = {"description": "The answer", "content": _content("application/json", gives)}
+    return {200: answer} | _refusals(refused)
+
+
+def _refusals(statuses: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
+    return {
+        str(status): {
             "description": " or ".join(kind.title for kind in problems.KINDS if kind.status == status),
             "content": _content(problems.MEDIA_TYPE, "ProblemDetails"),
         }
-    return responses
+        for status in statuses
+    }

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from leadscore.errors import LeadScoreError
 from service import UNREGISTERED, contract
+from service.access import HOW_TO_CONFIGURE, Access
 from service.answers import Answers
 from service.api import create_api
 from service.observing import Observer, json_lines_logger
@@ -35,6 +36,7 @@ TRACING = "OpenTelemetryMiddleware"
 observer = Observer(prometheus_client.REGISTRY, json_lines_logger())
 model = ModelInUse(observer)
 limits = Limits.of(os.environ)
+access = Access.of(os.environ)
 answers = Answers(model, limits)
 api = create_api(answers)
 
@@ -52,7 +54,7 @@ class GatedService(bentoml.Service):  # type: ignore[misc]  # BentoML is untyped
         app = super().to_asgi(is_main=is_main)
         left_out = {RAW_PATH_METRICS} if os.environ.get("LEADSCORE_TRACING") == "1" else {RAW_PATH_METRICS, TRACING}
         app.user_middleware = [layer for layer in app.user_middleware if layer.cls.__name__ not in left_out]
-        return Gate(app, limits, observer.request, api.fixed_paths)
+        return Gate(app, limits, observer.request, api.fixed_paths, access)
 
 
 class LeadDocuments(bentoml.IODescriptor):  # type: ignore[misc]
@@ -91,6 +93,8 @@ class LeadScore:
     """Lead scores with a calibrated probability and exact reasons."""
 
     def __init__(self) -> None:
+        if access.keys is None and not access.keyless:
+            observer.log("keys", {"fault": f"The service has no API keys and answers nobody. {HOW_TO_CONFIGURE}"})
         self._load()
         settle_garbage_collector()
 

@@ -1,7 +1,7 @@
 """What the service tells about itself: Prometheus metrics and one JSON log line a request.
 
-Labels come from fixed sets (route templates, known methods, grades), so series are bounded; log lines hold no
-path, no query, no body and no id of a lead.
+Labels come from fixed sets (route templates, known methods, grades, names of configured keys), so series are
+bounded; log lines hold no path, no query, no body and no id of a lead.
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ class Observer:
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
+        self._keys = Counter(
+            "leadscore_key_requests_total",
+            "Requests answered, by the name of the API key; those without a valid one aren't counted here",
+            ["key", "status"],
+            registry=registry,
+        )
         self._scores = Counter(
             "leadscore_scores_total",
             "Lead documents by the grade of their score; refused ones had none",
@@ -97,6 +103,8 @@ class Observer:
         seconds = exchange.seconds
         self._requests.labels(method, exchange.route, str(exchange.status)).inc()
         self._seconds.labels(exchange.route).observe(seconds)
+        if exchange.key is not None:
+            self._keys.labels(exchange.key, str(exchange.status)).inc()
         if exchange.route in SYSTEM_ROUTES and exchange.status < 400:
             return
         fields: dict[str, Any] = {
@@ -106,6 +114,8 @@ class Observer:
             "ms": round(seconds * 1_000, 2),
             "request_id": exchange.request_id,
         }
+        if exchange.key is not None:
+            fields["key"] = exchange.key
         if exchange.fault is not None:
             fields["fault"] = exchange.fault
         self.log("request", fields)

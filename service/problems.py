@@ -34,6 +34,9 @@ class Kind:
 
 
 MALFORMED = Kind("malformed-json", 400, "Malformed JSON", "not UTF-8, not JSON, or it holds NaN or Infinity")
+UNAUTHENTICATED = Kind("unauthenticated", 401, "Unauthenticated", "no API key, an unknown one, or one that has expired")
+SCOPE_MISSING = Kind("scope-missing", 403, "Scope missing", "the API key lacks the scope that `detail` names")
+FOREIGN_HOST = Kind("foreign-host", 403, "Foreign host", "keys are off, and `Host` names more than localhost")
 NOT_FOUND = Kind("not-found", 404, "Not found", "no such route")
 UNKNOWN_LEAD = Kind("unknown-lead", 404, "Unknown lead", "no such lead is stored, or was known at that instant")
 WRONG_METHOD = Kind("wrong-method", 405, "Wrong method", "the route exists, for the methods named in `Allow`")
@@ -41,14 +44,18 @@ SLOW_BODY = Kind("slow-body", 408, "Body too slow", "the body did not arrive in 
 TOO_LARGE = Kind("too-large", 413, "Body too large", "the body is larger than the stated limit")
 UNSUPPORTED = Kind("unsupported-media-type", 415, "Unsupported media type", "the body isn't plain application/json")
 INVALID = Kind("invalid-document", 422, "Invalid document", "JSON of another shape or content; `errors` says where")
+BUSY = Kind("busy", 429, "Busy", "too many requests at once; try again after `Retry-After` seconds")
 INTERNAL = Kind("internal-error", 500, "Internal error", "our fault; the log has a line with the request id")
 NOT_READY = Kind("model-not-ready", 503, "Model not ready", "no model is in use; try again later")
-BUSY = Kind("busy", 503, "Busy", "too many requests at once; try again after `Retry-After` seconds")
+NO_KEYS = Kind("no-keys", 503, "No API keys", "the service was started without API keys; `detail` says how to mint one")
 TIMEOUT = Kind("timeout", 504, "Timeout", "the answer took too long")
 OTHER = Kind("refused", 400, "Refused", "refused for a reason that has no name of its own")
 
 KINDS = (
     MALFORMED,
+    UNAUTHENTICATED,
+    SCOPE_MISSING,
+    FOREIGN_HOST,
     NOT_FOUND,
     UNKNOWN_LEAD,
     WRONG_METHOD,
@@ -56,13 +63,14 @@ KINDS = (
     TOO_LARGE,
     UNSUPPORTED,
     INVALID,
+    BUSY,
     INTERNAL,
     NOT_READY,
-    BUSY,
+    NO_KEYS,
     TIMEOUT,
     OTHER,
 )
-_KIND_OF_STATUS = {429: BUSY} | {kind.status: kind for kind in reversed(KINDS)} | {400: OTHER}
+_KIND_OF_STATUS = {kind.status: kind for kind in reversed(KINDS)} | {400: OTHER}
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457

@@ -19,6 +19,8 @@ import psutil  # type: ignore[import-untyped]
 
 import service
 from leadscore.errors import LeadScoreError
+from service.access import HOW_TO_CONFIGURE, KEYLESS_ON_LOOPBACK, KEYLESS_VARIABLE, is_loopback
+from service.keys import FILE_VARIABLE, ApiKeys
 from service.security import Limits
 
 READY_SECONDS = 120.0
@@ -48,12 +50,18 @@ class Server:
     Raises
     ------
     LeadScoreError
-        If the address can't be listened on, or a limit in the environment is no number.
+        If the address can't be listened on, is more than a loopback one without API keys, or a key or a limit in
+        the environment is wrong.
     """
 
     def __init__(self, folder: Path, version: str, *, host: str, port: int, n_workers: int) -> None:
         Limits.of(os.environ)
         self._address, self._port = _free_address(host, port)
+        self.keyless = ApiKeys.of(os.environ) is None
+        if self.keyless and not is_loopback(self._address):
+            raise LeadScoreError(
+                f"--host {host} answers more than this machine, and there are no API keys. {HOW_TO_CONFIGURE}"
+            )
         self._home = tempfile.TemporaryDirectory(prefix="leadscore-serve-", ignore_cleanup_errors=True)
         self._environment = os.environ | {
             "LEADSCORE_SCORER": str(folder.resolve()),
@@ -63,7 +71,10 @@ class Server:
             "BENTOML_QUIET": "True",
             "BENTOML_HOME": self._home.name,
             "PROMETHEUS_MULTIPROC_DIR": str(Path(self._home.name) / "metrics"),
+            KEYLESS_VARIABLE: KEYLESS_ON_LOOPBACK if self.keyless else "",
         }
+        if file := os.environ.get(FILE_VARIABLE):
+            self._environment[FILE_VARIABLE] = str(Path(file).resolve())
         self._child: subprocess.Popen[bytes] | None = None
         self.asked_to_stop = False
         self.failure = ""

@@ -1,4 +1,4 @@
-"""What stands between the network and the routes: limits, request ids, headers, no way out for an exception.
+"""What stands between the network and the routes: keys, limits, request ids, headers, no way out for an exception.
 
 `Gate` is the outermost layer of the whole process, BentoML's own routes and faults included, so that every
 answer carries a request id, every error is a problem, and every request is counted and logged once.
@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leadscore.errors import LeadScoreError
+from service.access import Access, authorize
 from service.problems import BUSY, INTERNAL, MEDIA_TYPE, SLOW_BODY, TOO_LARGE, Problem
 
 SYSTEM_ROUTES = dict.fromkeys(("/healthz", "/livez", "/readyz", "/metrics", "/schema.json"), "GET")
@@ -63,7 +64,10 @@ class Limits:
 
 @dataclass
 class Exchange:
-    """One request and its answer, as metrics and the log may know it: no path, no query, no body."""
+    """One request and its answer, as metrics and the log may know it: no path, no query, no body.
+
+    `key` is the name of the API key, never its secret.
+    """
 
     request_id: str
     method: str
@@ -71,6 +75,7 @@ class Exchange:
     route: str = "unmatched"
     status: int = 0
     fault: str | None = None
+    key: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -87,26 +92,37 @@ class Gate:
         The whole application.
     limits : Limits
         Refusals: 413 above `body_bytes` (chunked bodies are counted as they come), 408 if a body takes longer
-        than `body_seconds`, 503 while `in_flight` requests are being answered.
+        than `body_seconds`, 429 while `in_flight` requests are being answered.
     observe : callable
         Called once with every finished `Exchange`.
     paths : collection of str
         The application's routes without parameters: each is its own template.
+    access : Access
+        Who is let in; asked before a byte of the body is read.
     """
 
     def __init__(
-        self, app: ASGIApp, limits: Limits, observe: Callable[[Exchange], None], paths: Collection[str]
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        observe: Callable[[Exchange], None],
+        paths: Collection[str],
+        access: Access,
     ) -> None:
         self.app = app
+        self.access = access
         self.limits = limits
         self.observe = observe
         self._paths = frozenset({*paths, *SYSTEM_ROUTES, *NATIVE_ROUTES})
         self._n_in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; anything but HTTP passes through."""
+        """Answer one request; start-up and shutdown pass through, web sockets don't."""
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close"})
+            else:
+                await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         exchange = Exchange(_request_id(headers), scope["method"], time.perf_counter())
@@ -134,11 +150,18 @@ class Gate:
 
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: _Answer) -> None:
         try:
+            self._let_in(answer.exchange, scope["path"], headers)
             if self._n_in_flight > self.limits.in_flight and scope["path"] not in SYSTEM_ROUTES:
                 raise Problem(BUSY, "Too many requests at once", headers={"retry-after": "1"})
             await self.app(scope, await _with_body(headers, receive, self.limits), answer.send)
         except Problem as problem:
             await answer.refuse(problem, scope, receive)
+
+    def _let_in(self, exchange: Exchange, path: str, headers: Headers) -> None:
+        key = self.access.identify(path, headers)
+        if key is not None:
+            exchange.key = key.name
+            authorize(key, path)
 
 
 class _Answer:

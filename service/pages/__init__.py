@@ -42,6 +42,8 @@ def render(openapi: Mapping[str, Any], kinds: Sequence[Kind]) -> str:
             f"<style>{STYLE}</style></head><body>",
             f"<h1>{_text(info['title'])}</h1><p>{_text(info['summary'])}.",
             'The same as a machine reads it: <a href="/openapi.json">/openapi.json</a></p>',
+            "<p>The API key that a route needs is sent as <code>Authorization: Bearer KEY</code>",
+            "or <code>X-API-Key: KEY</code>.</p>",
             *routes,
             "<h2>Problems</h2><p>Errors are <code>application/problem+json</code> (RFC 9457).",
             "Every answer carries <code>X-Request-ID</code>.</p>",
@@ -68,11 +70,12 @@ def _route(path: str, method: str, operation: Mapping[str, Any], schemas: Mappin
 
 
 def _curl(path: str, method: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
+    call = f'curl http://127.0.0.1:3000{path} -H "Authorization: Bearer $LEADSCORE_KEY"'
     model = _model_of(operation.get("requestBody", {}))
     if not model:
-        return f"curl http://127.0.0.1:3000{path}"
+        return call
     example = json.dumps(schemas[model]["examples"][0], indent=1, ensure_ascii=False)
-    return f"curl http://127.0.0.1:3000{path} -H 'Content-Type: application/json' -d '{example}'"
+    return f"{call} -H 'Content-Type: application/json' -d '{example}'"
 
 
 def _model(name: str, schema: Mapping[str, Any]) -> str:

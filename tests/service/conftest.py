@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import dataclasses
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from starlette.types import ASGIApp
 
 from leadscore import LeadScorer
+from service.access import Access
 from service.answers import Answers
 from service.api import create_api
 from service.observing import Observer
@@ -25,6 +25,7 @@ from service.serving import ModelInUse
 
 AS_OF = "2026-05-01T09:00:00Z"
 LIMITS = Limits(body_bytes=200_000, documents=20)
+KEYLESS = Access(None, keyless=True)
 
 
 class Lines(logging.Handler):
@@ -38,11 +39,11 @@ class Lines(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-@dataclass
+@dataclasses.dataclass
 class Service:
     """An application, its model, its metrics and its log."""
 
-    app: ASGIApp
+    app: Gate
     model: ModelInUse
     registry: CollectorRegistry
     log: Lines
@@ -51,10 +52,15 @@ class Service:
     def call(self, method: str, path: str, **request: Any) -> httpx.Response:
         async def call() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://leadscore") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 return await client.request(method, path, **request)
 
         return asyncio.run(call())
+
+    def guarded_by(self, access: Access) -> Service:
+        """The same service with other rules of access."""
+        gate = Gate(self.app.app, self.limits, self.app.observe, (), access)
+        return dataclasses.replace(self, app=gate)
 
     def get(self, path: str, **request: Any) -> httpx.Response:
         return self.call("GET", path, **request)
@@ -71,7 +77,7 @@ class Service:
 
 @pytest.fixture
 def bare_service() -> Iterator[Service]:
-    """A service that has no model yet."""
+    """A service without a model and without keys, as on a loopback address."""
     log = Lines()
     logger = logging.getLogger("tests.service")
     logger.setLevel(logging.INFO)
@@ -81,7 +87,7 @@ def bare_service() -> Iterator[Service]:
     observer = Observer(registry, logger)
     model = ModelInUse(observer)
     api = create_api(Answers(model, LIMITS))
-    yield Service(Gate(api, LIMITS, observer.request, api.fixed_paths), model, registry, log, LIMITS)
+    yield Service(Gate(api, LIMITS, observer.request, api.fixed_paths, KEYLESS), model, registry, log, LIMITS)
     logger.removeHandler(log)
 
 

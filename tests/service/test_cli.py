@@ -1,4 +1,4 @@
-"""``leadscore serve`` from start to end, over real HTTP."""
+"""``leadscore serve`` from start to end, over real HTTP: one server without keys, one with."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ import psutil
 import pytest
 
 from leadscore import LeadScorer
+from service.keys import SCOPES, Key, append
 
 AS_OF = "2026-05-01T09:00:00Z"
+KEYS = {scope: Key.mint(f"for-{scope}", [scope]) for scope in SCOPES}
 SERVE = [sys.executable, "-c", "from leadscore.cli import main; main()", "serve"]
 
 
@@ -50,7 +52,7 @@ class Serving:
         return code
 
 
-def start(tmp_path: Path, scorer: Path, *options: str) -> Serving:
+def start(tmp_path: Path, scorer: Path, *options: str, **environment: str) -> Serving:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     log = tmp_path / "log"
@@ -58,7 +60,7 @@ def start(tmp_path: Path, scorer: Path, *options: str) -> Serving:
     with log.open("w") as error:
         process = subprocess.Popen(
             command,
-            env=os.environ | {"TMPDIR": str(temporary)},
+            env=os.environ | {"TMPDIR": str(temporary)} | environment,
             stdout=subprocess.PIPE,
             stderr=error,
             text=True,
@@ -168,7 +170,7 @@ def test_bad_bodies_are_problems_and_leave_nothing_in_the_log(http: httpx.Client
 def test_a_chunked_body_above_the_limit_is_refused(http: httpx.Client, serving: Serving) -> None:
     address = serving.url.removeprefix("http://").split(":")
     with socket.create_connection((address[0], int(address[1])), timeout=30) as connection:
-        head = "POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = "POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         head += "Transfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode())
         chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
@@ -202,18 +204,121 @@ def test_a_wrong_option_is_wrong_usage() -> None:
     assert done.returncode == 2
 
 
+def test_without_keys_the_command_says_so(serving: Serving) -> None:
+    assert "! No API keys" in serving.log.read_text()
+
+
+def test_without_keys_a_page_with_a_rebound_name_is_refused(http: httpx.Client) -> None:
+    assert http.get("/v1/model", headers={"host": "evil.example"}).status_code == 403
+
+
 def test_ctrl_c_leaves_no_process_and_no_file(serving: Serving) -> None:
     # The last test of this server.
     assert serving.stop(signal.SIGINT) == 0
     assert "Traceback" not in serving.log.read_text()
 
 
-def test_a_termination_stops_two_workers_whole(sample_scorer_folder: Path, tmp_path: Path) -> None:
-    running = start(tmp_path, sample_scorer_folder, "--workers", "2", "--json")
-    announced = json.loads(running.announcement)
-    assert announced["pid"] == running.process.pid
+def test_without_keys_the_network_is_not_served(sample_scorer_folder: Path) -> None:
+    command = [*SERVE, str(sample_scorer_folder.parent), "--model", str(sample_scorer_folder), "--host", "0.0.0.0"]
+    done = subprocess.run([*command, "--port", "0"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "--host 0.0.0.0 answers more than this machine" in done.stderr
+    assert "leadscore key NAME" in done.stderr
+
+
+def test_a_wrong_key_ends_the_command_with_the_reason(sample_scorer_folder: Path) -> None:
+    command = [*SERVE, str(sample_scorer_folder.parent), "--model", str(sample_scorer_folder)]
+    environment = os.environ | {"LEADSCORE_API_KEYS": "crm:root:00"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "LEADSCORE_API_KEYS: key 1 (crm) has a scope that there isn't" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def keyed(sample_scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Two workers on every address, with the keys of a file."""
+    home = tmp_path_factory.mktemp("keyed")
+    for key, _ in KEYS.values():
+        append(key, home / "keys.toml")
+    file = str(home / "keys.toml")
+    options = ("--workers", "2", "--json", "--host", "0.0.0.0")
+    running = start(home, sample_scorer_folder, *options, LEADSCORE_API_KEYS_FILE=file)
+    yield running
+    if running.process.poll() is None:
+        running.process.terminate()
+        running.process.wait(timeout=60)
+
+
+def bearer(scope: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {KEYS[scope][1]}"}
+
+
+def test_with_keys_each_opens_its_own_routes(keyed: Serving, documents: list[dict[str, Any]]) -> None:
+    with httpx.Client(base_url=keyed.url, trust_env=False, timeout=30) as client:
+        assert client.get("/readyz").status_code == 200
+        for path, content in (("/v1/score", documents[0]), ("/score", documents[:1])):
+            statuses = [client.post(path, json=content, headers=bearer(scope)).status_code for scope in KEYS]
+            assert statuses == [200, 403, 403]
+            assert client.post(path, json=content).status_code == 401
+        assert [client.get("/metrics", headers=bearer(scope)).status_code for scope in KEYS] == [403, 403, 200]
+        assert client.get("/nowhere", headers=bearer("write")).status_code == 404
+    assert "No API keys" not in keyed.log.read_text()
+
+
+def test_nothing_of_a_person_or_a_secret_is_left_behind(keyed: Serving) -> None:
+    """Marks in ids, fields, names, keys, paths, queries and headers, to every route, well and badly formed."""
+    mark = "zq7-secret"
+    with httpx.Client(base_url=keyed.url, trust_env=False, timeout=30) as client:
+        document = client.get("/openapi.json").json()
+        schemas = document["components"]["schemas"]
+        example = schemas["LeadDocument"]["examples"][0]
+        routes: list[tuple[str, str, Any]] = [("POST", "/score", [example])]
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+                model = content and content["schema"]["$ref"].rpartition("/")[2]
+                routes.append((method.upper(), path, schemas[model]["examples"][0] if model else None))
+        seen = set()
+        for method, template, content in routes:
+            path = re.sub(r"{\w+}", mark, template)
+            for headers in (*map(bearer, KEYS), {"authorization": f"Bearer {mark}"}, {"x-api-key": mark}, {}):
+                for body in [None] if content is None else marked(content, mark):
+                    answer = client.request(
+                        method,
+                        path,
+                        content=body,
+                        params={mark: mark, "as_of": mark, "grade": mark, "cursor": mark},
+                        headers={"content-type": "application/json", "x-mark": mark, "user-agent": mark, **headers},
+                    )
+                    seen.add(answer.status_code)
+                    assert answer.status_code < 500, (method, path, answer.text)
+            client.request(method, f"{path}/{mark}", headers=bearer("admin"))
+            client.request("BREW", f"{path}?{mark}", headers=bearer("admin"))
+        assert {200, 400, 401, 403, 422} <= seen
+        told = client.get("/metrics", headers=bearer("admin")).text + keyed.log.read_text()
+    assert f'"route": "{routes[-1][1]}"' in told
+    assert not [text for text in (mark, *(secret for _, secret in KEYS.values())) if text in told]
+
+
+def marked(content: Any, mark: str) -> list[bytes]:
+    """Return an example as a body with a marked id, then marked everywhere, cut off, and of the wrong type."""
+
+    def everywhere(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: everywhere(inner) for name, inner in value.items()} | {mark: mark}
+        return [everywhere(inner) for inner in value] if isinstance(value, list) else mark
+
+    text = json.dumps(content)
+    well = text.replace("L42", mark)
+    return [body.encode() for body in (well, json.dumps(everywhere(content)), well[:-1], f'"{mark}"', mark)]
+
+
+def test_a_termination_stops_two_workers_whole(keyed: Serving) -> None:
+    # The last test of this server.
+    announced = json.loads(keyed.announcement)
+    assert announced["pid"] == keyed.process.pid
     assert httpx.get(announced["url"] + "/readyz", trust_env=False).status_code == 200
-    assert running.stop(signal.SIGTERM) == 0
+    assert keyed.stop(signal.SIGTERM) == 0
 
 
 def test_a_damaged_scorer_ends_the_command_with_the_reason(sample_scorer_folder: Path, tmp_path: Path) -> None:
@@ -230,8 +335,8 @@ def test_a_damaged_scorer_ends_the_command_with_the_reason(sample_scorer_folder:
 def test_the_verb_joins_the_leadscore_command() -> None:
     from importlib.metadata import entry_points
 
-    from service.cli import commands, serve
+    from service.cli import commands, key, serve
 
-    assert commands == [serve]
+    assert commands == [serve, key]
     [entry] = [entry for entry in entry_points(group="leadscore.commands") if entry.name == "service"]
     assert entry.value == "service.cli:commands"

@@ -32,6 +32,8 @@ def test_a_problem_has_the_members_of_rfc_9457_and_ours() -> None:
     ("status", "kind"),
     [
         (400, problems.OTHER),
+        (401, problems.UNAUTHENTICATED),
+        (403, problems.SCOPE_MISSING),
         (404, problems.NOT_FOUND),
         (405, problems.WRONG_METHOD),
         (413, problems.TOO_LARGE),

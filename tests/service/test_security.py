@@ -11,9 +11,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leadscore.errors import LeadScoreError
+from service.access import Access
 from service.security import Exchange, Gate, Limits
 
 LIMITS = Limits(body_bytes=10, in_flight=1, body_seconds=0.01)
+KEYLESS = Access(None, keyless=True)
+HOST = [(b"host", b"localhost")]
 
 
 class Recorded:
@@ -69,7 +72,7 @@ def call(
     async def send(message: Message) -> None:
         recorded.sent.append(message)
 
-    given = {"transfer-encoding": "chunked"} | (headers or {})
+    given = {"transfer-encoding": "chunked", "host": "localhost"} | (headers or {})
     raw = [(name.encode(), value.encode()) for name, value in given.items()]
     scope: Scope = {
         "type": "http",
@@ -78,7 +81,7 @@ def call(
         "headers": raw,
         "query_string": b"q=secret",
     }
-    gate = Gate(app, LIMITS, recorded.observed.append, ["/echo"])
+    gate = Gate(app, LIMITS, recorded.observed.append, ["/echo"], KEYLESS)
     asyncio.run(gate(scope, receive, send))
     return recorded
 
@@ -196,7 +199,7 @@ def test_above_the_limit_requests_are_turned_away_while_health_still_answers() -
 
         async def outer(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["path"] == "/outer":
-                inner = {"type": "http", "method": "GET", "path": path, "headers": []}
+                inner = {"type": "http", "method": "GET", "path": path, "headers": HOST}
                 await gate(inner, receive, record)
             await PlainTextResponse("ok")(scope, receive, send)
 
@@ -204,18 +207,32 @@ def test_above_the_limit_requests_are_turned_away_while_health_still_answers() -
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
 
-        gate = Gate(outer, LIMITS, lambda exchange: None, [])
-        await gate({"type": "http", "method": "GET", "path": "/outer", "headers": []}, nothing, record)
-        await gate({"type": "http", "method": "GET", "path": "/after", "headers": []}, nothing, record)
+        gate = Gate(outer, LIMITS, lambda exchange: None, [], KEYLESS)
+        await gate({"type": "http", "method": "GET", "path": "/outer", "headers": HOST}, nothing, record)
+        await gate({"type": "http", "method": "GET", "path": "/after", "headers": HOST}, nothing, record)
         assert statuses[1:] == [200, 200]
         return statuses[0]
 
-    assert asyncio.run(nested("/inner")) == 503
+    assert asyncio.run(nested("/inner")) == 429
     assert asyncio.run(nested("/livez")) == 200
 
 
 async def nothing() -> Message:
     raise AssertionError("nothing to receive")
+
+
+def test_a_web_socket_is_closed_before_the_application_sees_it() -> None:
+    sent: list[Message] = []
+
+    async def record(message: Message) -> None:
+        sent.append(message)
+
+    async def unreachable(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError
+
+    gate = Gate(unreachable, LIMITS, lambda exchange: None, [], KEYLESS)
+    asyncio.run(gate({"type": "websocket", "path": "/v1/score", "headers": []}, nothing, record))
+    assert sent == [{"type": "websocket.close"}]
 
 
 def test_limits_come_from_the_environment() -> None:
