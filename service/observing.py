@@ -15,8 +15,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from leadscore.errors import DocumentError
-from service.security import SYSTEM_ROUTES, Exchange
+from leadscore.errors import DocumentError, LeadScoreError
+from service.security import SYSTEM_ROUTES, Exchange, fault_of
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 GRADES = frozenset({*"ABCDEF", "refused"})
@@ -63,6 +63,13 @@ class Observer:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._refused = Counter(
+            "leadscore_model_refused_total",
+            "Models that were to be used and could not be: damaged, unreadable, or of another project",
+            # A metric without labels would want its file at import, before BentoML has made the folder.
+            ["error"],
+            registry=registry,
+        )
         self._in_use: tuple[str, str, str, str] | None = None
 
     def request(self, exchange: Exchange) -> None:
@@ -91,11 +98,18 @@ class Observer:
             self._scores.labels(grade if grade in GRADES else "other").inc()
 
     def model(self, name: str, version: str, plan: str, horizon: str | None) -> None:
-        """Say which model is in use from now on."""
+        """Say which model is in use from now on, in the log too."""
         if self._in_use is not None:
             self._model.labels(*self._in_use).set(0)
         self._in_use = (name, version, plan, horizon or "")
         self._model.labels(*self._in_use).set(1)
+        self.log("model", {"name": name, "version": version, "plan": plan, "horizon": horizon})
+
+    def refused(self, error: Exception) -> None:
+        """Count a model that could not be put to use, and log why."""
+        self._refused.labels(type(error).__name__).inc()
+        message = str(error) if isinstance(error, LeadScoreError) else ""
+        self.log("model", {"fault": fault_of(error), "message": message})
 
     def log(self, event: str, fields: Mapping[str, Any]) -> None:
         """Write one JSON line; the fields must hold nothing of a lead."""

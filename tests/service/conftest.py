@@ -44,6 +44,7 @@ class Service:
 
     app: ASGIApp
     model: ModelInUse
+    observer: Observer
     registry: CollectorRegistry
     log: Lines
     limits: Limits
@@ -81,7 +82,7 @@ def bare_service() -> Iterator[Service]:
     observer = Observer(registry, logger)
     model = ModelInUse(observer)
     api = create_api(Answers(model, LIMITS))
-    yield Service(Gate(api, LIMITS, observer.request, api.fixed_paths), model, registry, log, LIMITS)
+    yield Service(Gate(api, LIMITS, observer.request, api.fixed_paths), model, observer, registry, log, LIMITS)
     logger.removeHandler(log)
 
 

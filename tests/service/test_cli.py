@@ -50,11 +50,11 @@ class Serving:
         return code
 
 
-def start(tmp_path: Path, scorer: Path, *options: str) -> Serving:
+def start(tmp_path: Path, project: Path, *options: str) -> Serving:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     log = tmp_path / "log"
-    command = [*SERVE, str(scorer.parent), "--model", str(scorer), "--port", "0", *options]
+    command = [*SERVE, str(project), "--port", "0", *options]
     with log.open("w") as error:
         process = subprocess.Popen(
             command,
@@ -72,7 +72,7 @@ def start(tmp_path: Path, scorer: Path, *options: str) -> Serving:
 
 @pytest.fixture(scope="module")
 def serving(sample_scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    running = start(tmp_path_factory.mktemp("serve"), sample_scorer_folder)
+    running = start(tmp_path_factory.mktemp("serve"), sample_scorer_folder, "--model", str(sample_scorer_folder))
     yield running
     if running.process.poll() is None:
         running.process.terminate()
@@ -209,7 +209,7 @@ def test_ctrl_c_leaves_no_process_and_no_file(serving: Serving) -> None:
 
 
 def test_a_termination_stops_two_workers_whole(sample_scorer_folder: Path, tmp_path: Path) -> None:
-    running = start(tmp_path, sample_scorer_folder, "--workers", "2", "--json")
+    running = start(tmp_path, sample_scorer_folder, "--model", str(sample_scorer_folder), "--workers", "2", "--json")
     announced = json.loads(running.announcement)
     assert announced["pid"] == running.process.pid
     assert httpx.get(announced["url"] + "/readyz", trust_env=False).status_code == 200
