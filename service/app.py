@@ -8,6 +8,7 @@ module level; nothing is loaded until a worker starts it.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -17,15 +18,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from leadscore.errors import LeadScoreError
-from service import UNREGISTERED, contract
+from service import contract
 from service.access import HOW_TO_CONFIGURE, Access
 from service.answers import Answers
 from service.api import create_api
+from service.following import Follower, Pointer
 from service.observing import Observer, json_lines_logger
 from service.problems import INTERNAL, Problem
 from service.security import Gate, Limits, fault_of
-from service.serving import ModelInUse, settle_garbage_collector
+from service.serving import ModelInUse
 
 REQUEST_SECONDS = 30
 RAW_PATH_METRICS = "RunnerTrafficMetricsMiddleware"
@@ -95,20 +96,13 @@ class LeadScore:
     def __init__(self) -> None:
         if access.keys is None and not access.keyless:
             observer.log("keys", {"fault": f"The service has no API keys and answers nobody. {HOW_TO_CONFIGURE}"})
-        self._load()
-        settle_garbage_collector()
-
-    def _load(self) -> None:
-        folder = os.environ.get("LEADSCORE_SCORER")
-        if not folder:
-            observer.log("model", {"fault": "LEADSCORE_SCORER is not set. Start with: leadscore serve"})
-            return
-        try:
-            model.load(folder, os.environ.get("LEADSCORE_VERSION", UNREGISTERED))
-        except Exception as error:
-            # A worker that dies is started again for ever; one that isn't ready fails its health checks.
-            message = str(error) if isinstance(error, LeadScoreError) else ""
-            observer.log("model", {"fault": fault_of(error), "message": message})
+        # A worker that dies is started again for ever; one that isn't ready fails its health checks.
+        pointer = os.environ.get("LEADSCORE_POINTER")
+        follower = Follower(model, observer, Path(pointer) if pointer else None)
+        follower.look()
+        if not model.ready:
+            follower.take(lambda: Pointer.of(os.environ))
+        follower.start()
 
     async def __is_ready__(self) -> bool:
         return model.ready

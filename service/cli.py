@@ -16,6 +16,9 @@ from leadscore.errors import LeadScoreError, MissingExtraError
 from service import UNREGISTERED
 from service.keys import FILE_VARIABLE, SCOPES, VARIABLE, Key, append
 
+ASK_SECONDS = 5.0
+"""Between two questions to MLflow where an alias points, each 15 ms of the command's time."""
+
 
 @verb("serve")
 @project_argument
@@ -23,26 +26,40 @@ from service.keys import FILE_VARIABLE, SCOPES, VARIABLE, Key, append
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 answers the whole network.")
 @click.option("--model", metavar="M", help="A registered model or a scorer's folder. [default: the champion]")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
-def serve(console: Console, project: str, port: int, host: str, model: str | None, workers: int) -> None:
-    """Answer scores over HTTP with the champion of PROJECT, until Ctrl-C.
+@click.option(
+    "--follow",
+    default=ASK_SECONDS,
+    show_default=True,
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="How often to ask where the champion, or another alias, points; 0 stays with the first answer.",
+)
+def serve(console: Console, project: str, port: int, host: str, model: str | None, workers: int, follow: float) -> None:
+    """Answer scores over HTTP with the champion of PROJECT, until Ctrl-C. Another champion takes over by itself.
 
     \b
     Example: leadscore serve data/sample --port 3000
     """
     if importlib.util.find_spec("bentoml") is None:
         raise MissingExtraError("leadscore serve", "service")
-    from leadscore.tracking import find_scorer
+    from leadscore.tracking import find_scorer, names_alias
+    from service.following import Pointer, Signpost
     from service.process import Server
 
-    folder, registered = find_scorer(project, model)
-    version = registered or UNREGISTERED
-    with Server(folder, version, host=host, port=port, n_workers=workers) as server:
+    def find() -> Pointer:
+        folder, registered = find_scorer(project, model)
+        return Pointer(folder.resolve(), registered or UNREGISTERED)
+
+    first = find()
+    with Server(first.folder, first.version, host=host, port=port, n_workers=workers) as server:
         if server.keyless:
             console.warn("No API keys: whoever is on this machine may ask for scores. Mint one with leadscore key")
         ready = server.wait_until_ready()
         if ready:
-            console.say(_announcement(server.url, version, server.example(), keyless=server.keyless))
-            console.result({"url": server.url, "version": version, "pid": os.getpid()})
+            console.say(_announcement(server.url, first.version, server.example(), keyless=server.keyless))
+            console.result({"url": server.url, "version": first.version, "pid": os.getpid()})
+            if follow and first.version != UNREGISTERED and names_alias(model):
+                Signpost(find, first, server.pointer, console.warn).start(follow)
         stopped = server.wait() if ready else server.asked_to_stop
     if not stopped:
         raise LeadScoreError(server.failure)

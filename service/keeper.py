@@ -108,7 +108,7 @@ class Keeper:
         n_leads = self._round(current, cause)
         self._version = current.version
         seconds = round(clock.monotonic() - start, 2)
-        self.observer.rescored(n_leads, seconds, self.store.scores.distribution())
+        self.observer.rescored(current.version, n_leads, seconds, self.store.scores.distribution())
         self.observer.log("rescored", {"leads": n_leads, "cause": cause, "seconds": seconds})
         return True
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from leadscore.errors import DocumentError
-from service.security import SYSTEM_ROUTES, Exchange
+from leadscore.errors import DocumentError, LeadScoreError
+from service.security import SYSTEM_ROUTES, Exchange, fault_of
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 GRADES = frozenset({*"ABCDEF", "refused"})
@@ -80,20 +80,20 @@ class Observer:
             buckets=LAG_BUCKETS,
             registry=registry,
         )
-        self._open_leads = Gauge(
-            "leadscore_open_leads", "Leads on the call list", registry=registry, multiprocess_mode="mostrecent"
+        self._open_leads, self._rescore_seconds, self._psi = (
+            Gauge(name, told, ["version"], registry=registry, multiprocess_mode="mostrecent")
+            for name, told in (
+                ("leadscore_open_leads", "Leads that the last round scored"),
+                ("leadscore_rescore_seconds", "Seconds that the last round over all open leads took"),
+                ("leadscore_score_psi", "Population stability index of the list's scores against the model's own"),
+            )
         )
-        self._rescore_seconds = Gauge(
-            "leadscore_rescore_seconds",
-            "Seconds that the last round over all open leads took",
+        self._refused = Counter(
+            "leadscore_model_refused_total",
+            "Models that were to be used and could not be: damaged, unreadable, or of another project",
+            # A metric without labels would want its file at import, before BentoML has made the folder.
+            ["error"],
             registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self._psi = Gauge(
-            "leadscore_score_psi",
-            "Population stability index of the list's scores, in tenths, against the model's reference population",
-            registry=registry,
-            multiprocess_mode="mostrecent",
         )
         self._in_use: tuple[str, str, str, str] | None = None
 
@@ -127,11 +127,18 @@ class Observer:
             self._scores.labels(grade if grade in GRADES else "other").inc()
 
     def model(self, name: str, version: str, plan: str, horizon: str | None) -> None:
-        """Say which model is in use from now on."""
+        """Say which model is in use from now on, in the log too."""
         if self._in_use is not None:
             self._model.labels(*self._in_use).set(0)
         self._in_use = (name, version, plan, horizon or "")
         self._model.labels(*self._in_use).set(1)
+        self.log("model", {"name": name, "version": version, "plan": plan, "horizon": horizon})
+
+    def refused(self, error: Exception) -> None:
+        """Count a model that could not be put to use, and log why."""
+        self._refused.labels(type(error).__name__).inc()
+        message = str(error) if isinstance(error, LeadScoreError) else ""
+        self.log("model", {"fault": fault_of(error), "message": message})
 
     def stored(self, rows: Iterable[tuple[str, float]]) -> None:
         """Count rows that were stored: of which table, and how many seconds after they happened."""
@@ -139,11 +146,11 @@ class Observer:
             self._events.labels(table).inc()
             self._lag.labels(table).observe(max(seconds, 0.0))
 
-    def rescored(self, n_leads: int, seconds: float, distribution: Mapping[int, int]) -> None:
-        """Say how the last round over all open leads went; `distribution` has how many leads have each score."""
-        self._open_leads.set(n_leads)
-        self._rescore_seconds.set(seconds)
-        self._psi.set(psi_of_scores(distribution))
+    def rescored(self, version: str, n_leads: int, seconds: float, distribution: Mapping[int, int]) -> None:
+        """Say how a round over all open leads went; `distribution` has how many of them have each score."""
+        self._open_leads.labels(version).set(n_leads)
+        self._rescore_seconds.labels(version).set(seconds)
+        self._psi.labels(version).set(psi_of_scores(distribution))
 
     def log(self, event: str, fields: Mapping[str, Any]) -> None:
         """Write one JSON line; the fields must hold nothing of a lead."""

@@ -69,6 +69,7 @@ class Server:
             "LEADSCORE_WORKERS": str(n_workers),
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_QUIET": "True",
+            "LEADSCORE_POINTER": str(self.pointer),
             "BENTOML_HOME": self._home.name,
             "PROMETHEUS_MULTIPROC_DIR": str(Path(self._home.name) / "metrics"),
             KEYLESS_VARIABLE: KEYLESS_ON_LOOPBACK if self.keyless else "",
@@ -78,6 +79,11 @@ class Server:
         self._child: subprocess.Popen[bytes] | None = None
         self.asked_to_stop = False
         self.failure = ""
+
+    @property
+    def pointer(self) -> Path:
+        """The file that moves the workers to another scorer: see `following`."""
+        return Path(self._home.name) / "pointer.json"
 
     @property
     def url(self) -> str:

@@ -153,7 +153,10 @@ def _known_at(data: Data, lead: int, at: int) -> bool:
 def _closed(data: Data, lead: int, at: int) -> list[str]:
     """Say that a lead was won or lost already: its score is of no use then."""
     outcomes = data.outcomes
-    for what, seen, when in (("won", outcomes.won_seen, outcomes.won_at), ("lost", outcomes.lost_seen, outcomes.lost_at)):
+    for what, seen, when in (
+        ("won", outcomes.won_seen, outcomes.won_at),
+        ("lost", outcomes.lost_seen, outcomes.lost_at),
+    ):
         if NEVER != seen[lead] < at:
             return [f"the lead was {what} on {time.format_instant(int(when[lead]))[:10]} already"]
     return []

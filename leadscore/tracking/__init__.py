@@ -9,7 +9,7 @@ from leadscore.tracking.connection import (
     require_writable,
     tracking_uri,
 )
-from leadscore.tracking.registry import find_scorer
+from leadscore.tracking.registry import find_scorer, names_alias
 from leadscore.tracking.runs import Registered, log
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Registered",
     "find_scorer",
     "log",
+    "names_alias",
     "registered_name",
     "require_writable",
     "tracking_uri",

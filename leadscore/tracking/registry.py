@@ -68,6 +68,14 @@ def find_scorer(folder: str | Path, model: str | None = None) -> tuple[Path, str
         return _scorer_at(str(location), folder), version
 
 
+def names_alias(model: str | None) -> bool:
+    """Whether what `find_scorer` takes as a registered model names an alias, which may point elsewhere tomorrow."""
+    if model is None:
+        return True
+    selector = re.split("[@/]", model.removeprefix("models:/"))[-1]
+    return not model.startswith("runs:/") and not selector.isdigit()
+
+
 def _asked(client: MlflowClient, project: Project | None, model: str | None) -> tuple[str, str]:
     """The registered name, and the version or alias, that `model` means."""
     if project is None:

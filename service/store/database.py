@@ -33,6 +33,11 @@ class Database:
         self._engine = engine
         self._sqlite = engine.dialect.name == "sqlite"
 
+    @property
+    def local(self) -> bool:
+        """Whether it is a file: to read a few rows is a matter of microseconds, not of waiting."""
+        return self._sqlite
+
     @classmethod
     def open(cls, url: str) -> Database:
         """Connect to a URL, or to SQLite in the file of a path.

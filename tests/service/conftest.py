@@ -45,6 +45,7 @@ class Service:
 
     app: Gate
     model: ModelInUse
+    observer: Observer
     registry: CollectorRegistry
     log: Lines
     limits: Limits
@@ -87,7 +88,8 @@ def bare_service() -> Iterator[Service]:
     observer = Observer(registry, logger)
     model = ModelInUse(observer)
     api = create_api(Answers(model, LIMITS))
-    yield Service(Gate(api, LIMITS, observer.request, api.fixed_paths, KEYLESS), model, registry, log, LIMITS)
+    gate = Gate(api, LIMITS, observer.request, api.fixed_paths, KEYLESS)
+    yield Service(gate, model, observer, registry, log, LIMITS)
     logger.removeHandler(log)
 
 

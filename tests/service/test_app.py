@@ -31,14 +31,15 @@ print("RESULT", json.dumps({
 """
 
 
-def worker(home: Path, scorer: Path | None, version: str = "7") -> tuple[dict[str, Any], str]:
+def worker(home: Path, scorer: Path | None, pointer: str = "") -> tuple[dict[str, Any], str]:
     """Start what a worker starts; return what it found, and all that it printed."""
     (home / "metrics").mkdir()
     environment = os.environ | {
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "True",
         "PROMETHEUS_MULTIPROC_DIR": str(home / "metrics"),
-        "LEADSCORE_VERSION": version,
+        "LEADSCORE_VERSION": "7",
+        "LEADSCORE_POINTER": pointer,
         "LEADSCORE_SCORER": "" if scorer is None else str(scorer),
     }
     command = [sys.executable, "-c", WORKER]
@@ -76,6 +77,16 @@ def test_a_damaged_scorer_leaves_a_worker_that_is_not_ready_and_says_why(tmp_pat
     assert not result["ready"]
     assert '"fault": "ArtifactError' in output
     assert "Traceback" not in output
+
+
+def test_a_worker_started_anew_while_the_pointer_is_wrong_takes_the_first_model(
+    sample_scorer_folder: Path, tmp_path: Path
+) -> None:
+    pointer = tmp_path / "pointer.json"
+    pointer.write_text("{")
+    result, output = worker(tmp_path, sample_scorer_folder, str(pointer))
+    assert result["ready"]
+    assert '"fault": "LeadScoreError' in output
 
 
 def test_without_a_scorer_the_worker_names_the_command(tmp_path: Path) -> None:

@@ -52,11 +52,11 @@ class Serving:
         return code
 
 
-def start(tmp_path: Path, scorer: Path, *options: str, **environment: str) -> Serving:
+def start(tmp_path: Path, project: Path, *options: str, **environment: str) -> Serving:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     log = tmp_path / "log"
-    command = [*SERVE, str(scorer.parent), "--model", str(scorer), "--port", "0", *options]
+    command = [*SERVE, str(project), "--port", "0", *options]
     with log.open("w") as error:
         process = subprocess.Popen(
             command,
@@ -74,7 +74,7 @@ def start(tmp_path: Path, scorer: Path, *options: str, **environment: str) -> Se
 
 @pytest.fixture(scope="module")
 def serving(sample_scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    running = start(tmp_path_factory.mktemp("serve"), sample_scorer_folder)
+    running = start(tmp_path_factory.mktemp("serve"), sample_scorer_folder, "--model", str(sample_scorer_folder))
     yield running
     if running.process.poll() is None:
         running.process.terminate()
@@ -241,7 +241,7 @@ def keyed(sample_scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
     for key, _ in KEYS.values():
         append(key, home / "keys.toml")
     file = str(home / "keys.toml")
-    options = ("--workers", "2", "--json", "--host", "0.0.0.0")
+    options = ("--model", str(sample_scorer_folder), "--workers", "2", "--json", "--host", "0.0.0.0")
     running = start(home, sample_scorer_folder, *options, LEADSCORE_API_KEYS_FILE=file)
     yield running
     if running.process.poll() is None:
