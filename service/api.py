@@ -17,6 +17,7 @@ from starlette.routing import Route
 from service import contract, pages, payload, problems
 from service.access import scope_of
 from service.answers import Answers
+from service.lead_routes import LeadAnswers
 from service.problems import NOT_FOUND, WRONG_METHOD, Problem
 from service.security import NATIVE_ROUTES, SYSTEM_ROUTES
 from service.serving import ModelInUse
@@ -49,14 +50,18 @@ class Api(FastAPI):
             example = contract.example_document(self.model_in_use.current.scorer.project)
             schemas["LeadDocument"]["examples"] = [example]
             schemas["Batch"]["examples"] = [{"documents": [example]}]
+            schemas["Arrivals"]["examples"] = [contract.example_arrivals(self.model_in_use.current.scorer.project)]
         document = super().openapi()
         paths = {path: _with_keys(path, operations) for path, operations in document["paths"].items()}
         components = {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES}
         return {**document, "paths": paths, "components": components}
 
 
-def create_api(answers: Answers) -> Api:
-    """Return the application; while it has no model, routes that need one answer 503."""
+def create_api(answers: Answers, leads: LeadAnswers | None = None) -> Api:
+    """Return the application; while it has no model, routes that need one answer 503.
+
+    Without a store (`leads`) it has no routes over one.
+    """
     api = Api(
         title="leadscore",
         version="1",
@@ -66,6 +71,8 @@ def create_api(answers: Answers) -> Api:
     )
     api.model_in_use = answers.model
     _add_scoring(api, answers)
+    if leads is not None:
+        _add_leads(api, leads)
     _add_model_card(api, answers)
     _add_pages(api)
     api.add_exception_handler(Problem, _on_problem)
@@ -99,6 +106,47 @@ def _add_scoring(api: Api, answers: Answers) -> None:
             response_class=Response,
             responses=_responses(gives, REFUSED),
             openapi_extra={"requestBody": {"required": True, "content": _content("application/json", takes)}},
+        )
+
+
+def _add_leads(api: Api, leads: LeadAnswers) -> None:
+    async def events(request: Request) -> Response:
+        """Store leads, events, outcomes and verdicts: all of a body or nothing, each once however often it is sent."""
+        return await leads.events(await _json_body(request))
+
+    async def lead_score(lead_id: str, request: Request) -> Response:
+        """Score a stored lead, now or as it would have been scored at an earlier instant."""
+        return await leads.score(lead_id, request.query_params)
+
+    async def call_list(request: Request) -> Response:
+        """List open leads, the best first, with the score of the last round and its age."""
+        return await leads.call_list(request)
+
+    async def history(lead_id: str, request: Request) -> Response:
+        """Tell how the score of a lead moved, and what moved it."""
+        return await leads.history(lead_id, request.query_params)
+
+    takes = {"requestBody": {"required": True, "content": _content("application/json", "Arrivals")}}
+    routes: tuple[tuple[str, Any, str, str, dict[str, Any], tuple[int, ...]], ...] = (
+        ("/v1/events", events, "POST", "Acknowledgement", takes, (400, 408, 413, 415, 422, 500, 503)),
+        ("/v1/leads", call_list, "GET", "CallList", {"parameters": contract.LIST_PARAMETERS}, (422, 500, 503)),
+        ("/v1/leads/{lead_id:path}/score", lead_score, "GET", "Score", {"parameters": contract.SCORE_PARAMETERS},
+         (404, 422, 500, 503)),
+        ("/v1/leads/{lead_id:path}/history", history, "GET", "History", {"parameters": contract.HISTORY_PARAMETERS},
+         (404, 422, 500, 503)),
+    )  # fmt: skip
+    for path, endpoint, method, gives, extra, refused in routes:
+        responses = _responses(gives, refused)
+        if gives == "CallList":
+            responses[304] = {"description": "Nothing has changed since the answer with this `ETag`"}
+        api.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            tags=["leads"],
+            response_class=Response,
+            responses=responses,
+            openapi_extra=extra,
         )
 
 

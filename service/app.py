@@ -23,8 +23,10 @@ from service.access import HOW_TO_CONFIGURE, Access
 from service.answers import Answers
 from service.api import create_api
 from service.following import Follower, Pointer
+from service.lead_routes import LeadAnswers
 from service.observing import Observer, json_lines_logger
 from service.problems import INTERNAL, Problem
+from service.remembering import Memory
 from service.security import Gate, Limits, fault_of
 from service.serving import ModelInUse
 
@@ -39,7 +41,9 @@ model = ModelInUse(observer)
 limits = Limits.of(os.environ)
 access = Access.of(os.environ)
 answers = Answers(model, limits)
-api = create_api(answers)
+memory = Memory.of(os.environ)
+lead_answers = None if memory is None else LeadAnswers.of(memory, model, observer, limits)
+api = create_api(answers, lead_answers)
 
 
 async def public_routes(scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,7 +109,7 @@ class LeadScore:
         follower.start()
 
     async def __is_ready__(self) -> bool:
-        return model.ready
+        return model.ready and (lead_answers is None or await lead_answers.reachable())
 
     @bentoml.api(  # type: ignore[untyped-decorator]
         input_spec=LeadDocuments, output_spec=LeadScores

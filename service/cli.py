@@ -8,13 +8,20 @@ import json
 import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from leadscore.console import Console, project_argument, verb
 from leadscore.errors import LeadScoreError, MissingExtraError
+from leadscore.project import Project
+from leadscore.section import FILE as PROJECT_FILE
+from leadscore.time import parse_span
 from service import UNREGISTERED
 from service.keys import FILE_VARIABLE, SCOPES, VARIABLE, Key, append
+
+if TYPE_CHECKING:
+    from service.remembering import Memory
 
 ASK_SECONDS = 5.0
 """Between two questions to MLflow where an alias points, each 15 ms of the command's time."""
@@ -34,11 +41,26 @@ ASK_SECONDS = 5.0
     metavar="SECONDS",
     help="How often to ask where the champion, or another alias, points; 0 stays with the first answer.",
 )
-def serve(console: Console, project: str, port: int, host: str, model: str | None, workers: int, follow: float) -> None:
+@click.option(
+    "--store",
+    metavar="S",
+    help="Where leads and events are kept: a file, a database URL, or env:NAME for "
+    "one with a password. [default: store.db in PROJECT]",
+)
+@click.option(
+    "--rescore", default="15m", show_default=True, metavar="EVERY", help="How often all open leads are scored."
+)
+def serve(
+    console: Console, project: str, port: int, host: str, model: str | None, workers: int, follow: float,
+    store: str | None, rescore: str,
+) -> None:  # fmt: skip
     """Answer scores over HTTP with the champion of PROJECT, until Ctrl-C. Another champion takes over by itself.
 
+    Leads and events that arrive are kept in a store, which is filled from the project's files the first time.
+
     \b
-    Example: leadscore serve data/sample --port 3000
+    Examples: leadscore serve data/sample --port 3000
+              leadscore serve acme --store env:ACME_STORE --rescore 1h
     """
     if importlib.util.find_spec("bentoml") is None:
         raise MissingExtraError("leadscore serve", "service")
@@ -51,7 +73,15 @@ def serve(console: Console, project: str, port: int, host: str, model: str | Non
         return Pointer(folder.resolve(), registered or UNREGISTERED)
 
     first = find()
-    with Server(first.folder, first.version, host=host, port=port, n_workers=workers) as server:
+    server = Server(first.folder, first.version, host=host, port=port, n_workers=workers)
+    memory = _memory(console, project, store, rescore, server.counts)
+    if memory is not None:
+        with console.progress("Filling the store") as progress:
+            n_rows = memory.prepare(progress)
+        if n_rows:
+            console.say(f"The store was empty: {n_rows:,} rows were taken from the project's files")
+        server.remember(memory)
+    with server:
         if server.keyless:
             console.warn("No API keys: whoever is on this machine may ask for scores. Mint one with leadscore key")
         ready = server.wait_until_ready()
@@ -90,6 +120,25 @@ def key(console: Console, name: str, scopes: tuple[str, ...], expires: dt.dateti
         console.say(f"\n{minted.as_toml}")
         console.warn(f"Shown once. Put the entry into a file, or start with {VARIABLE}={minted.as_variable}")
     console.result({"secret": secret, "entry": minted.as_variable, "file": None if file is None else str(file)})
+
+
+def _memory(console: Console, project: str, store: str | None, rescore: str, counts: Path) -> Memory | None:
+    """Where the service remembers; nowhere where no project is named, or one without times."""
+    from service.remembering import Memory, store_url
+
+    folder = Path(project).resolve()
+    if not (folder / PROJECT_FILE).is_file():
+        if store is not None:
+            raise LeadScoreError(f"--store needs the project whose rows it keeps, and {folder} holds no {PROJECT_FILE}")
+        return None
+    if not Project.load(folder).timed:
+        console.warn("A list without times is not kept: only documents that are sent are scored")
+        return None
+    try:
+        seconds = parse_span(rescore) // 1_000_000
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--rescore") from None
+    return Memory(store_url(store, folder), folder, counts, seconds)
 
 
 def _announcement(url: str, version: str, example: object, *, keyless: bool) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
@@ -137,6 +137,79 @@ class Scores(BaseModel):
     scores: list[Score | RefusedDocument]
 
 
+class Verdict(BaseModel):
+    """What a seller made of a lead."""
+
+    event_id: str = Field(description="Names it once and for all: sent again, it is not stored again")
+    verdict: Literal["accept", "reject"]
+    reason: str | None = None
+    by: str | None = Field(default=None, description="Who says so")
+    at: dt.datetime | None = Field(default=None, description="When; default: the arrival")
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"description": "And the lead's id, in its own column"})
+
+
+class Arrivals(BaseModel):
+    """What happened, in the project's own column names; stored whole or not at all.
+
+    A lead's fields join what is known of it: one left out stays, null empties it. Events carry the table's id (or
+    `event_id`); what is there already is left as it is. When something became known is the arrival.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    leads: list[dict[str, Any]] = Field(default_factory=list)
+    events: dict[str, list[dict[str, Any]]] = Field(default_factory=dict, description="Rows per event table")
+    outcomes: list[dict[str, Any]] = Field(default_factory=list)
+    verdicts: list[Verdict] = Field(default_factory=list)
+
+
+class Acknowledgement(BaseModel):
+    """What became of a body; it is durable."""
+
+    stored: int = Field(description="Rows that are new")
+    repeated: int = Field(description="Rows that were there already, or change nothing")
+    outdated: int = Field(description="Profiles older than the one that is stored")
+    unknown_leads: int = Field(description="Leads of which no profile is stored yet: they can't be scored")
+    warnings: list[str]
+
+
+class ListedScore(Score):
+    """A score on the call list."""
+
+    age_seconds: int = Field(ge=0, description="Since the lead was scored")
+
+
+class CallList(BaseModel):
+    """A page of the open leads, best first."""
+
+    leads: list[ListedScore]
+    next: str | None = Field(description="The cursor of the next page; null on the last")
+    rescored_every_seconds: int = Field(description="How often all are scored; one of which news arrive is at once")
+
+
+class Move(BaseModel):
+    """A score that differed from the one before."""
+
+    lead_id: str
+    as_of: str
+    probability: float
+    score: int
+    grade: str
+    version: str = Field(description="Of the model")
+    cause: str = Field(description="event, time or model: why it was scored then")
+    moved_by: list[dict[str, Any]] | None = Field(
+        description="What moved it, in parts that add up: null for the first score, and where another model gave it"
+    )
+
+
+class History(BaseModel):
+    """Scores of a lead over time, oldest first."""
+
+    lead_id: str
+    scores: list[Move]
+
+
 class LimitsCard(BaseModel):
     """What one request may ask for."""
 
@@ -157,14 +230,48 @@ class ModelCard(BaseModel):
     limits: LimitsCard
 
 
+def _parameter(name: str, description: str, schema: Mapping[str, Any], place: str = "query") -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "description": description,
+        "schema": dict(schema),
+    }
+
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_DURATION = {"type": "string", "pattern": r"^[0-9]+[mhdw]$", "examples": ["14d"]}
+SCORE_PARAMETERS = [
+    _parameter("as_of", "The cutoff; default: now", {"type": "string", "format": "date-time"}),
+]
+HISTORY_PARAMETERS = [
+    _parameter("limit", "How many, the latest", {"type": "integer", "minimum": 1, "maximum": 200, "default": 20}),
+    _parameter("receipts", "Whether to say what moved each", {"type": "boolean", "default": True}),
+]
+LIST_PARAMETERS = [
+    _parameter("grade", "Only these grades; may be repeated", {"type": "array", "items": _TEXT}),
+    _parameter("source", "Only leads of this origin", _TEXT),
+    _parameter("owner", "Only leads of this owner", _TEXT),
+    _parameter("min_age", "Only leads created longer ago", _DURATION),
+    _parameter("max_age", "Only leads created since", _DURATION),
+    _parameter("limit", "Leads on a page", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
+    _parameter("cursor", "Where the page before ended: its `next`", _TEXT),
+    _parameter("If-None-Match", "The `ETag` of an earlier answer", _TEXT, "header"),
+]
+
+
 def component_schemas() -> dict[str, Any]:
     """Return every model's JSON Schema, keyed by name, for ``components.schemas``."""
-    models = (LeadDocument, Batch, Score, Scores, ModelCard, ProblemDetails)
+    models = (
+        *(LeadDocument, Batch, Score, Scores, ModelCard, ProblemDetails),
+        *(Arrivals, Acknowledgement, CallList, History),
+    )
     _, schema = models_json_schema([(model, "serialization") for model in models], ref_template=REF_TEMPLATE)
     definitions: dict[str, Any] = schema["$defs"]
-    for name in ("LeadDocument", "Batch"):
+    requests = {"LeadDocument": ["lead"], "Batch": ["documents"], "Verdict": ["event_id", "verdict"], "Arrivals": []}
+    for name, required in requests.items():
         # In an answer a field with a default is always there; in a request it may be left out.
-        required = {"LeadDocument": ["lead"], "Batch": ["documents"]}[name]
         definitions[name]["required"] = required
     return definitions
 
@@ -188,6 +295,21 @@ def example_document(project: Project) -> dict[str, Any]:
     }
     document: dict[str, Any] = {"lead": lead, "events": events} if events else {"lead": lead}
     return document | ({"as_of": _instant(0)} if project.timed else {})
+
+
+def example_arrivals(project: Project) -> dict[str, Any]:
+    """Return a body for ``POST /v1/events`` that a store of the project accepts, made as `example_document` is."""
+    document = example_document(project)
+    lead, outcome = document["lead"], project.outcome
+    events = {
+        spec.name: [{spec.id or "event_id": "E1", spec.lead: "L42"} | row for row in document["events"][spec.name]]
+        for spec in project.events
+    }
+    closing = {str(outcome.lead or project.leads.id): "L42", str(outcome.time): _instant(0)}
+    if outcome.column is not None:
+        closing[outcome.column] = outcome.won[0]
+    verdict = {"event_id": "V1", str(project.leads.id): "L42", "verdict": "accept", "reason": "asked for a demo"}
+    return {"leads": [lead], "events": events, "outcomes": [closing], "verdicts": [verdict]}
 
 
 def _profile(categorical: tuple[str, ...], numeric: tuple[str, ...], taken: Mapping[str, Any]) -> dict[str, Any]:

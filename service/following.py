@@ -165,6 +165,7 @@ def stamp_of(path: Path) -> tuple[int, int] | None:
 
 def keep_looking(look: Callable[[], None], seconds: float) -> None:
     """Call a function that raises nothing again and again, beside the caller and no longer than it lives."""
+
     def run() -> None:
         while True:
             time.sleep(seconds)

@@ -6,22 +6,30 @@ stated cadence: scores age by themselves. Of several keepers on one store one sc
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import threading
 import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import prometheus_client
 
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs
 from service import counting
-from service.observing import Observer
+from service.following import Follower, Pointer
+from service.observing import Observer, json_lines_logger
+from service.remembering import Memory
+from service.security import fault_of
 from service.serving import InUse, ModelInUse
 from service.store import Store
 from service.store.arrivals import LEADS, OUTCOME
 from service.store.tables import whole
-from service.stored import StoredLeads, needs
+from service.stored import StoredLeads
 
 LEASE = "rescoring"
 TOUCHED = "touched"
@@ -33,6 +41,8 @@ SLICE = 5_000
 """Leads scored and written at once."""
 AT_MOST = 2_000
 """Rows after which touched leads are scored, however many more there are."""
+IDLE_SECONDS = 0.2
+AFTER_FAULT_SECONDS = 2.0
 SHARE = 0.05
 """Of the time that counting may take; to count a large base it waits the longer."""
 
@@ -43,6 +53,7 @@ class Keeper:
 
     Parameters
     ----------
+    counts : the file that hands counts to the workers; one that is there already is taken
     holder : names this keeper among others
     every : microseconds between two rounds over all open leads
     """
@@ -50,7 +61,7 @@ class Keeper:
     store: Store
     model: ModelInUse
     observer: Observer
-    folder: Path
+    counts: Path
     holder: str
     every: int
     now: Callable[[], int]
@@ -61,7 +72,7 @@ class Keeper:
     _held_until: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._leads = StoredLeads(self.store)
+        self._leads = StoredLeads(self.store, counting.read(self.counts) if self.counts.exists() else None)
 
     def step(self) -> bool:
         """Do what is due; returns whether anything was."""
@@ -76,7 +87,7 @@ class Keeper:
         if counted is not None and (start < self._count_again or not self._has_changed()):
             return False
         self._leads.counted = counted = counting.count(self.store)
-        counting.write(counted, self.folder / counting.FILE)
+        counting.write(counted, self.counts)
         self._looked_until = counted.until
         self._count_again = clock.monotonic() + (clock.monotonic() - start) / SHARE
         return True
@@ -88,7 +99,7 @@ class Keeper:
         lead_ids, until = self.store.journal.touched(done, at_most=AT_MOST)
         if until == done:
             return False
-        if needs(current.scorer.plan)[0]:
+        if current.scorer.plan.reads_accounts:
             lead_ids = self.store.journal.mates(lead_ids)
         for start in range(0, len(lead_ids), SLICE):
             said, closed = self._leads.rescore(current.scorer, lead_ids[start : start + SLICE], at=self.now())
@@ -151,3 +162,44 @@ class Keeper:
     def release(self) -> None:
         """Let another keeper take over at once."""
         self.store.shared.release(LEASE, self.holder)
+
+
+def main() -> None:
+    """Keep the store that the environment names, until asked to stop; a fault is logged and tried again."""
+    observer = Observer(prometheus_client.REGISTRY, json_lines_logger())
+    memory = Memory.of(os.environ)
+    if memory is None:
+        raise SystemExit("LEADSCORE_STORE is not set. Start with: leadscore serve")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    model = ModelInUse(observer)
+    pointer = os.environ.get("LEADSCORE_POINTER")
+    follower = Follower(model, observer, Path(pointer) if pointer else None)
+    follower.look()
+    if not model.ready:
+        follower.take(lambda: Pointer.of(os.environ))
+    follower.start()
+    keeper = Keeper(
+        store=memory.open(),
+        model=model,
+        observer=observer,
+        counts=memory.counts,
+        holder=f"{socket.gethostname()}/{os.getpid()}",
+        every=memory.rescore_seconds * 1_000_000,
+        now=lambda: clock.time_ns() // 1_000,
+    )
+    while not stop.is_set():
+        try:
+            busy = keeper.step()
+        except Exception as error:
+            observer.log("keeper", {"fault": fault_of(error)})
+            busy = False
+            stop.wait(AFTER_FAULT_SECONDS)
+        if not busy:
+            stop.wait(IDLE_SECONDS)
+    keeper.release()
+
+
+if __name__ == "__main__":
+    main()

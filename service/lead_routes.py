@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +20,7 @@ from leadscore.time import NEVER
 from service import payload
 from service.observing import Observer
 from service.problems import Problem
+from service.remembering import Memory, watch_counts
 from service.security import Limits
 from service.serving import ModelInUse
 from service.store.arrivals import parse
@@ -27,6 +29,8 @@ from service.stored import StoredLeads
 
 N_READERS = 4
 """Reads at once that wait for a database elsewhere; one in a file needs no thread."""
+PATIENCE_SECONDS = 2.0
+"""What a health check waits for the store."""
 MOST_LEADS = 500
 MOST_POINTS = 200
 _T = TypeVar("_T")
@@ -43,6 +47,22 @@ class LeadAnswers:
     rescore_seconds: int
     _writer: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(N_READERS))
+
+    @classmethod
+    def of(cls, memory: Memory, model: ModelInUse, observer: Observer, limits: Limits) -> LeadAnswers:
+        """Open the store of a service, and follow its keeper's counts from now on."""
+        leads = StoredLeads(memory.open())
+        watch_counts(leads, memory.counts, observer)
+        return cls(leads, model, observer, limits, memory.rescore_seconds)
+
+    async def reachable(self) -> bool:
+        """Whether the store answers."""
+        try:
+            with fail_after(PATIENCE_SECONDS):
+                await to_thread.run_sync(self.leads.store.journal.until, abandon_on_cancel=True)
+        except (SQLAlchemyError, TimeoutError):
+            return False
+        return True
 
     async def read(self, answer: Callable[[], _T]) -> _T:
         """Run what reads the store: at once if it is a file, in a thread if it is elsewhere."""
@@ -156,8 +176,8 @@ class _Asked:
             grades=tuple(self._query.getlist("grade")),
             origin=self._query.get("source"),
             owner=self._query.get("owner"),
-            created_from=None if oldest is None else now - oldest,
-            created_before=None if youngest is None else now - youngest,
+            created_from=None if oldest is None else max(now - oldest, time.EARLIEST),
+            created_before=None if youngest is None else max(now - youngest, time.EARLIEST),
             limit=self.whole("limit", default=50, most=MOST_LEADS),
             after=self._cursor(),
         )

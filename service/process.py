@@ -19,15 +19,20 @@ import psutil  # type: ignore[import-untyped]
 
 import service
 from leadscore.errors import LeadScoreError
+from service import counting
 from service.access import HOW_TO_CONFIGURE, KEYLESS_ON_LOOPBACK, KEYLESS_VARIABLE, is_loopback
 from service.keys import FILE_VARIABLE, ApiKeys
+from service.remembering import Memory
 from service.security import Limits
 
+METRICS_FOLDER = "prometheus_multiproc_dir"
+"""Where BentoML has its workers write metrics, whatever the environment says; the keeper writes there too."""
 READY_SECONDS = 120.0
 """A cold start takes about 12 s; a first one also compiles the kernels."""
 STOP_SECONDS = 15.0
 GRACEFUL_SECONDS = 10
 """What requests under way are given to end in."""
+ROOT = Path(service.__file__).parent.parent
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -71,12 +76,14 @@ class Server:
             "BENTOML_QUIET": "True",
             "LEADSCORE_POINTER": str(self.pointer),
             "BENTOML_HOME": self._home.name,
-            "PROMETHEUS_MULTIPROC_DIR": str(Path(self._home.name) / "metrics"),
+            "PROMETHEUS_MULTIPROC_DIR": str(Path(self._home.name) / METRICS_FOLDER),
             KEYLESS_VARIABLE: KEYLESS_ON_LOOPBACK if self.keyless else "",
         }
         if file := os.environ.get(FILE_VARIABLE):
             self._environment[FILE_VARIABLE] = str(Path(file).resolve())
         self._child: subprocess.Popen[bytes] | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._keeps = False
         self.asked_to_stop = False
         self.failure = ""
 
@@ -84,6 +91,16 @@ class Server:
     def pointer(self) -> Path:
         """The file that moves the workers to another scorer: see `following`."""
         return Path(self._home.name) / "pointer.json"
+
+    @property
+    def counts(self) -> Path:
+        """The file that the keeper hands to the workers: see `counting`."""
+        return Path(self._home.name) / counting.FILE
+
+    def remember(self, memory: Memory) -> None:
+        """Give the workers a store, and a keeper beside them; before the server is entered."""
+        self._environment |= memory.to_environment()
+        self._keeps = True
 
     @property
     def url(self) -> str:
@@ -94,7 +111,6 @@ class Server:
     def __enter__(self) -> Server:
         # From here on, so that no signal can fall between the start of the child and its end.
         self._handlers = {number: signal.signal(number, self._on_signal) for number in _STOP_SIGNALS}
-        root = Path(service.__file__).parent.parent
         command = [
             sys.executable,
             "-m",
@@ -102,26 +118,36 @@ class Server:
             "serve",
             "service.app:LeadScore",
             "--working-dir",
-            str(root),
+            str(ROOT),
         ]
         command += ["--host", self._address, "--port", str(self._port)]
         command += ["--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)]
         # Its own session: Ctrl-C reaches it once, through us. Its output goes to our standard error.
-        self._child = subprocess.Popen(
+        self._child = self._start(command)
+        return self
+
+    def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             command,
             env=self._environment,
-            cwd=root,
+            cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=2,
             start_new_session=True,
         )
-        return self
+
+    def _tend_keeper(self) -> None:
+        """Start the keeper once the service is ready, and again should it end by itself."""
+        if self._keeps and not self.asked_to_stop and (self._keeper is None or self._keeper.poll() is not None):
+            self._keeper = self._start([sys.executable, "-m", "service.keeper"])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._child is not None
         _stop(self._child)
+        if self._keeper is not None:
+            _stop(self._keeper)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._home.cleanup()
@@ -136,6 +162,7 @@ class Server:
                 return False
             status, _ = self._get("/readyz")
             if status == 200:
+                self._tend_keeper()
                 return True
             if status is not None:
                 self.failure = "The service has no model to answer with; its log above says why"
@@ -154,6 +181,7 @@ class Server:
         assert self._child is not None
         while not self.asked_to_stop and self._child.poll() is None:
             time.sleep(0.2)
+            self._tend_keeper()
         self.failure = "The service ended by itself; its last lines are above"
         return self.asked_to_stop
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadscore import time
-from leadscore.features.names import ACCOUNT
-from leadscore.features.plan import FeaturePlan
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data
 from leadscore.time import NEVER
@@ -29,13 +26,6 @@ MOST_RECEIPTS = 20
 """Moves of one lead that are explained in one answer."""
 
 
-@lru_cache(maxsize=8)
-def needs(plan: FeaturePlan) -> tuple[bool, bool]:
-    """Whether a plan asks for the events of the account's other leads, and for counts of the whole base."""
-    names = [plan.features[column] for column in plan.company]
-    return any(name.scope == ACCOUNT for name in names), any(name.scope is None for name in names)
-
-
 @dataclass
 class StoredLeads:
     """Scores the leads of a store; `counted` is what the base has in common, as last counted."""
@@ -46,13 +36,12 @@ class StoredLeads:
 
     def read(self, scorer: LeadScorer, lead_ids: Sequence[str]) -> Data:
         """Return the tables of some leads, with what their accounts hold; a lead without profile isn't in them."""
-        with_account, with_counts = needs(scorer.plan)
-        journal = self.store.journal
+        plan, journal = scorer.plan, self.store.journal
         if len(lead_ids) == 1:
-            rows = journal.of_lead(lead_ids[0], with_account=with_account)
+            rows = journal.of_lead(lead_ids[0], with_account=plan.reads_accounts)
         else:
-            rows = journal.of_leads(lead_ids, with_account=with_account)
-        return some(scorer.project, rows, self.counted if with_counts else None)
+            rows = journal.of_leads(lead_ids, with_account=plan.reads_accounts)
+        return some(scorer.project, rows, self.counted if plan.reads_counts else None)
 
     def score(self, current: InUse, lead_id: str, *, as_of: int | None, now: int) -> dict[str, Any]:
         """Return the score record of one lead as of an instant (UTC microseconds); None is now.

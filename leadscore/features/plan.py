@@ -287,6 +287,16 @@ class FeaturePlan:
         """Columns of the matrix that need other leads: those that a lead document carries as its context."""
         return [target for target, name in enumerate(self.features) if is_of_company(name)]
 
+    @cached_property
+    def reads_accounts(self) -> bool:
+        """Whether a feature looks at the events of the account's other leads."""
+        return any(self.features[target].scope is not None for target in self.company)
+
+    @cached_property
+    def reads_counts(self) -> bool:
+        """Whether a feature counts all leads of an account, an origin or an owner."""
+        return any(self.features[target].scope is None for target in self.company)
+
     def context(self, data: Data, asked: Cutoffs) -> list[dict[str, float]]:
         """Return the features of `company` by name, for every lead and cutoff: what makes a document complete."""
         plan = self.select(self.company)

@@ -1,0 +1,122 @@
+"""The store as the processes of a service have it: the command fills it, the keeper counts it, the workers read it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from leadscore.errors import LeadScoreError, StoreError
+from leadscore.model.booster import Progress
+from leadscore.project import Project
+from service import counting
+from service.following import LOOK_SECONDS, keep_looking, stamp_of
+from service.observing import Observer
+from service.security import fault_of
+from service.store import Store, open_store
+from service.store.arrivals import require_timed
+from service.store.importing import import_project
+from service.stored import StoredLeads
+
+FILE = "store.db"
+"""The store of a project that names no other, in its folder."""
+RESCORE_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Where a service remembers, and how often it scores everybody anew.
+
+    Attributes
+    ----------
+    url : a path or database URL; may hold a password, so it travels in the environment alone
+    project : the project's folder
+    counts : the file that the keeper hands to the workers
+    """
+
+    url: str
+    project: Path
+    counts: Path
+    rescore_seconds: int
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Memory | None:
+        """Return what the command has set, None for a service that remembers nothing."""
+        url = environment.get("LEADSCORE_STORE")
+        if not url:
+            return None
+        return cls(
+            url,
+            Path(environment["LEADSCORE_PROJECT"]),
+            Path(environment["LEADSCORE_COUNTS"]),
+            int(environment["LEADSCORE_RESCORE_SECONDS"]),
+        )
+
+    def to_environment(self) -> dict[str, str]:
+        """Return what `of` reads."""
+        return {
+            "LEADSCORE_STORE": self.url,
+            "LEADSCORE_PROJECT": str(self.project),
+            "LEADSCORE_COUNTS": str(self.counts),
+            "LEADSCORE_RESCORE_SECONDS": str(self.rescore_seconds),
+        }
+
+    def open(self) -> Store:
+        """Open the store; raises StoreError or ProjectError."""
+        project = Project.load(self.project)
+        require_timed(project)
+        return open_store(self.url, project)
+
+    def prepare(self, progress: Progress) -> int:
+        """Fill an empty store from the project's files and count what it holds; returns how many rows were imported."""
+        store = self.open()
+        try:
+            n_rows = import_project(store.journal, progress) if store.journal.empty else 0
+            counting.write(counting.count(store), self.counts)
+        finally:
+            store.close()
+        return n_rows
+
+
+def store_url(given: str | None, folder: Path) -> str:
+    """Return the URL or path that ``--store`` means: a path, a URL without password, ``env:NAME``; None is a default.
+
+    Raises
+    ------
+    StoreError
+        If the variable isn't set, or a password was given where everyone on the machine can read it.
+    """
+    if given is None:
+        return str((folder / FILE).resolve())
+    if given.startswith("env:"):
+        url = os.environ.get(given.removeprefix("env:"))
+        if not url:
+            raise StoreError(f"--store {given}: that variable is not set. Set it to a path or a database URL")
+        return url
+    if "://" not in given:
+        return str(Path(given).resolve())
+    if ":" in given.partition("://")[2].rpartition("@")[0]:
+        raise StoreError("--store holds a password, which others could read. Set a variable and write --store env:NAME")
+    return given
+
+
+def watch_counts(leads: StoredLeads, path: Path, observer: Observer) -> None:
+    """Take the keeper's counts now, and whenever it has written new ones."""
+    seen: tuple[int, int] | None = None
+
+    def look() -> None:
+        nonlocal seen
+        try:
+            stamp = stamp_of(path)
+            if stamp not in (None, seen):
+                leads.counted, seen = counting.read(path), stamp
+        except Exception as error:
+            observer.log("counts", {"fault": fault_of(error), "message": _told(error)})
+
+    look()
+    keep_looking(look, LOOK_SECONDS)
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, LeadScoreError) else ""
