@@ -77,9 +77,9 @@ def serve(
     memory = _memory(console, project, store, rescore, server.counts)
     if memory is not None:
         with console.progress("Filling the store") as progress:
-            n_rows = memory.prepare(progress)
-        if n_rows:
-            console.say(f"The store was empty: {n_rows:,} rows were taken from the project's files")
+            done = memory.prepare(progress)
+        if done is not None:
+            console.warn(done)
         server.remember(memory)
     with server:
         if server.keyless:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from leadscore.errors import LeadScoreError, StoreError
+from leadscore.errors import LeadScoreError, NoSourceError, StoreError
 from leadscore.model.booster import Progress
 from leadscore.project import Project
 from service import counting
@@ -68,15 +68,20 @@ class Memory:
         require_timed(project)
         return open_store(self.url, project)
 
-    def prepare(self, progress: Progress) -> int:
-        """Fill an empty store from the project's files and count what it holds; returns how many rows were imported."""
-        store = self.open()
+    def prepare(self, progress: Progress) -> str | None:
+        """Fill an empty store from the project's files, and count what it holds; returns what was done, if anything."""
+        store, done = self.open(), None
         try:
-            n_rows = import_project(store.journal, progress) if store.journal.empty else 0
+            if store.journal.empty:
+                try:
+                    n_rows = import_project(store.journal, progress)
+                    done = f"The store was empty: it has {n_rows:,} rows of the project's files now"
+                except NoSourceError as error:
+                    done = f"The store is empty, and fills with what arrives: {error}"
             counting.write(counting.count(store), self.counts)
         finally:
             store.close()
-        return n_rows
+        return done
 
 
 def store_url(given: str | None, folder: Path) -> str:

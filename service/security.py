@@ -146,7 +146,8 @@ class Gate:
         if scope["path"] in self._paths:
             return str(scope["path"])
         # Mounts also count as routes, and have an empty path.
-        return getattr(scope.get("route"), "path_format", "") or "unmatched"
+        route = scope.get("route")
+        return str(getattr(route, "path_format", "")) if getattr(route, "path", "") else "unmatched"
 
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: _Answer) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from leadscore.errors import StoreError
 from service.store import schema
@@ -31,6 +31,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._asking = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._sqlite = engine.dialect.name == "sqlite"
 
     @property
@@ -60,6 +61,22 @@ class Database:
         except (SQLAlchemyError, ImportError, OSError) as error:
             raise StoreError(f"the store can't be opened: {reason(error)}. {_REMEDY}") from None
         return cls(engine)
+
+    def ask(self, statement: sa.Select[Any] | sa.CompoundSelect[Any], **values: Any) -> Sequence[Any]:
+        """Return the rows of one statement; without a transaction, which would cost two more ways to the database.
+
+        A connection that was lost since its last use is replaced, and asked once more.
+        """
+        try:
+            return self._ask(statement, values)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return self._ask(statement, values)
+
+    def _ask(self, statement: Any, values: dict[str, Any]) -> Sequence[Any]:
+        with self._asking.connect() as connection:
+            return connection.execute(statement, values).all()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -109,10 +126,8 @@ class Database:
     @property
     def salt(self) -> bytes:
         """What keys of leads are hashed with, so that a hash of this store says nothing elsewhere."""
-        with self.reading() as connection:
-            return bytes.fromhex(
-                str(connection.scalar(select(schema.about.c.value).where(schema.about.c.name == "salt")))
-            )
+        [[salt]] = self.ask(select(schema.about.c.value).where(schema.about.c.name == "salt"))
+        return bytes.fromhex(salt)
 
     def upsert(self, table: sa.Table) -> Any:
         """Return an insert that replaces the row of the same primary key."""
@@ -145,7 +160,7 @@ _REMEDY = "Name a file in a folder that is there, or a URL such as postgresql://
 def _options(address: sa.URL) -> dict[str, Any]:
     if address.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None}}
-    return {"pool_size": 8, "max_overflow": 8, "pool_pre_ping": True}
+    return {"pool_size": 8, "max_overflow": 8}
 
 
 def _settle_sqlite(connection: Any, _: Any) -> None:
@@ -156,8 +171,9 @@ def _settle_sqlite(connection: Any, _: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """Begin ourselves: the driver would begin late, and a reader that turns writer can fail where a writer waits."""
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("begin immediate" if writes else "begin")
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("begin immediate" if options.get("writes") else "begin")
 
 
 def _refuse_foreign(found: dict[str, str], project: str) -> None:

@@ -76,24 +76,17 @@ class Journal:
     @property
     def empty(self) -> bool:
         """Whether nothing was ever stored."""
-        with self.database.reading() as connection:
-            return connection.scalar(select(rows.c.seq).limit(1)) is None
+        return not self.database.ask(select(rows.c.seq).limit(1))
 
     def until(self) -> int:
         """Return the number of the last row, 0 if there is none."""
-        with self.database.reading() as connection:
-            return self.last(connection)
-
-    @staticmethod
-    def last(connection: Connection) -> int:
-        """Return what `until` does, in a transaction that is open already."""
-        return connection.scalar(select(func.max(rows.c.seq))) or 0
+        [[last]] = self.database.ask(select(func.max(rows.c.seq)))
+        return last or 0
 
     def holds(self, kinds: Sequence[str], *, after: int, until: int) -> bool:
         """Whether there is a row of some kinds after one number and up to another."""
         wanted = (rows.c.seq > after) & (rows.c.seq <= until) & rows.c.kind.in_(kinds)
-        with self.database.reading() as connection:
-            return connection.scalar(select(rows.c.seq).where(wanted).limit(1)) is not None
+        return bool(self.database.ask(select(rows.c.seq).where(wanted).limit(1)))
 
     def append(self, arrived: Sequence[Row], clock: Callable[[], int]) -> Appended:
         """Store a batch whole or not at all; when this returns, it is durable.
@@ -132,32 +125,31 @@ class Journal:
 
     def of_lead(self, lead_id: str, *, with_account: bool) -> list[Stored]:
         """Return the rows of a lead, and where asked for of all that were ever in an account with it, by `seq`."""
-        with self.database.reading() as connection:
-            query = _OF_ACCOUNT if with_account else _OF_LEAD
-            return [Stored(*row) for row in connection.execute(query, {"lead_id": lead_id})]
+        found = self.database.ask(_OF_ACCOUNT if with_account else _OF_LEAD, lead_id=lead_id)
+        return [Stored(*row) for row in found]
 
     def of_leads(self, lead_ids: Sequence[str], *, with_account: bool) -> list[Stored]:
         """Return the rows of several leads, as `of_lead`, each once."""
-        wanted = list(lead_ids)
-        with self.database.reading() as connection:
-            if with_account:
-                wanted = sorted({*wanted, *_mates(connection, wanted)})
-            found: list[Stored] = []
-            for part in _chunks(wanted):
-                found += [Stored(*row) for row in connection.execute(_OF_LEADS, {"lead_ids": part})]
+        wanted = self.mates(lead_ids) if with_account else lead_ids
+        found: list[Stored] = []
+        for part in _chunks(wanted):
+            found += [Stored(*row) for row in self.database.ask(_OF_LEADS, lead_ids=part)]
         return sorted(found)
 
     def touched(self, after: int, *, at_most: int) -> tuple[list[str], int]:
         """Return the leads of the rows after number `after`, and the number of the last row looked at."""
         query = select(rows.c.seq, rows.c.lead_id).where(rows.c.seq > after).order_by(rows.c.seq).limit(at_most)
-        with self.database.reading() as connection:
-            found = connection.execute(query).all()
+        found = self.database.ask(query)
         return sorted({lead_id for _, lead_id in found}), found[-1][0] if found else after
 
     def mates(self, lead_ids: Sequence[str]) -> list[str]:
         """Return the leads that were ever in an account with one of these, and these."""
-        with self.database.reading() as connection:
-            return sorted({*lead_ids, *_mates(connection, lead_ids)})
+        found = set(lead_ids)
+        for part in _chunks(lead_ids):
+            accounts = select(members.c.account).where(members.c.lead_id.in_(part))
+            there = self.database.ask(select(members.c.lead_id).where(members.c.account.in_(accounts)))
+            found |= {lead_id for (lead_id,) in there}
+        return sorted(found)
 
     @staticmethod
     def of_kind(connection: Connection, kind: str, until: int) -> Iterator[Sequence[Stored]]:
@@ -243,14 +235,6 @@ def _latest_profiles(connection: Connection, lead_ids: set[str]) -> dict[str, tu
         for lead_id, created, data in connection.execute(query.order_by(rows.c.known, rows.c.seq)):
             latest[lead_id] = created, json.loads(data)
     return latest
-
-
-def _mates(connection: Connection, lead_ids: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for part in _chunks(lead_ids):
-        accounts = select(members.c.account).where(members.c.lead_id.in_(part))
-        found |= set(connection.scalars(select(members.c.lead_id).where(members.c.account.in_(accounts))))
-    return found
 
 
 def _insert(connection: Connection, stored: Sequence[tuple[Row, int]]) -> None:

@@ -16,6 +16,7 @@ from service.store.schema import history, marks, scores
 
 CHANGES = "scores"
 """The mark that counts changes of the list."""
+_CHANGES = select(marks.c.value).where(marks.c.name == CHANGES)
 CHUNK = 500
 
 
@@ -61,8 +62,8 @@ class ScoreBook:
     @property
     def changes(self) -> int:
         """How often the list was written to."""
-        with self._database.reading() as connection:
-            return connection.scalar(select(marks.c.value).where(marks.c.name == CHANGES)) or 0
+        found = self._database.ask(_CHANGES)
+        return int(found[0].value) if found else 0
 
     def keep(self, said: Sequence[Said], closed: Sequence[str], *, cause: str) -> int:
         """Store the scores of open leads, take closed ones off the list; returns how many scores differ from the last.
@@ -96,7 +97,7 @@ class ScoreBook:
             if closed:
                 n_closed = connection.execute(scores.delete().where(scores.c.lead_id.in_(closed))).rowcount
             if newer or n_closed:
-                changes = connection.scalar(select(marks.c.value).where(marks.c.name == CHANGES)) or 0
+                changes = connection.scalar(_CHANGES) or 0
                 connection.execute(self._database.upsert(marks), {"name": CHANGES, "value": changes + 1})
         return len(moved)
 
@@ -116,8 +117,7 @@ class ScoreBook:
         statement = select(scores.c.lead_id, scores.c.margin, scores.c.as_of, scores.c.record)
         statement = statement.where(*(condition for condition in wanted if condition is not None))
         statement = statement.order_by(scores.c.margin.desc(), scores.c.lead_id).limit(query.limit + 1)
-        with self._database.reading() as connection:
-            found = connection.execute(statement).all()
+        found = self._database.ask(statement)
         shown = found[: query.limit]
         cursor = write_cursor(shown[-1].margin, shown[-1].lead_id) if len(found) > query.limit else None
         return ListPage([(json.loads(row.record), row.as_of) for row in shown], cursor)
@@ -125,24 +125,20 @@ class ScoreBook:
     def history(self, lead_id: str, *, limit: int) -> list[dict[str, Any]]:
         """Return the latest scores of a lead that differed from the one before, oldest first."""
         statement = select(history).where(history.c.lead_id == lead_id).order_by(history.c.as_of.desc()).limit(limit)
-        with self._database.reading() as connection:
-            return [dict(row) for row in connection.execute(statement).mappings()][::-1]
+        return [dict(row._mapping) for row in self._database.ask(statement)][::-1]
 
     def listed(self) -> set[str]:
         """Return the ids of the leads on the list."""
-        with self._database.reading() as connection:
-            return set(connection.scalars(select(scores.c.lead_id)))
+        return {lead_id for (lead_id,) in self._database.ask(select(scores.c.lead_id))}
 
     def versions(self) -> set[str]:
         """Return the versions of the models that gave the scores on the list."""
-        with self._database.reading() as connection:
-            return set(connection.scalars(select(scores.c.version).distinct()))
+        return {version for (version,) in self._database.ask(select(scores.c.version).distinct())}
 
     def distribution(self) -> dict[int, int]:
         """Return how many open leads have each score."""
-        with self._database.reading() as connection:
-            found = connection.execute(select(scores.c.score, func.count()).group_by(scores.c.score))
-            return dict(found.tuples().all())
+        found = self._database.ask(select(scores.c.score, func.count()).group_by(scores.c.score))
+        return {score: n_leads for score, n_leads in found}
 
 
 def write_cursor(margin: float, lead_id: str) -> str:

@@ -16,8 +16,8 @@ class Shared:
 
     def mark(self, name: str) -> int:
         """Return how far something has come, 0 if it never began."""
-        with self._database.reading() as connection:
-            return connection.scalar(select(marks.c.value).where(marks.c.name == name)) or 0
+        found = self._database.ask(select(marks.c.value).where(marks.c.name == name))
+        return int(found[0].value) if found else 0
 
     def set_mark(self, name: str, value: int) -> None:
         """Say how far something has come."""

@@ -86,8 +86,8 @@ def whole(journal: Journal, *, project: Project | None = None, until: int | None
         events=tuple(replace(spec, lead=_LEAD, time=_TIME, known=_KNOWN, id=None) for spec in project.events),
         outcome=replace(project.outcome, lead=_LEAD, time=_TIME, known=_KNOWN, source=replace(project.leads.source)),
     )
+    last = journal.until() if until is None else until
     with journal.database.reading() as connection:
-        last = Journal.last(connection) if until is None else until
         frame = partial(_frame, connection, until=last)
         spec = project.leads
         created = {spec.created or _TIME: "time"}
