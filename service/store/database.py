@@ -111,8 +111,8 @@ class Database:
                         schema.about.insert(), [{"name": name, "value": value} for name, value in facts.items()]
                     )
                     return
-                told = connection.execute(select(schema.about.c.name, schema.about.c.value)).tuples()
-                found = dict(told.all())
+                told = connection.execute(select(schema.about.c.name, schema.about.c.value))
+                found: dict[str, str] = {row.name: row.value for row in told}
                 _refuse_foreign(found, project)
                 version = int(found["version"])
                 for step in range(version, schema.VERSION):

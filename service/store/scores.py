@@ -138,7 +138,7 @@ class ScoreBook:
     def distribution(self) -> dict[int, int]:
         """Return how many open leads have each score."""
         found = self._database.ask(select(scores.c.score, func.count()).group_by(scores.c.score))
-        return {score: n_leads for score, n_leads in found}
+        return dict(found)
 
 
 def write_cursor(margin: float, lead_id: str) -> str:

@@ -1,0 +1,91 @@
+"""Opening, migrating and sharing a store; on both databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+import leadscore as ls
+from leadscore.errors import StoreError
+from service.remembering import store_url
+from service.store import Store, open_store, schema
+from service.store.importing import import_project
+from service.store.tables import whole
+
+
+def test_a_store_of_version_1_is_brought_up_to_date(url: str, small: ls.Project) -> None:
+    store = open_store(url, small)
+    import_project(store.journal)
+    with store.database.writing() as connection:
+        schema.requests.drop(connection)
+        connection.execute(schema.about.update().where(schema.about.c.name == "version").values(value="1"))
+    store.close()
+    again = open_store(url, small)
+    with again.database.reading() as connection:
+        assert sa.inspect(connection).has_table("requests")
+        versions = connection.scalar(sa.select(schema.about.c.value).where(schema.about.c.name == "version"))
+        assert versions == str(schema.VERSION)
+    assert len(whole(again.journal).leads.ids) == 3
+    again.close()
+
+
+def test_a_newer_store_is_refused(store: Store, url: str, small: ls.Project) -> None:
+    with store.database.writing() as connection:
+        connection.execute(schema.about.update().where(schema.about.c.name == "version").values(value="99"))
+    with pytest.raises(StoreError, match=r"version 99, this program knows .* Update leadscore"):
+        open_store(url, small)
+
+
+def test_the_store_of_another_project_is_refused(store: Store, url: str) -> None:
+    other = ls.Project.from_dict({**store.journal.project.raw, "name": "other"})
+    with pytest.raises(StoreError, match="belongs to the project 'small', not to 'other'"):
+        open_store(url, other)
+
+
+@pytest.mark.parametrize(
+    "place", ["/nowhere/store.db", "postgresql://postgres@127.0.0.1:1/test", "oracle://x", "a://b"]
+)
+def test_what_cannot_be_opened_says_what_to_do(place: str, small: ls.Project) -> None:
+    with pytest.raises(StoreError, match="with --store"):
+        open_store(place, small)
+
+
+def test_a_password_is_not_taken_from_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StoreError, match="env:NAME"):
+        store_url("postgresql://me:secret@host/db", Path("."))
+    with pytest.raises(StoreError, match="is not set"):
+        store_url("env:NOWHERE", Path("."))
+    monkeypatch.setenv("SOMEWHERE", "postgresql://me:secret@host/db")
+    assert store_url("env:SOMEWHERE", Path(".")) == "postgresql://me:secret@host/db"
+
+
+def test_what_is_not_finished_is_not_there(store: Store) -> None:
+    def half() -> None:
+        with store.database.writing() as connection:
+            connection.execute(schema.marks.insert(), {"name": "x", "value": 1})
+            raise RuntimeError("halfway")
+
+    with pytest.raises(RuntimeError, match="halfway"):
+        half()
+    assert store.shared.mark("x") == 0
+
+
+def test_a_lease_has_one_holder_until_it_ends(store: Store) -> None:
+    shared = store.shared
+    assert shared.hold("task", "one", now=0, until=10)
+    assert not shared.hold("task", "two", now=5, until=15)
+    assert shared.hold("task", "one", now=6, until=20)
+    assert shared.hold("task", "two", now=20, until=30)
+    shared.release("task", "one")
+    assert not shared.hold("task", "one", now=21, until=30)
+    shared.release("task", "two")
+    assert shared.hold("task", "one", now=22, until=30)
+
+
+def test_marks_are_remembered(store: Store) -> None:
+    assert store.shared.mark("touched") == 0
+    for value in (3, 7):
+        store.shared.set_mark("touched", value)
+    assert store.shared.mark("touched") == 7
