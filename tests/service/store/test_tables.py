@@ -84,7 +84,7 @@ def test_what_arrived_after_the_count_changes_no_other_lead_and_is_not_taken_out
     append(store, {"leads": [{"lead_id": "c", "source": "ads"}]}, now=now + 2)
     np.testing.assert_array_equal(features("a", old), before)
     for lead_id in ("new", "c"):
-        assert np.nanmin(features(lead_id, old)) >= 0  # it would be −1, were the lead taken out of what never counted it
+        assert np.nanmin(features(lead_id, old)) >= 0  # −1, were it taken out of what never counted it
     new = count()
     for lead_id in ("a", "b", "c", "new"):
         data = whole(store.journal, project=project)

@@ -1,0 +1,231 @@
+"""The keeper: who is scored when, by whom, and what the call list shows; over the sample's store."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+import leadscore as ls
+from leadscore import time
+from service.keeper import Keeper
+from service.observing import Observer, psi_of_scores
+from service.serving import ModelInUse
+from service.store import Store, open_store
+from service.store.importing import import_project
+from service.store.scores import ListQuery, read_cursor
+from tests.service.store.test_journal import append
+
+NOW = time.parse_instant("2026-05-01T09:00:00Z", "UTC")
+MINUTE = 60_000_000
+
+
+@pytest.fixture(scope="module")
+def filled(sample: ls.Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("filled") / "store.db"
+    store = open_store(str(path), sample.project)
+    import_project(store.journal)
+    store.close()
+    return path
+
+
+@dataclass
+class Kept:
+    """A keeper with a clock of its own."""
+
+    keeper: Keeper
+    store: Store
+    registry: CollectorRegistry
+    now: list[int]
+
+    def settle(self) -> None:
+        for _ in range(10):
+            if not self.keeper.step():
+                return
+        raise AssertionError("there is always something to do")
+
+    def list(self, **query: Any) -> list[dict[str, Any]]:
+        return [record for record, _ in self.store.scores.page(ListQuery(limit=500, **query)).records]
+
+
+@pytest.fixture
+def make(filled: Path, sample: ls.Data, scorer: ls.LeadScorer, tmp_path: Path) -> Iterator[Callable[[str], Kept]]:
+    path = Path(shutil.copy(filled, tmp_path / "store.db"))
+    opened: list[Store] = []
+
+    def keeper(holder: str) -> Kept:
+        store = open_store(str(path), sample.project)
+        opened.append(store)
+        registry, now = CollectorRegistry(), [NOW]
+        observer = Observer(registry, logging.getLogger("tests.keeper"))
+        model = ModelInUse(observer)
+        model.use(scorer)
+        counts = tmp_path / f"{holder}.npz"
+        kept = Keeper(store, model, observer, counts, holder, 15 * MINUTE, lambda: now[0])
+        return Kept(kept, store, registry, now)
+
+    yield keeper
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def kept(make: Callable[[str], Kept]) -> Kept:
+    return make("one")
+
+
+def test_the_list_is_what_the_library_scores(kept: Kept, sample: ls.Data, scorer: ls.LeadScorer) -> None:
+    kept.settle()
+    expected = scorer.score(sample, as_of=NOW)
+    listed = kept.list()
+    assert len(listed) == len(expected)
+    found = {record["lead_id"]: record["probability"] for record in listed}
+    assert found == dict(zip(expected["lead_id"], expected["probability"], strict=True))
+    margins = [record["probability"] for record in listed]
+    assert margins == sorted(margins, reverse=True)
+
+
+def test_an_event_moves_its_lead_at_once_and_only_it(kept: Kept) -> None:
+    kept.settle()
+    lead_id = kept.list()[100]["lead_id"]
+    before = {record["lead_id"]: record for record in kept.list()}
+    kept.now[0] += MINUTE
+    call = {"event_id": "new", "lead_id": lead_id, "occurred_at": "2026-05-01T08:59:00Z", "kind": "meeting"}
+    append(kept.store, {"events": {"interactions": [{**call, "direction": "inbound"}]}}, now=NOW)
+    kept.settle()
+    after = {record["lead_id"]: record for record in kept.list()}
+    moved = {name for name, record in after.items() if name in before and record["as_of"] != before[name]["as_of"]}
+    assert lead_id in moved
+    assert moved == set(kept.store.journal.mates([lead_id])) & set(after)
+    assert [point["cause"] for point in kept.store.scores.history(lead_id, limit=5)] == ["time", "event"]
+
+
+def test_who_is_won_or_lost_leaves_the_list(kept: Kept) -> None:
+    kept.settle()
+    first, second = (record["lead_id"] for record in kept.list()[:2])
+    closed = {"closed_at": "2026-05-01T08:59:00Z"}
+    outcomes = [{"lead_id": first, "status": "won", **closed}, {"lead_id": second, "status": "lost", **closed}]
+    append(kept.store, {"outcomes": outcomes}, now=NOW)
+    kept.now[0] += MINUTE
+    kept.settle()
+    assert not {first, second} & {record["lead_id"] for record in kept.list()}
+
+
+def test_a_new_lead_joins_the_list(kept: Kept) -> None:
+    kept.settle()
+    append(
+        kept.store, {"leads": [{"lead_id": "new", "created_at": "2026-05-01T08:00:00Z", "source": "webinar"}]}, now=NOW
+    )
+    kept.now[0] += MINUTE
+    kept.settle()
+    assert "new" in {record["lead_id"] for record in kept.list(created_from=NOW - 120 * MINUTE)}
+
+
+def test_scores_age_by_themselves(kept: Kept) -> None:
+    kept.settle()
+    kept.now[0] += 14 * MINUTE
+    assert not kept.keeper.step()
+    kept.now[0] += MINUTE
+    kept.settle()
+    assert {record["as_of"] for record in kept.list()} == {time.format_instant(NOW + 15 * MINUTE)}
+
+
+def test_another_model_scores_everybody_anew(kept: Kept, sample_scorer_folder: Path) -> None:
+    kept.settle()
+    kept.keeper.model.use(ls.LeadScorer.load(sample_scorer_folder, version="8"))
+    kept.now[0] += MINUTE
+    kept.settle()
+    assert {record["model"]["version"] for record in kept.list()} == {"8"}
+    assert kept.store.scores.history(kept.list()[0]["lead_id"], limit=5)[-1]["cause"] == "model"
+
+
+def test_of_two_keepers_one_scores_until_its_lease_ends(make: Callable[[str], Kept]) -> None:
+    one, two = make("one"), make("two")
+    one.settle()
+    changes = one.store.scores.changes
+    two.settle()  # counts, and finds the lease taken
+    append(two.store, {"leads": [{"lead_id": "new", "created_at": "2026-05-01T08:00:00Z"}]}, now=NOW)
+    for kept in (one, two):
+        kept.now[0] += MINUTE // 2
+    two.settle()
+    assert two.store.scores.changes == changes
+    one.settle()
+    assert one.store.scores.changes == changes + 1
+    two.now[0] += 2 * MINUTE  # the first one is gone
+    append(two.store, {"leads": [{"lead_id": "newer", "created_at": "2026-05-01T08:00:00Z"}]}, now=NOW)
+    two.settle()
+    assert "newer" in {record["lead_id"] for record in two.list(created_from=NOW - 120 * MINUTE)}
+    assert two.store.scores.changes == changes + 2  # the round was not done again
+
+
+def test_a_keeper_that_stopped_halfway_is_followed_by_a_whole_round(make: Callable[[str], Kept]) -> None:
+    one, two = make("one"), make("two")
+    one.settle()
+    one.store.shared.set_mark("rescored", 0)  # as it stands while a round is under way
+    one.keeper.release()
+    two.now[0] += MINUTE
+    two.settle()
+    assert {record["as_of"] for record in two.list()} == {time.format_instant(NOW + MINUTE)}
+
+
+def test_an_older_score_never_replaces_a_newer_one(kept: Kept) -> None:
+    kept.settle()
+    lead_id = kept.list()[0]["lead_id"]
+    said, _ = kept.keeper._leads.rescore(kept.keeper.model.current.scorer, [lead_id], at=NOW - MINUTE)
+    kept.store.scores.keep(said, (), cause="event")
+    assert kept.list()[0]["as_of"] == time.format_instant(NOW)
+
+
+def test_filters_and_pages_agree_with_the_whole_list(kept: Kept) -> None:
+    kept.settle()
+    everybody = kept.list()
+    some = kept.list(grades=("A", "B"), origin="webinar")
+    assert some
+    wanted = {record["lead_id"] for record in everybody if record["grade"] in "AB"}
+    assert {record["lead_id"] for record in some} <= wanted | {record["lead_id"] for record in some}
+    paged: list[str] = []
+    after = None
+    while True:
+        page = kept.store.scores.page(ListQuery(limit=7, after=after, grades=("A", "B")))
+        paged += [record["lead_id"] for record, _ in page.records]
+        if page.cursor is None:
+            break
+        after = read_cursor(page.cursor)
+    assert len(paged) == len(set(paged))
+    assert wanted <= set(paged)
+
+
+def test_drift_of_the_list_is_told(kept: Kept) -> None:
+    kept.settle()
+    metrics = generate_latest(kept.registry).decode()
+    assert f'leadscore_open_leads{{version="7"}} {len(kept.store.scores.listed())}.0' in metrics
+    assert "leadscore_score_psi" in metrics
+
+
+def test_even_scores_have_not_moved() -> None:
+    assert psi_of_scores(dict.fromkeys(range(100), 10)) == pytest.approx(0)
+    assert psi_of_scores({5: 1_000}) > 2
+
+
+def test_history_tells_what_moved_a_score(kept: Kept, scorer: ls.LeadScorer) -> None:
+    kept.settle()
+    current = kept.keeper.model.current
+    lead_id = kept.list()[3]["lead_id"]
+    call = {"event_id": "new", "lead_id": lead_id, "occurred_at": "2026-05-01T08:59:00Z", "kind": "meeting"}
+    kept.now[0] += MINUTE
+    append(kept.store, {"events": {"interactions": [{**call, "direction": "inbound"}]}}, now=NOW)
+    kept.settle()
+    first, second = kept.keeper._leads.history(current, lead_id, limit=20, receipts=True)
+    assert first["moved_by"] is None
+    parts = {part["part"]: part for part in second["moved_by"]}
+    assert sum(part["probability"] for part in parts.values()) == pytest.approx(
+        second["probability"] - first["probability"], abs=1e-12
+    )
+    assert parts["events"]["events"][0]["n"] == 1
+    assert kept.keeper._leads.history(current, lead_id, limit=1, receipts=False)[0]["moved_by"] is None
