@@ -8,12 +8,12 @@ import json
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from leadscore.console import Console, project_argument, verb
-from leadscore.errors import LeadScoreError, MissingExtraError
+from leadscore.errors import LeadScoreError, MissingExtraError, TrackingError
 from leadscore.project import Project
 from leadscore.section import FILE as PROJECT_FILE
 from leadscore.time import parse_span
@@ -23,6 +23,10 @@ from service.keys import FILE_VARIABLE, SCOPES, VARIABLE, Key, append
 if TYPE_CHECKING:
     from service.remembering import Memory
 
+STORE_HELP = (
+    "Where leads and events are kept: a file, a database URL, or env:NAME for one with a password. "
+    "[default: store.db in PROJECT]"
+)
 ASK_SECONDS = 5.0
 """Between two questions to MLflow where an alias points, each 15 ms of the command's time."""
 
@@ -41,18 +45,20 @@ ASK_SECONDS = 5.0
     metavar="SECONDS",
     help="How often to ask where the champion, or another alias, points; 0 stays with the first answer.",
 )
+@click.option("--store", metavar="S", help=STORE_HELP)
+@click.option("--rescore", default="15m", show_default=True, metavar="EVERY", help="How often all are scored.")
 @click.option(
-    "--store",
-    metavar="S",
-    help="Where leads and events are kept: a file, a database URL, or env:NAME for "
-    "one with a password. [default: store.db in PROJECT]",
-)
-@click.option(
-    "--rescore", default="15m", show_default=True, metavar="EVERY", help="How often all open leads are scored."
+    "--audit",
+    "share",
+    default=0.01,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Of the scores of stored leads, how many are kept for leadscore audit.",
 )
 def serve(
     console: Console, project: str, port: int, host: str, model: str | None, workers: int, follow: float,
-    store: str | None, rescore: str,
+    store: str | None, rescore: str, share: float,
 ) -> None:  # fmt: skip
     """Answer scores over HTTP with the champion of PROJECT, until Ctrl-C. Another champion takes over by itself.
 
@@ -74,7 +80,7 @@ def serve(
 
     first = find()
     server = Server(first.folder, first.version, host=host, port=port, n_workers=workers)
-    memory = _memory(console, project, store, rescore, server.counts)
+    memory = _memory(console, project, store, rescore, share, server.counts)
     if memory is not None:
         with console.progress("Filling the store") as progress:
             done = memory.prepare(progress)
@@ -93,6 +99,56 @@ def serve(
         stopped = server.wait() if ready else server.asked_to_stop
     if not stopped:
         raise LeadScoreError(server.failure)
+
+
+@verb("audit")
+@project_argument
+@click.option("--store", metavar="S", help=STORE_HELP)
+@click.option("--model", metavar="M", help="The scorer's folder, for answers of a model that isn't registered.")
+@click.option("--latest", default=10_000, show_default=True, type=click.IntRange(1), help="How many answers at most.")
+def audit(console: Console, project: str, store: str | None, model: str | None, latest: int) -> None:
+    """Compute a sample of the answers that the service gave again, from the rows that its store holds.
+
+    An answer that comes out otherwise from the same rows is a fault of leadscore, and ends the command with 1; one that
+    would be another had later rows come in time is counted apart.
+
+    \b
+    Example: leadscore audit data/sample
+    """
+    from leadscore import LeadScorer
+    from leadscore.tracking import find_scorer
+    from service.auditing import audit as compute
+    from service.remembering import store_url
+    from service.store import open_store
+
+    def find(version: str) -> LeadScorer | None:
+        try:
+            folder, _ = find_scorer(project, model if version == UNREGISTERED else version)
+        except TrackingError:
+            return None
+        return LeadScorer.load(folder, version=version)
+
+    opened = open_store(store_url(store, Path(project)), Project.load(project))
+    with console.progress("Computing answers again") as progress:
+        audited = compute(opened, find, progress, at_most=latest)
+    opened.close()
+    told = audited.to_dict()
+    console.say(_told_of(told))
+    console.result(told)
+    if told["logic"]:
+        raise SystemExit(1)
+
+
+def _told_of(audited: dict[str, Any]) -> str:
+    lines = [
+        f"{audited['answers']:>8,} answers computed again",
+        f"{audited['same']:>8,} came out the same to the last bit",
+        f"{audited['late']:>8,} would be others, had rows that arrived later come in time",
+        f"{audited['logic']:>8,} came out otherwise from the same rows" + (": report this" if audited["logic"] else ""),
+    ]
+    lines += [f"{n:>16,} × {name}" for name, n in list(audited["late_features"].items())[:5]]
+    left_out = audited["unknown_models"] + audited["gone_leads"]
+    return "\n".join(lines + ([f"{left_out:>8,} could not be: their model or lead is gone"] if left_out else []))
 
 
 @verb("key")
@@ -122,7 +178,9 @@ def key(console: Console, name: str, scopes: tuple[str, ...], expires: dt.dateti
     console.result({"secret": secret, "entry": minted.as_variable, "file": None if file is None else str(file)})
 
 
-def _memory(console: Console, project: str, store: str | None, rescore: str, counts: Path) -> Memory | None:
+def _memory(
+    console: Console, project: str, store: str | None, rescore: str, share: float, counts: Path
+) -> Memory | None:
     """Where the service remembers; nowhere where no project is named, or one without times."""
     from service.remembering import Memory, store_url
 
@@ -138,7 +196,7 @@ def _memory(console: Console, project: str, store: str | None, rescore: str, cou
         seconds = parse_span(rescore) // 1_000_000
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--rescore") from None
-    return Memory(store_url(store, folder), folder, counts, seconds)
+    return Memory(store_url(store, folder), folder, counts, seconds, share)
 
 
 def _announcement(url: str, version: str, example: object, *, keyless: bool) -> str:
@@ -148,4 +206,4 @@ def _announcement(url: str, version: str, example: object, *, keyless: bool) -> 
     return f"Version {version} answers at {url} (pages at {url}/docs, Ctrl-C stops). Try: {curl}"
 
 
-commands: list[click.Command] = [serve, key]
+commands: list[click.Command] = [serve, key, audit]

@@ -18,6 +18,7 @@ from leadscore import time
 from leadscore.errors import DocumentError, nearest
 from leadscore.time import NEVER
 from service import payload
+from service.auditing import Sampler
 from service.observing import Observer
 from service.problems import Problem
 from service.remembering import Memory, watch_counts
@@ -51,7 +52,8 @@ class LeadAnswers:
     @classmethod
     def of(cls, memory: Memory, model: ModelInUse, observer: Observer, limits: Limits) -> LeadAnswers:
         """Open the store of a service, and follow its keeper's counts from now on."""
-        leads = StoredLeads(memory.open())
+        store = memory.open()
+        leads = StoredLeads(store, sampler=Sampler(store, observer, memory.audit_share))
         watch_counts(leads, memory.counts, observer)
         return cls(leads, model, observer, limits, memory.rescore_seconds)
 

@@ -11,6 +11,7 @@ from leadscore.errors import LeadScoreError, NoSourceError, StoreError
 from leadscore.model.booster import Progress
 from leadscore.project import Project
 from service import counting
+from service.auditing import SHARE
 from service.following import LOOK_SECONDS, keep_looking, stamp_of
 from service.observing import Observer
 from service.security import fault_of
@@ -33,12 +34,14 @@ class Memory:
     url : a path or database URL; may hold a password, so it travels in the environment alone
     project : the project's folder
     counts : the file that the keeper hands to the workers
+    audit_share : of the answers, that are kept to be audited
     """
 
     url: str
     project: Path
     counts: Path
     rescore_seconds: int
+    audit_share: float = SHARE
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Memory | None:
@@ -51,6 +54,7 @@ class Memory:
             Path(environment["LEADSCORE_PROJECT"]),
             Path(environment["LEADSCORE_COUNTS"]),
             int(environment["LEADSCORE_RESCORE_SECONDS"]),
+            float(environment["LEADSCORE_AUDIT_SHARE"]),
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -60,6 +64,7 @@ class Memory:
             "LEADSCORE_PROJECT": str(self.project),
             "LEADSCORE_COUNTS": str(self.counts),
             "LEADSCORE_RESCORE_SECONDS": str(self.rescore_seconds),
+            "LEADSCORE_AUDIT_SHARE": str(self.audit_share),
         }
 
     def open(self) -> Store:

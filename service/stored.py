@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +12,11 @@ from leadscore import time
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data
 from leadscore.time import NEVER
+from service.auditing import Answered, Sampler
 from service.problems import UNKNOWN_LEAD, Problem
 from service.serving import InUse
 from service.store import Store
+from service.store.journal import Stored
 from service.store.scores import Said
 from service.store.tables import Counted, some
 
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
     from leadscore import LeadScorer
     from leadscore.model.scorer import Scores
 
-MOST_RECEIPTS = 20
-"""Moves of one lead that are explained in one answer."""
+N_REASONS = 3
 
 
 @dataclass
@@ -32,16 +33,19 @@ class StoredLeads:
 
     store: Store
     counted: Counted | None = None
-    _n_reasons: int = field(default=3)
+    sampler: Sampler | None = None
 
-    def read(self, scorer: LeadScorer, lead_ids: Sequence[str]) -> Data:
-        """Return the tables of some leads, with what their accounts hold; a lead without profile isn't in them."""
+    def read(self, scorer: LeadScorer, lead_ids: Sequence[str]) -> tuple[Data, list[Stored]]:
+        """Return the tables of some leads, with what their accounts hold, and the rows that they were made of.
+
+        A lead without profile isn't in them.
+        """
         plan, journal = scorer.plan, self.store.journal
         if len(lead_ids) == 1:
             rows = journal.of_lead(lead_ids[0], with_account=plan.reads_accounts)
         else:
             rows = journal.of_leads(lead_ids, with_account=plan.reads_accounts)
-        return some(scorer.project, rows, self.counted if plan.reads_counts else None)
+        return some(scorer.project, rows, self.counted if plan.reads_counts else None), rows
 
     def score(self, current: InUse, lead_id: str, *, as_of: int | None, now: int) -> dict[str, Any]:
         """Return the score record of one lead as of an instant (UTC microseconds); None is now.
@@ -54,24 +58,30 @@ class StoredLeads:
             404, if the lead is unknown, or was at that instant.
         """
         scorer = current.scorer
-        data = self.read(scorer, [lead_id])
+        counted = self.counted
+        data, found = self.read(scorer, [lead_id])
         lead = _find(data, lead_id)
         at = max(now, _last_known(data, lead) + 1) if as_of is None else as_of
         if not _known_at(data, lead, at):
             raise Problem(UNKNOWN_LEAD, "The lead was not known yet at that instant")
-        scores = scorer.score_rows(data, Cutoffs(np.array([lead]), np.array([at])), n_reasons=self._n_reasons)
+        asked = Cutoffs(np.array([lead]), np.array([at]))
+        scores = scorer.score_rows(data, asked, n_reasons=N_REASONS)
         record = scorer.records(scores)[0]
+        if self.sampler is not None and self.sampler.wants():
+            until = 0 if counted is None else counted.until
+            features = scorer.plan.transform(data, asked)[0]
+            self.sampler.take(Answered(current.version, scorer.plan.hash, found, until, features, record, scores))
         record["warnings"] = [*_closed(data, lead, at), *record["warnings"]]
         return record
 
     def said(self, scorer: LeadScorer, data: Data, asked: Cutoffs) -> list[Said]:
         """Return the scores of leads at cutoffs, as they are kept."""
-        scores = scorer.score_rows(data, asked, n_reasons=self._n_reasons)
+        scores = scorer.score_rows(data, asked, n_reasons=N_REASONS)
         return [*_said(scorer, data, asked, scores)]
 
     def rescore(self, scorer: LeadScorer, lead_ids: Sequence[str], *, at: int) -> tuple[list[Said], list[str]]:
         """Score those of some leads that are open at an instant; return their scores, and who is not open."""
-        data = self.read(scorer, lead_ids)
+        data, _ = self.read(scorer, lead_ids)
         asked = open_leads(data, at)
         wanted = np.isin(asked.lead, data.leads.find(lead_ids))
         asked = Cutoffs(asked.lead[wanted], asked.at[wanted])
@@ -89,7 +99,7 @@ class StoredLeads:
         """
         points = self.store.scores.history(lead_id, limit=limit + 1)
         scorer = current.scorer
-        data = self.read(scorer, [lead_id])
+        data, _ = self.read(scorer, [lead_id])
         _find(data, lead_id)
         told = []
         for before, point in zip([None, *points], points, strict=False):

@@ -103,7 +103,6 @@ requests = Table(
     _metadata,
     Column("id", _Sequence, primary_key=True, autoincrement=True),
     Column("lead_key", Text, nullable=False),
-    Column("route", Text, nullable=False),
     Column("as_of", BigInteger, nullable=False),
     Column("version", Text, nullable=False),
     Column("plan", Text, nullable=False),
