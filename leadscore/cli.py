@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time as clock
 from dataclasses import asdict
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -346,8 +347,9 @@ def _read_cutoffs(data: Data, path: str) -> Cutoffs:
 
 
 def _instant(data: Data, text: str | None) -> int:
+    """The instant that an option names; by default the end of the data, or now where a store is read."""
     if text is None:
-        return data.observed_until
+        return data.observed_until if data.project.store is None else clock.time_ns() // 1_000
     try:
         return time.parse_instant(text, data.project.timezone)
     except ValueError as error:

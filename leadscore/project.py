@@ -127,7 +127,10 @@ class Task:
 
 @dataclass(frozen=True, repr=False)
 class Project:
-    """A checked ``leadscore.toml``; `raw` is the file's content, `folder` what its paths are relative to."""
+    """A checked ``leadscore.toml``; `raw` is the file's content, `folder` what its paths are relative to.
+
+    `store` is where the service keeps what arrived, if the tables are to be read from there: a path, or ``env:NAME``.
+    """
 
     name: str
     timezone: str
@@ -141,6 +144,7 @@ class Project:
     reasons: ReasonOptions
     raw: Mapping[str, Any]
     folder: Path
+    store: str | None = None
 
     def __repr__(self) -> str:
         return f"<Project {self.name} in {self.folder}>"
@@ -175,7 +179,7 @@ class Project:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], *, folder: str | Path = ".") -> Project:
         """Check the content of a project file; raises ProjectError as `load` does."""
-        top = Section(raw, "", "name timezone leads events outcome task features model grades reasons")
+        top = Section(raw, "", "name timezone store leads events outcome task features model grades reasons")
         timezone = top.text("timezone") or "UTC"
         checked(time.zone, timezone, "timezone")
         leads = _leads(top.section("leads"))
@@ -194,6 +198,7 @@ class Project:
             reasons=reason_options(top.section("reasons", required=False), _named_columns(leads, events)),
             raw=dict(raw),
             folder=Path(folder),
+            store=_store(top.text("store")),
         )
         _check_whole(project)
         return project
@@ -239,6 +244,15 @@ def _named_columns(leads: LeadsSpec, events: tuple[EventsSpec, ...]) -> dict[str
 
 def _name_from_folder(folder: str | Path) -> str:
     return Path(folder).resolve().name or "leadscore"
+
+
+def _store(text: str | None) -> str | None:
+    if text is not None and "://" in text:
+        raise ProjectError(
+            f'{FILE}: store must be a file, or name an environment variable, as in store = "env:CRM_STORE": '
+            "no address that may hold a secret stands in files"
+        )
+    return text
 
 
 def _source(section: Section) -> Source:
@@ -390,6 +404,10 @@ def _cutoffs(raw: Any, has_events: bool) -> CutoffRule:
 
 def _check_whole(project: Project) -> None:
     """What only the whole file can contradict."""
+    if project.store is not None and not project.timed:
+        raise ProjectError(
+            f"{FILE}: a list without times can't be kept in a store; add [outcome] time, or remove store"
+        )
     if not project.timed and project.events:
         raise ProjectError(f"{FILE}: [events] need [outcome] time: without it nobody can say which events came before")
     if project.timed and project.leads.id is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.metadata import entry_points
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from leadscore import columns
-from leadscore.errors import DataError, LeadScoreWarning, NoSourceError
+from leadscore.errors import DataError, LeadScoreWarning, MissingExtraError, NoSourceError
 from leadscore.eventlog import EventLog
 from leadscore.project import ROLES, EventsSpec, LeadsSpec, OutcomeSpec, Project, Source
 from leadscore.sources import Rows, header, read_rows, rows_from_frame
@@ -39,6 +40,7 @@ def read(
 
     Parameters
     ----------
+    project : where it names a store, its own tables are read from there
     leads : another source of leads, for scoring a new list. The project's own leads are read beside them, where they
         are there: they share accounts, origins and owners with the new ones
     outcome : ``"optional"`` takes every lead as open where the outcome's source isn't there, or is a list of leads
@@ -50,6 +52,8 @@ def read(
     DataError
         If a source is missing, lacks a column, repeats an id, or more than 5 % of its rows are rejected.
     """
+    if project.store is not None and leads is None and frames is None:
+        return _from_store(project)
     reader = _Reader(project, dict(frames or {}))
     own = None if leads is None else reader.company()
     lead_table = reader.leads(leads or project.leads.source)
@@ -62,6 +66,15 @@ def read(
     alone |= any(note.kind == "no_outcomes" for note in reader.notes)
     context: dict[str, Any] | None = {} if alone else None
     return Data(project, lead_table, logs, outcomes, tuple(reader.notes), reader.n_rows, context, listed)
+
+
+def _from_store(project: Project) -> Data:
+    """Read what the service keeps; the service says how."""
+    points = entry_points(group="leadscore.stores")
+    if not points:
+        raise MissingExtraError("A store", "service")
+    data: Data = next(iter(points)).load()(project)
+    return data
 
 
 class _Reader:

@@ -118,7 +118,6 @@ def audit(console: Console, project: str, store: str | None, model: str | None, 
     from leadscore import LeadScorer
     from leadscore.tracking import find_scorer
     from service.auditing import audit as compute
-    from service.remembering import store_url
     from service.store import open_store
 
     def find(version: str) -> LeadScorer | None:
@@ -128,7 +127,8 @@ def audit(console: Console, project: str, store: str | None, model: str | None, 
             return None
         return LeadScorer.load(folder, version=version)
 
-    opened = open_store(store_url(store, Path(project)), Project.load(project))
+    loaded = Project.load(project)
+    opened = open_store(_url_of(loaded, store), loaded)
     with console.progress("Computing answers again") as progress:
         audited = compute(opened, find, progress, at_most=latest)
     opened.close()
@@ -178,25 +178,33 @@ def key(console: Console, name: str, scopes: tuple[str, ...], expires: dt.dateti
     console.result({"secret": secret, "entry": minted.as_variable, "file": None if file is None else str(file)})
 
 
+def _url_of(project: Project, given: str | None) -> str:
+    """Where the store is: as an option says, relative to where one is; else as the project says, relative to it."""
+    from service.remembering import store_url
+
+    return store_url(given, Path()) if given is not None else store_url(project.store, project.folder)
+
+
 def _memory(
     console: Console, project: str, store: str | None, rescore: str, share: float, counts: Path
 ) -> Memory | None:
     """Where the service remembers; nowhere where no project is named, or one without times."""
-    from service.remembering import Memory, store_url
+    from service.remembering import Memory
 
     folder = Path(project).resolve()
     if not (folder / PROJECT_FILE).is_file():
         if store is not None:
             raise LeadScoreError(f"--store needs the project whose rows it keeps, and {folder} holds no {PROJECT_FILE}")
         return None
-    if not Project.load(folder).timed:
+    loaded = Project.load(folder)
+    if not loaded.timed:
         console.warn("A list without times is not kept: only documents that are sent are scored")
         return None
     try:
         seconds = parse_span(rescore) // 1_000_000
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--rescore") from None
-    return Memory(store_url(store, folder), folder, counts, seconds, share)
+    return Memory(_url_of(loaded, store), folder, counts, seconds, share)
 
 
 def _announcement(url: str, version: str, example: object, *, keyless: bool) -> str:

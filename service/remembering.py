@@ -10,6 +10,7 @@ from pathlib import Path
 from leadscore.errors import LeadScoreError, NoSourceError, StoreError
 from leadscore.model.booster import Progress
 from leadscore.project import Project
+from leadscore.tables import Data
 from service import counting
 from service.auditing import SHARE
 from service.following import LOOK_SECONDS, keep_looking, stamp_of
@@ -18,6 +19,7 @@ from service.security import fault_of
 from service.store import Store, open_store
 from service.store.arrivals import require_timed
 from service.store.importing import import_project
+from service.store.tables import whole
 from service.stored import StoredLeads
 
 FILE = "store.db"
@@ -90,7 +92,7 @@ class Memory:
 
 
 def store_url(given: str | None, folder: Path) -> str:
-    """Return the URL or path that ``--store`` means: a path, a URL without password, ``env:NAME``; None is a default.
+    """Return what names a store: ``env:NAME``, a path relative to `folder`, a URL without password; None is a default.
 
     Raises
     ------
@@ -99,16 +101,39 @@ def store_url(given: str | None, folder: Path) -> str:
     """
     if given is None:
         return str((folder / FILE).resolve())
+    if "://" not in given and not given.startswith("env:"):
+        return str((folder / given).resolve())
     if given.startswith("env:"):
         url = os.environ.get(given.removeprefix("env:"))
         if not url:
             raise StoreError(f"--store {given}: that variable is not set. Set it to a path or a database URL")
         return url
-    if "://" not in given:
-        return str(Path(given).resolve())
     if ":" in given.partition("://")[2].rpartition("@")[0]:
         raise StoreError("--store holds a password, which others could read. Set a variable and write --store env:NAME")
     return given
+
+
+def read_store(project: Project) -> Data:
+    """Read the tables of a project from the store that it names.
+
+    Raises
+    ------
+    StoreError
+        If it can't be opened, or nothing is in it yet.
+    """
+    if (
+        project.store is not None
+        and not project.store.startswith("env:")
+        and not (project.folder / project.store).exists()
+    ):
+        raise StoreError(f"store = {project.store!r} is not there yet. Start it with: leadscore serve {project.folder}")
+    store = open_store(store_url(project.store, project.folder), project)
+    try:
+        if store.journal.empty:
+            raise StoreError(f"the store is empty. Fill it with: leadscore serve {project.folder}")
+        return whole(store.journal)
+    finally:
+        store.close()
 
 
 def watch_counts(leads: StoredLeads, path: Path, observer: Observer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def import_project(journal: Journal, progress: Progress | None = None) -> int:
         As `leadscore.reading.read`; nothing is stored then.
     """
     project = journal.project
-    read(project, outcome="optional")
+    read(replace(project, store=None), outcome="optional")
     tables = [_profiles(project), *(_events(project, spec) for spec in project.events), _outcomes(project)]
     n_rows = sum(map(len, tables))
 

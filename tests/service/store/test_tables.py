@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 import leadscore as ls
 from leadscore import time
 from leadscore.company import Counts
+from leadscore.errors import StoreError
 from leadscore.tables import Cutoffs
 from service.store import Store
 from service.store.tables import Counted, some, whole
@@ -91,3 +94,22 @@ def test_what_arrived_after_the_count_changes_no_other_lead_and_is_not_taken_out
         place = np.array([int(data.leads.find([lead_id])[0])])
         expected = plan.transform(data, Cutoffs(place, np.array([at])))[0]
         np.testing.assert_array_equal(features(lead_id, new), expected)
+
+
+def test_a_project_that_names_a_store_reads_from_it(store: Store, small: ls.Project, tmp_path: Path) -> None:
+    """Through the library's own way in, which every verb takes: with what arrived after the files."""
+    append(store, {"leads": [{"lead_id": "new", "created_at": "2025-01-05T00:00:00Z", "source": "ads"}]})
+    url = store.database._engine.url.render_as_string(hide_password=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THE_STORE", url)
+        named = ls.Project.from_dict({**small.raw, "store": "env:THE_STORE"}, folder=small.folder)
+        data = named.read()
+    assert list(data.leads.ids) == ["a", "b", "c", "new"]
+    assert data.fingerprint == whole(store.journal).fingerprint
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, small: ls.Project) -> None:
+    named = ls.Project.from_dict({**small.raw, "store": "nowhere.db"}, folder=tmp_path)
+    with pytest.raises(StoreError, match="leadscore serve"):
+        named.read()
+    assert not (tmp_path / "nowhere.db").exists()
