@@ -63,6 +63,7 @@ serve: $(VENV)/installed  ## start the service with the champion of PROJECT on P
 constraints: $(VENV)/bench-installed  ## pin what is installed now
 	{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable | grep -iv '^leadscore'; } > constraints.new
 	mv constraints.new constraints.txt
+	LEADSCORE_WRITE_REQUIREMENTS=1 $(BIN)/pytest tests/service/test_packaging.py -k requirements
 
 clean:  ## remove the environment and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
