@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint audit bench bench-training bench-reasons bench-features serve constraints clean
+.PHONY: help demo test check lint advisories bench bench-training bench-reasons bench-features serve constraints clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,15 +35,15 @@ demo: $(VENV)/installed  ## train on data/sample, score its open leads, print th
 test: $(VENV)/installed  ## run every test
 	$(BIN)/pytest
 
-check: lint audit  ## lint, format, types, and known vulnerabilities
+check: lint advisories  ## lint, format, types, and known vulnerabilities
 
 lint: $(VENV)/installed  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-audit: $(VENV)/installed  ## look the pinned packages up among known vulnerabilities
-	$(BIN)/python .ci/audit.py constraints.txt
+advisories: $(VENV)/installed  ## look the pinned packages up among known vulnerabilities
+	$(BIN)/python .ci/advisories.py constraints.txt
 
 bench: $(VENV)/installed  ## speed, as ratios against peers in the same run (slow)
 	$(BIN)/python -m tests.bench

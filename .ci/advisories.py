@@ -1,4 +1,4 @@
-"""Look pinned packages up among known vulnerabilities, with pip-audit: python .ci/audit.py constraints.txt.
+"""Look pinned packages up among known vulnerabilities, with pip-audit: python .ci/advisories.py constraints.txt.
 
 Ends with 1 if one is found. Where no advisory database answers it says so and ends with 0. pip-audit's own exit code
 can't tell these apart: it is 1 for both, and 0 where the index it asked knows none of the packages. Its report can.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 120
-NOT_AUDITED = "!!! NOT AUDITED: no advisory database answered for {}. Run make audit where there is a network"
+NOT_LOOKED_UP = "!!! NOT LOOKED UP: no advisory database answered for {}. Run make advisories where there is a network"
 
 
 def report(requirements: Path) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def judge(packages: Sequence[Mapping[str, Any]]) -> int:
             mended = ", ".join(found["fix_versions"]) or "no version yet"
             print(f"{package['name']} {package['version']}: {found['id']}, mended in {mended}")
     if n_skipped or not packages:
-        print(NOT_AUDITED.format(f"{n_skipped} of {len(packages)} packages" if packages else "any package"))
+        print(NOT_LOOKED_UP.format(f"{n_skipped} of {len(packages)} packages" if packages else "any package"))
     if n_skipped < len(packages):
         print(f"{n_found or 'No'} known vulnerabilities in {len(packages) - n_skipped} packages")
     return 1 if n_found else 0
