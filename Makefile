@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-training bench-reasons bench-features serve constraints clean
+.PHONY: help demo test check lint advisories bench bench-training bench-reasons bench-features serve constraints clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,10 +35,15 @@ demo: $(VENV)/installed  ## train on data/sample, score its open leads, print th
 test: $(VENV)/installed  ## run every test
 	$(BIN)/pytest
 
-check: $(VENV)/installed  ## lint, format and types
+check: lint advisories  ## lint, format, types, and known vulnerabilities
+
+lint: $(VENV)/installed  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+advisories: $(VENV)/installed  ## look the pinned packages up among known vulnerabilities
+	$(BIN)/python .ci/advisories.py constraints.txt
 
 bench: $(VENV)/installed  ## speed, as ratios against peers in the same run (slow)
 	$(BIN)/python -m tests.bench
@@ -58,6 +63,7 @@ serve: $(VENV)/installed  ## start the service with the champion of PROJECT on P
 constraints: $(VENV)/bench-installed  ## pin what is installed now
 	{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable | grep -iv '^leadscore'; } > constraints.new
 	mv constraints.new constraints.txt
+	LEADSCORE_WRITE_REQUIREMENTS=1 $(BIN)/pytest tests/service/test_packaging.py -k requirements
 
 clean:  ## remove the environment and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
