@@ -57,9 +57,10 @@ class Memberships:
 
 @dataclass(frozen=True)
 class Totals:
-    """Per group a running total: ``total[k]`` after ``at[k]``, up to the next; group g owns a slice of `offsets`."""
+    """Per group a running total: ``total[k]`` after ``at[k]``, up to the next, for ``first[g]`` ≤ k < ``end[g]``."""
 
-    offsets: NDArray[np.int64]
+    first: NDArray[np.int64]
+    end: NDArray[np.int64]
     at: Instants
     total: NDArray[np.int64]
 
@@ -77,17 +78,14 @@ class Totals:
         offsets = _offsets(group, members.n_groups)
         running = np.concatenate([[0], np.cumsum(step[order])])
         before = np.repeat(running[offsets[:-1]], np.diff(offsets))
-        return cls(offsets, at[order], running[1:] - before)
+        return cls(offsets[:-1], offsets[1:], at[order], running[1:] - before)
 
     def take(self, groups: Sequence[int]) -> Totals:
         """Return the totals of some groups, in this order; a group below 0 is one of which nothing was counted."""
-        slices = [slice(self.offsets[group], self.offsets[group + 1]) if group >= 0 else slice(0) for group in groups]
-        offsets = np.cumsum([0, *(len(self.at[part]) for part in slices)], dtype=np.int64)
-        if len(slices) == 1:
-            return Totals(offsets, self.at[slices[0]], self.total[slices[0]])
-        nothing = np.empty(0, dtype=np.int64)
-        at, total = ([nothing, *(array[part] for part in slices)] for array in (self.at, self.total))
-        return Totals(offsets, np.concatenate(at), np.concatenate(total))
+        wanted = np.array(groups, dtype=np.int64)
+        there = wanted >= 0
+        first, end = (np.where(there, edges[wanted], 0) for edges in (self.first, self.end))
+        return Totals(first, end, self.at, self.total)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from service.store import Store
 from service.store.tables import Counted, whole
 
 FILE = "counts.npz"
-_ARRAYS = ("offsets", "at", "total")
+_ARRAYS = ("first", "end", "at", "total")
 _TALLIES: tuple[Tally, ...] = get_args(Tally)
 
 

@@ -129,10 +129,10 @@ def _said(scorer: LeadScorer, data: Data, asked: Cutoffs, scores: Scores) -> Any
 
 
 def _find(data: Data, lead_id: str) -> int:
-    lead = int(data.leads.find([lead_id])[0])
-    if lead < 0:
+    found = np.flatnonzero(data.leads.ids == lead_id)
+    if not len(found):
         raise Problem(UNKNOWN_LEAD, "No lead with this id is stored. Send it to POST /v1/events first")
-    return lead
+    return int(found[0])
 
 
 def _last_known(data: Data, lead: int) -> int:

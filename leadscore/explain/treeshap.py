@@ -75,7 +75,9 @@ class TreeShap:
         if len(rows) < _FEW:
             explain_few(rows, *forest, out)
             return out
-        n_threads = min(threads or os.cpu_count() or 1, len(rows) // _FEWEST_PER_THREAD)
+        n_threads = len(rows) // _FEWEST_PER_THREAD
+        if n_threads > 1:  # to ask for the processors takes longer than a row
+            n_threads = min(threads or os.cpu_count() or 1, n_threads)
         if n_threads < 2:
             explain_many(rows, *forest, out)
         else:

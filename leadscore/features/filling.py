@@ -77,7 +77,8 @@ def history_fill(
         counted = []
         for tally in tallies:
             n = np.empty(len(rows), dtype=np.float64)
-            lead_kernels.total_before(group, at, totals[tally].offsets, totals[tally].at, totals[tally].total, n)
+            found = totals[tally]
+            lead_kernels.total_before(group, at, found.first, found.end, found.at, found.total, n)
             counted.append(n - _counts_itself(data, role, tally, lead, group, at))
         smoothing, share = average
         column[rows] = counted[0] if len(counted) == 1 else (counted[0] + smoothing * share) / (counted[1] + smoothing)

@@ -138,7 +138,8 @@ def version_at(
 def total_before(
     group: NDArray[np.int64],
     cutoff: NDArray[np.int64],
-    offsets: NDArray[np.int64],
+    first: NDArray[np.int64],
+    end: NDArray[np.int64],
     at: NDArray[np.int64],
     total: NDArray[np.int64],
     out: NDArray[np.float64],
@@ -148,7 +149,7 @@ def total_before(
         if group[i] < 0:
             out[i] = np.nan
             continue
-        low, high = offsets[group[i]], offsets[group[i] + 1]
+        low, high = first[group[i]], end[group[i]]
         begin = low
         while low < high:
             middle = (low + high) // 2

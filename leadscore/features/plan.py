@@ -200,7 +200,9 @@ class FeaturePlan:
         order = np.arange(n_rows)
         if n_rows > 1 and (np.diff(asked.lead) < 0).any():
             order = by_lead(asked.lead, len(data.leads.ids))
-        n_threads = min(threads or os.cpu_count() or 1, n_rows // _FEWEST_ROWS_PER_THREAD)
+        n_threads = n_rows // _FEWEST_ROWS_PER_THREAD
+        if n_threads > 1:  # to ask for the processors takes longer than a row
+            n_threads = min(threads or os.cpu_count() or 1, n_threads)
         if n_threads < 2:
             run(order)
         else:

@@ -18,6 +18,8 @@ from service.store import schema
 
 BUSY_SECONDS = 10
 """What a writer waits for the one before it."""
+MAPPED_BYTES = 8 * 2**30
+"""Of SQLite's file that are mapped into memory, for what of it is there: rows of a lead lie far apart."""
 _WRITER = 0x1EAD5C0E
 """The advisory lock of PostgreSQL that writers hold."""
 
@@ -29,9 +31,9 @@ class Database:
     before it.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, asking: Engine) -> None:
         self._engine = engine
-        self._asking = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._asking = asking
         self._sqlite = engine.dialect.name == "sqlite"
 
     @property
@@ -52,15 +54,13 @@ class Database:
             address = sa.make_url(url) if "://" in url else sa.URL.create("sqlite", database=str(Path(url)))
             if address.get_backend_name() == "postgresql":
                 address = address.set(drivername="postgresql+psycopg")
-            engine = sa.create_engine(address, **_options(address))
-            if engine.dialect.name == "sqlite":
-                event.listen(engine, "connect", _settle_sqlite)
-                event.listen(engine, "begin", _begin_sqlite)
+            # To change a connection's isolation costs a statement each time, so there are two pools.
+            engine, asking = _engine(address), _engine(address, isolation_level="AUTOCOMMIT")
             with engine.connect() as connection:
                 connection.execute(sa.text("select 1"))
         except (SQLAlchemyError, ImportError, OSError) as error:
             raise StoreError(f"the store can't be opened: {reason(error)}. {_REMEDY}") from None
-        return cls(engine)
+        return cls(engine, asking)
 
     def ask(self, statement: sa.Select[Any] | sa.CompoundSelect[Any], **values: Any) -> Sequence[Any]:
         """Return the rows of one statement; without a transaction, which would cost two more ways to the database.
@@ -146,6 +146,7 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+        self._asking.dispose()
 
 
 def reason(error: BaseException) -> str:
@@ -157,6 +158,15 @@ def reason(error: BaseException) -> str:
 _REMEDY = "Name a file in a folder that is there, or a URL such as postgresql://user@host/name, with --store"
 
 
+def _engine(address: sa.URL, **options: Any) -> Engine:
+    engine = sa.create_engine(address, **_options(address), **options)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _settle_sqlite)
+        if not options:
+            event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
 def _options(address: sa.URL) -> dict[str, Any]:
     if address.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None}}
@@ -164,16 +174,16 @@ def _options(address: sa.URL) -> dict[str, Any]:
 
 
 def _settle_sqlite(connection: Any, _: Any) -> None:
-    """Readers beside a writer, and nothing acknowledged before it is on the disk."""
+    """Readers beside a writer, nothing acknowledged before it is on the disk, and the file read without copies."""
     connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = full")
+    connection.execute(f"pragma mmap_size = {MAPPED_BYTES}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
     """Begin ourselves: the driver would begin late, and a reader that turns writer can fail where a writer waits."""
-    options = connection.get_execution_options()
-    if options.get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql("begin immediate" if options.get("writes") else "begin")
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("begin immediate" if writes else "begin")
 
 
 def _refuse_foreign(found: dict[str, str], project: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from service.store.schema import members, rows
 
 CHUNK = 500
 """Ids in one query."""
+PART = 50_000
+"""Rows of the whole journal that are read at once."""
 
 
 class Stored(NamedTuple):
@@ -151,13 +154,22 @@ class Journal:
             found |= {lead_id for (lead_id,) in there}
         return sorted(found)
 
-    @staticmethod
-    def of_kind(connection: Connection, kind: str, until: int) -> Iterator[Sequence[Stored]]:
-        """Yield all rows of a kind up to a number, in parts."""
-        query = select(*_COLUMNS).where(rows.c.kind == kind, rows.c.seq <= until)
-        result = connection.execution_options(yield_per=50_000).execute(query)
-        for part in result.partitions():
-            yield [Stored(*row) for row in part]
+    def columns(self, kinds: Sequence[str], until: int) -> Iterator[tuple[str, tuple[Sequence[Any], ...]]]:
+        """Yield the rows of some kinds up to a number, in parts of one kind, as columns: lead ids, times, known, data.
+
+        Straight from the driver: an object of ours for each of millions of rows would cost more than all the rest.
+        """
+        query = select(rows.c.kind, rows.c.lead_id, rows.c.time, rows.c.known, rows.c.data)
+        query = query.where(rows.c.kind.in_(kinds), rows.c.seq.between(bindparam("first"), bindparam("last")))
+        with self.database.reading() as connection:
+            for first in range(1, until + 1, PART):
+                last = min(first + PART - 1, until)
+                cursor = connection.execute(query.order_by(rows.c.kind), {"first": first, "last": last}).cursor
+                assert cursor is not None
+                names, *columns = list(zip(*cursor.fetchall(), strict=True)) or [()]
+                for kind in dict.fromkeys(names):
+                    of_kind = slice(bisect_left(names, kind), bisect_right(names, kind))
+                    yield kind, tuple(column[of_kind] for column in columns)
 
     def _profiles(self, connection: Connection, arrived: Sequence[Row], known: int) -> tuple[list[Row], int, int]:
         """Join each profile with what is known of its lead; those that change nothing are dropped."""

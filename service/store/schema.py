@@ -42,6 +42,7 @@ rows = Table(
     Column("data", Text, nullable=False),
     UniqueConstraint("kind", "row_id", name="rows_once"),
     Index("rows_of_lead", "lead_id"),
+    Index("rows_of_kind", "kind", "seq"),
 )
 """The journal: one row per version of a profile, event, outcome and verdict, never changed, in the order of `seq`.
 

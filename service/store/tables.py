@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.json
 from numpy.typing import NDArray
-from sqlalchemy import Connection
 
 from leadscore.company import Among, Counts
 from leadscore.documents import encoded, grouped
@@ -87,57 +85,50 @@ def whole(journal: Journal, *, project: Project | None = None, until: int | None
         outcome=replace(project.outcome, lead=_LEAD, time=_TIME, known=_KNOWN, source=replace(project.leads.source)),
     )
     last = journal.until() if until is None else until
-    with journal.database.reading() as connection:
-        frame = partial(_frame, connection, until=last)
-        spec = project.leads
-        created = {spec.created or _TIME: "time"}
-        frames = {
-            "leads": frame(LEADS, profile_names(spec), spec.numeric, {str(spec.id): "lead_id", **created}),
-            "outcome": frame(OUTCOME, (project.outcome.column,) if project.outcome.column else (), (), _KEYS),
-        }
-        for table in project.events:
-            if events:
-                frames[table.name] = frame(table.name, table.categorical, table.numeric, _KEYS)
-            else:
-                columns = [_LEAD, _TIME, _KNOWN, *table.categorical, *table.numeric]
-                frames[table.name] = pd.DataFrame({name: pd.Series([], dtype="str") for name in columns})
-    data = read(stored, frames=frames)
-    return replace(data, project=project)
+    spec, keys = project.leads, {_LEAD: "lead_id", _TIME: "time", _KNOWN: "known"}
+    about = {str(spec.id): "lead_id", spec.created or _TIME: "time", _KNOWN: "known"}
+    parts = {LEADS: _Parts(profile_names(spec), spec.numeric, about)}
+    parts[OUTCOME] = _Parts((project.outcome.column,) if project.outcome.column else (), (), keys)
+    parts |= {table.name: _Parts(table.categorical, table.numeric, keys) for table in project.events}
+    wanted = list(parts) if events else [LEADS, OUTCOME]
+    for kind, columns in journal.columns(wanted, last):
+        parts[kind].add(*columns)
+    frames = {kind: part.frame() for kind, part in parts.items()}
+    return replace(read(stored, frames=frames), project=project)
 
 
-_KEYS = {_LEAD: "lead_id", _TIME: "time"}
+class _Parts:
+    """The rows of one kind, collected: some columns are parsed, `keys` names those that are the rows' own."""
+
+    def __init__(self, categorical: Sequence[str], numeric: Sequence[str], keys: Mapping[str, str]) -> None:
+        typed = [*((name, pa.string()) for name in categorical), *((name, pa.float64()) for name in numeric)]
+        self._schema = pa.schema(typed)
+        self._keys = keys
+        self._content: list[pa.Table] = []
+        self._own: dict[str, list[pa.Array]] = {"lead_id": [], "time": [], "known": []}
+
+    def add(self, lead_ids: Sequence[str], times: Sequence[int], known: Sequence[int], data: Sequence[str]) -> None:
+        for name, values in (("lead_id", lead_ids), ("time", times), ("known", known)):
+            self._own[name].append(pa.array(values, _TYPES[name]))
+        if len(self._schema):
+            options = pyarrow.json.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior="ignore")
+            text = pa.BufferReader("\n".join(data).encode())
+            self._content.append(pyarrow.json.read_json(text, parse_options=options))
+
+    def frame(self) -> pd.DataFrame:
+        content = pa.concat_tables(self._content) if self._content else self._schema.empty_table()
+        columns: dict[str, Any] = {name: content[name].to_pandas() for name in self._schema.names}
+        for name, own in self._keys.items():
+            column = pa.chunked_array(self._own[own], _TYPES[own])
+            columns[name] = column.to_pandas() if own == "lead_id" else _instants(column.to_numpy())
+        return pd.DataFrame(columns)
 
 
-def _frame(
-    connection: Connection,
-    kind: str,
-    categorical: Sequence[str],
-    numeric: Sequence[str],
-    keys: Mapping[str, str],
-    *,
-    until: int,
-) -> pd.DataFrame:
-    """All rows of a kind as a DataFrame: `keys` says which columns are the rows' own, the others are parsed."""
-    schema = pa.schema([(name, pa.string()) for name in categorical] + [(name, pa.float64()) for name in numeric])
-    options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-    parsed: list[pa.Table] = []
-    own: dict[str, list[Any]] = {"lead_id": [], "time": [], "known": []}
-    for part in Journal.of_kind(connection, kind, until):
-        for name, column in own.items():
-            column += [getattr(row, name) for row in part]
-        if len(schema):
-            text = "\n".join(row.data for row in part).encode()
-            parsed.append(pyarrow.json.read_json(pa.BufferReader(text), parse_options=options))
-    content = pa.concat_tables(parsed) if parsed else schema.empty_table()
-    columns: dict[str, Any] = {name: content[name].to_pandas() for name in schema.names}
-    for name, of_row in {**keys, _KNOWN: "known"}.items():
-        values = own[of_row]
-        columns[name] = pd.array(values, dtype="str") if of_row == "lead_id" else _times(values)
-    return pd.DataFrame(columns)
+_TYPES = {"lead_id": pa.string(), "time": pa.int64(), "known": pa.int64()}
 
 
-def _times(instants: Sequence[int]) -> Any:
-    return pd.to_datetime(np.array(instants, dtype=np.int64).view("M8[us]"), utc=True)
+def _instants(microseconds: NDArray[np.int64]) -> Any:
+    return pd.to_datetime(microseconds.view("M8[us]"), utc=True)
 
 
 def _told_apart(project: Project, found: Sequence[Stored]) -> dict[str, _Lead]:
