@@ -175,6 +175,7 @@ class Journal:
         """Join each profile with what is known of its lead; those that change nothing are dropped."""
         given = [row for row in arrived if row.kind == LEADS]
         latest = _latest_profiles(connection, {row.lead_id for row in given})
+        after = connection.scalar(select(func.max(rows.c.seq))) or 0  # names a version: no two are stored after one row
         changed: dict[str, Row] = {}
         n_repeated = n_outdated = 0
         for row in given:
@@ -191,7 +192,7 @@ class Journal:
                 continue
             latest[row.lead_id] = created, joined
             n_repeated += row.lead_id in changed
-            changed[row.lead_id] = Row(LEADS, f"{row.lead_id}@{known}", row.lead_id, created, joined)
+            changed[row.lead_id] = Row(LEADS, f"{row.lead_id}@{after}", row.lead_id, created, joined)
         return list(changed.values()), n_repeated, n_outdated
 
     def _refuse_long_leads(self, connection: Connection, fresh: Sequence[Row]) -> None:
