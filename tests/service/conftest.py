@@ -7,7 +7,8 @@ import copy
 import dataclasses
 import json
 import logging
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,18 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+import leadscore as ls
 from leadscore import LeadScorer
 from service.access import Access
 from service.answers import Answers
 from service.api import create_api
+from service.keeper import Keeper
 from service.observing import Observer
 from service.security import Gate, Limits
 from service.serving import ModelInUse
+from service.store import Store, open_store
+from service.store.importing import import_project
+from tests.service.keeping import MINUTE, NOW, Kept
 
 AS_OF = "2026-05-01T09:00:00Z"
 LIMITS = Limits(body_bytes=200_000, documents=20)
@@ -110,3 +116,37 @@ def documents(scorer: LeadScorer) -> list[dict[str, Any]]:
     """The golden leads, each with a cutoff of its own."""
     golden: list[Mapping[str, Any]] = [entry["document"] for entry in scorer.golden]
     return [{"as_of": AS_OF} | copy.deepcopy(dict(document)) for document in golden]
+
+
+@pytest.fixture(scope="session")
+def filled_store(sample: ls.Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that holds the files of data/sample; to be copied."""
+    path = tmp_path_factory.mktemp("filled") / "store.db"
+    store = open_store(str(path), sample.project)
+    import_project(store.journal)
+    store.close()
+    return path
+
+
+@pytest.fixture
+def new_keeper(
+    filled_store: Path, sample: ls.Data, scorer: ls.LeadScorer, tmp_path: Path
+) -> Iterator[Callable[[str], Kept]]:
+    """Make keepers of one store, each with a name, a clock and counts of its own."""
+    path = Path(shutil.copy(filled_store, tmp_path / "store.db"))
+    opened: list[Store] = []
+
+    def keeper(holder: str) -> Kept:
+        store = open_store(str(path), sample.project)
+        opened.append(store)
+        registry, now = CollectorRegistry(), [NOW]
+        observer = Observer(registry, logging.getLogger("tests.keeper"))
+        model = ModelInUse(observer)
+        model.use(scorer)
+        counts = tmp_path / f"{holder}.npz"
+        kept = Keeper(store, model, observer, counts, holder, 15 * MINUTE, lambda: now[0])
+        return Kept(kept, store, registry, now)
+
+    yield keeper
+    for store in opened:
+        store.close()

@@ -2,82 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
 import leadscore as ls
 from leadscore import time
-from service.keeper import Keeper
-from service.observing import Observer, psi_of_scores
-from service.serving import ModelInUse
-from service.store import Store, open_store
-from service.store.importing import import_project
+from service.observing import psi_of_scores
 from service.store.scores import ListQuery, read_cursor
+from tests.service.keeping import MINUTE, NOW, Kept
 from tests.service.store.test_journal import append
 
-NOW = time.parse_instant("2026-05-01T09:00:00Z", "UTC")
-MINUTE = 60_000_000
-
-
-@pytest.fixture(scope="module")
-def filled(sample: ls.Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("filled") / "store.db"
-    store = open_store(str(path), sample.project)
-    import_project(store.journal)
-    store.close()
-    return path
-
-
-@dataclass
-class Kept:
-    """A keeper with a clock of its own."""
-
-    keeper: Keeper
-    store: Store
-    registry: CollectorRegistry
-    now: list[int]
-
-    def settle(self) -> None:
-        for _ in range(10):
-            if not self.keeper.step():
-                return
-        raise AssertionError("there is always something to do")
-
-    def list(self, **query: Any) -> list[dict[str, Any]]:
-        return [record for record, _ in self.store.scores.page(ListQuery(limit=500, **query)).records]
-
 
 @pytest.fixture
-def make(filled: Path, sample: ls.Data, scorer: ls.LeadScorer, tmp_path: Path) -> Iterator[Callable[[str], Kept]]:
-    path = Path(shutil.copy(filled, tmp_path / "store.db"))
-    opened: list[Store] = []
-
-    def keeper(holder: str) -> Kept:
-        store = open_store(str(path), sample.project)
-        opened.append(store)
-        registry, now = CollectorRegistry(), [NOW]
-        observer = Observer(registry, logging.getLogger("tests.keeper"))
-        model = ModelInUse(observer)
-        model.use(scorer)
-        counts = tmp_path / f"{holder}.npz"
-        kept = Keeper(store, model, observer, counts, holder, 15 * MINUTE, lambda: now[0])
-        return Kept(kept, store, registry, now)
-
-    yield keeper
-    for store in opened:
-        store.close()
-
-
-@pytest.fixture
-def kept(make: Callable[[str], Kept]) -> Kept:
-    return make("one")
+def kept(new_keeper: Callable[[str], Kept]) -> Kept:
+    return new_keeper("one")
 
 
 def test_the_list_is_what_the_library_scores(kept: Kept, sample: ls.Data, scorer: ls.LeadScorer) -> None:
@@ -145,8 +86,8 @@ def test_another_model_scores_everybody_anew(kept: Kept, sample_scorer_folder: P
     assert kept.store.scores.history(kept.list()[0]["lead_id"], limit=5)[-1]["cause"] == "model"
 
 
-def test_of_two_keepers_one_scores_until_its_lease_ends(make: Callable[[str], Kept]) -> None:
-    one, two = make("one"), make("two")
+def test_of_two_keepers_one_scores_until_its_lease_ends(new_keeper: Callable[[str], Kept]) -> None:
+    one, two = new_keeper("one"), new_keeper("two")
     one.settle()
     changes = one.store.scores.changes
     two.settle()  # counts, and finds the lease taken
@@ -164,8 +105,8 @@ def test_of_two_keepers_one_scores_until_its_lease_ends(make: Callable[[str], Ke
     assert two.store.scores.changes == changes + 2  # the round was not done again
 
 
-def test_a_keeper_that_stopped_halfway_is_followed_by_a_whole_round(make: Callable[[str], Kept]) -> None:
-    one, two = make("one"), make("two")
+def test_a_keeper_that_stopped_halfway_is_followed_by_a_whole_round(new_keeper: Callable[[str], Kept]) -> None:
+    one, two = new_keeper("one"), new_keeper("two")
     one.settle()
     one.store.shared.set_mark("rescored", 0)  # as it stands while a round is under way
     one.keeper.release()
