@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import dataclasses
+import itertools
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, generate_latest
 
 import leadscore as ls
@@ -29,6 +32,7 @@ from service.store import Store, open_store
 from service.store.importing import import_project
 from tests.service.keeping import MINUTE, NOW, Kept
 
+POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 AS_OF = "2026-05-01T09:00:00Z"
 LIMITS = Limits(body_bytes=200_000, documents=20)
 KEYLESS = Access(None, keyless=True)
@@ -150,3 +154,29 @@ def new_keeper(
     yield keeper
     for store in opened:
         store.close()
+
+
+@pytest.fixture(scope="session")
+def new_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Make an address at which there is no store yet."""
+    schemas: list[str] = []
+    numbers = itertools.count()
+    server = sa.create_engine(POSTGRESQL, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 2})
+
+    def new(dialect: str) -> str:
+        if dialect == "sqlite":
+            return str(tmp_path_factory.mktemp("store") / "store.db")
+        schema = f"leadscore_test_{os.getpid()}_{next(numbers)}"
+        try:
+            with server.connect() as connection:
+                connection.execute(sa.text(f"create schema {schema}"))
+        except sa.exc.OperationalError:
+            pytest.skip("no PostgreSQL answers at 127.0.0.1:5432")
+        schemas.append(schema)
+        return f"postgresql://postgres@127.0.0.1:5432/test?options=-csearch_path%3D{schema}"
+
+    yield new
+    for schema in schemas:
+        with server.connect() as connection:
+            connection.execute(sa.text(f"drop schema {schema} cascade"))
+    server.dispose()

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 import leadscore as ls
 from service.store import Store, open_store
 from service.store.importing import import_project
 from tests.builders import folder_of, project
 
-SERVER = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 DIALECTS = ("sqlite", "postgresql")
-_numbers = itertools.count()
-
 LEADS = """lead_id,created_at,source,employees,company
 a,2025-01-01T00:00:00Z,ads,10,Acme
 b,2025-01-02T00:00:00Z,webinar,,Acme
 c,2025-01-03T00:00:00Z,,250,
 """
-
-
-@pytest.fixture(scope="session")
-def new_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """Make an address at which there is no store yet."""
-    schemas: list[str] = []
-    server = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 2})
-
-    def new(dialect: str) -> str:
-        if dialect == "sqlite":
-            return str(tmp_path_factory.mktemp("store") / "store.db")
-        schema = f"leadscore_test_{id(schemas)}_{next(_numbers)}"
-        try:
-            with server.connect() as connection:
-                connection.execute(sa.text(f"create schema {schema}"))
-        except sa.exc.OperationalError:
-            pytest.skip("no PostgreSQL answers at 127.0.0.1:5432")
-        schemas.append(schema)
-        return f"postgresql://postgres@127.0.0.1:5432/test?options=-csearch_path%3D{schema}"
-
-    yield new
-    for schema in schemas:
-        with server.connect() as connection:
-            connection.execute(sa.text(f"drop schema {schema} cascade"))
-    server.dispose()
 
 
 @pytest.fixture(params=DIALECTS)
