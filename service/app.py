@@ -106,6 +106,8 @@ class LeadScore:
         follower.look()
         if not model.ready:
             follower.take(lambda: Pointer.of(os.environ))
+        if lead_answers is not None:
+            lead_answers.warm()
         follower.start()
 
     async def __is_ready__(self) -> bool:

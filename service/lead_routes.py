@@ -23,7 +23,7 @@ from service.observing import Observer
 from service.problems import Problem
 from service.remembering import Memory, watch_counts
 from service.security import Limits
-from service.serving import ModelInUse
+from service.serving import N_WARM_ROUNDS, ModelInUse
 from service.store.arrivals import parse
 from service.store.scores import ListQuery, read_cursor
 from service.stored import StoredLeads
@@ -56,6 +56,13 @@ class LeadAnswers:
         leads = StoredLeads(store, sampler=Sampler(store, observer, memory.audit_share))
         watch_counts(leads, memory.counts, observer)
         return cls(leads, model, observer, limits, memory.rescore_seconds)
+
+    def warm(self) -> None:
+        """Score a stored lead a few times, so that no request waits for what is compiled or loaded the first time."""
+        lead_id = self.leads.store.journal.any_lead()
+        if lead_id is not None and self.model.ready:
+            for _ in range(N_WARM_ROUNDS):
+                self.leads.score(self.model.current, lead_id, as_of=_now(), now=_now())
 
     async def reachable(self) -> bool:
         """Whether the store answers."""

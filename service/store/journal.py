@@ -81,6 +81,11 @@ class Journal:
         """Whether nothing was ever stored."""
         return not self.database.ask(select(rows.c.seq).limit(1))
 
+    def any_lead(self) -> str | None:
+        """Return the id of some lead that has a profile, None if there is none."""
+        found = self.database.ask(select(rows.c.lead_id).where(rows.c.kind == LEADS).limit(1))
+        return found[0].lead_id if found else None
+
     def until(self) -> int:
         """Return the number of the last row, 0 if there is none."""
         [[last]] = self.database.ask(select(func.max(rows.c.seq)))

@@ -77,9 +77,9 @@ def test_the_image_starts_from_a_small_base_of_a_stated_version() -> None:
 
 
 def test_the_image_installs_pins_alone_and_keeps_no_cache() -> None:
-    [pip] = [step for step in steps("RUN") if "pip" in step]
-    assert "--no-cache-dir" in pip
-    assert "-r service/requirements.txt" in pip
+    pins, package = (step for step in steps("RUN") if "pip" in step)
+    assert pins == "pip install --no-cache-dir --no-deps -r service/requirements.txt"
+    assert package == "pip install --no-cache-dir --no-deps ."
     [apt] = [step for step in steps("RUN") if "apt-get" in step]
     assert "--no-install-recommends" in apt
     assert "rm -rf /var/lib/apt/lists/*" in apt
@@ -89,12 +89,14 @@ def test_the_image_runs_as_nobody_in_particular_and_tells_how_it_is() -> None:
     assert steps("USER") == ["10001"]
     assert STEPS.index("USER 10001") > max(place for place, step in enumerate(STEPS) if step.startswith("RUN"))
     assert "/readyz" in steps("HEALTHCHECK")[0]
-    [command] = [step for step in STEPS if step.startswith("CMD")]
-    assert command.startswith('CMD ["')  # no shell between the signals and the server
+    [command] = steps("ENTRYPOINT")
+    assert command.startswith('["leadscore"')  # no shell between the signals and the server
 
 
 def test_the_image_holds_code_alone_and_no_secret() -> None:
-    assert [step.split()[0] for step in steps("COPY")] == ["service/requirements.txt", "leadscore/", "service/"]
+    copied = [step.split()[:-1] for step in steps("COPY")]
+    code = [["leadscore/"], ["service/"], ["training/"]]
+    assert copied == [["service/requirements.txt"], ["pyproject.toml", "README.md"], *code]
     assert not steps("ADD")
     assert not re.search(r"KEY|SECRET|TOKEN|PASSWORD|KEYLESS", " ".join([*steps("ENV"), *steps("ARG")]))
 
