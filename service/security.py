@@ -46,7 +46,7 @@ class Limits:
     documents: int = 1_000
     rows: int = 10_000
     in_flight: int = 200
-    wait_ms: int = 150
+    wait_ms: int = 75
     body_seconds: float = 30.0
     answer_seconds: float = 30.0
 
