@@ -17,6 +17,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from leadscore.errors import DocumentError, LeadScoreError
+from service.problems import BUSY
 from service.security import SYSTEM_ROUTES, Exchange, fault_of
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -98,10 +99,12 @@ class Observer:
         self._in_use: tuple[str, str, str, str] | None = None
 
     def request(self, exchange: Exchange) -> None:
-        """Count one request and write its log line; health checks that are well write none."""
+        """Count one request and write its log line; health checks that are well, and who is turned away, have none."""
         method = exchange.method if exchange.method in METHODS else "OTHER"
         seconds = exchange.seconds
         self._requests.labels(method, exchange.route, str(exchange.status)).inc()
+        if exchange.status == BUSY.status:
+            return
         self._seconds.labels(exchange.route).observe(seconds)
         if exchange.key is not None:
             self._keys.labels(exchange.key, str(exchange.status)).inc()

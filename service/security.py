@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leadscore.errors import LeadScoreError
 from service.access import Access, authorize
-from service.problems import BUSY, INTERNAL, MEDIA_TYPE, SLOW_BODY, TOO_LARGE, Problem
+from service.problems import BUSY, INTERNAL, MEDIA_TYPE, SLOW_BODY, TIMEOUT, TOO_LARGE, Problem
+from service.turns import Turns
 
 SYSTEM_ROUTES = dict.fromkeys(("/healthz", "/livez", "/readyz", "/metrics", "/schema.json"), "GET")
 """Routes that BentoML answers itself, and their method."""
@@ -43,11 +44,13 @@ class Limits:
     documents: int = 1_000
     rows: int = 10_000
     in_flight: int = 200
+    wait_ms: int = 150
     body_seconds: float = 30.0
+    answer_seconds: float = 30.0
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Limits:
-        """Read ``LEADSCORE_MAX_BODY_BYTES``, ``…_DOCUMENTS``, ``…_ROWS`` and ``…_IN_FLIGHT``.
+        """Read ``LEADSCORE_MAX_BODY_BYTES``, ``…_DOCUMENTS``, ``…_ROWS``, ``…_IN_FLIGHT`` and ``…_WAIT_MS``.
 
         Raises
         ------
@@ -59,6 +62,7 @@ class Limits:
             documents=_positive(environment, "LEADSCORE_MAX_DOCUMENTS", cls.documents),
             rows=_positive(environment, "LEADSCORE_MAX_ROWS", cls.rows),
             in_flight=_positive(environment, "LEADSCORE_MAX_IN_FLIGHT", cls.in_flight),
+            wait_ms=_positive(environment, "LEADSCORE_MAX_WAIT_MS", cls.wait_ms),
         )
 
 
@@ -91,8 +95,10 @@ class Gate:
     app : ASGIApp
         The whole application.
     limits : Limits
-        Refusals: 413 above `body_bytes` (chunked bodies are counted as they come), 408 if a body takes longer
-        than `body_seconds`, 429 while `in_flight` requests are being answered.
+        Refusals: 429 while one would wait longer than `wait_ms` for its turn (a worker answers one lead after the
+        other), or `in_flight` requests are there, bodies still on their way included (which bounds memory); 413
+        above `body_bytes` (chunked bodies are counted as they come), 408 if a body takes longer than `body_seconds`,
+        504 if the answer takes longer than `answer_seconds`.
     observe : callable
         Called once with every finished `Exchange`.
     paths : collection of str
@@ -115,6 +121,7 @@ class Gate:
         self.observe = observe
         self._paths = frozenset({*paths, *SYSTEM_ROUTES, *NATIVE_ROUTES})
         self._n_in_flight = 0
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; start-up and shutdown pass through, web sockets don't."""
@@ -128,6 +135,12 @@ class Gate:
         exchange = Exchange(_request_id(headers), scope["method"], time.perf_counter())
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         answer = _Answer(exchange, send, mends_errors=scope["path"] not in SYSTEM_ROUTES)
+        if self._is_full and scope["path"] not in SYSTEM_ROUTES:
+            # Before anything else that costs time: in an overload most requests end here.
+            await answer.refuse(_FULL, scope, receive)
+            exchange.route = self._route_template(scope)
+            self.observe(exchange)
+            return
         self._n_in_flight += 1
         try:
             await self._answer(scope, headers, receive, answer)
@@ -142,6 +155,11 @@ class Gate:
             exchange.route = self._route_template(scope)
             self.observe(exchange)
 
+    @property
+    def _is_full(self) -> bool:
+        waits_too_long = self._turns.wait_seconds * 1_000 >= self.limits.wait_ms
+        return waits_too_long or self._n_in_flight >= self.limits.in_flight
+
     def _route_template(self, scope: Scope) -> str:
         if scope["path"] in self._paths:
             return str(scope["path"])
@@ -152,11 +170,19 @@ class Gate:
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: _Answer) -> None:
         try:
             self._let_in(answer.exchange, scope["path"], headers)
-            if self._n_in_flight > self.limits.in_flight and scope["path"] not in SYSTEM_ROUTES:
-                raise Problem(BUSY, "Too many requests at once", headers={"retry-after": "1"})
-            await self.app(scope, await _with_body(headers, receive, self.limits), answer.send)
+            await self._work(scope, await _with_body(headers, receive, self.limits), answer)
         except Problem as problem:
             await answer.refuse(problem, scope, receive)
+
+    async def _work(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        await self._turns.mine()
+        try:
+            async with asyncio.timeout(self.limits.answer_seconds) as deadline:
+                await self.app(scope, receive, answer.send)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise Problem(TIMEOUT, f"There was no answer within {self.limits.answer_seconds:g} seconds") from None
 
     def _let_in(self, exchange: Exchange, path: str, headers: Headers) -> None:
         key = self.access.identify(path, headers)
@@ -198,6 +224,9 @@ class _Answer:
         if not self.exchange.status:
             self._to_mend = None
             await problem.response(self.exchange.request_id)(scope, receive, self.send)
+
+
+_FULL = Problem(BUSY, "Too many requests at once", headers={"retry-after": "1"})
 
 
 class _ClientLeft(Exception):  # noqa: N818 - not an error

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +15,7 @@ from leadscore.errors import LeadScoreError
 from service.access import Access
 from service.security import Exchange, Gate, Limits
 
-LIMITS = Limits(body_bytes=10, in_flight=1, body_seconds=0.01)
+LIMITS = Limits(body_bytes=10, in_flight=1, body_seconds=0.01, answer_seconds=0.05)
 KEYLESS = Access(None, keyless=True)
 HOST = [(b"host", b"localhost")]
 
@@ -54,6 +55,7 @@ def call(
     chunks: Iterable[bytes] = (b"{}",),
     ends: bool = True,
     leaves: bool = False,
+    limits: Limits = LIMITS,
 ) -> Recorded:
     """Send one request through a gate, its body in chunks; an endless one stops sending but stays."""
     recorded = Recorded()
@@ -81,7 +83,7 @@ def call(
         "headers": raw,
         "query_string": b"q=secret",
     }
-    gate = Gate(app, LIMITS, recorded.observed.append, ["/echo"], KEYLESS)
+    gate = Gate(app, limits, recorded.observed.append, ["/echo"], KEYLESS)
     asyncio.run(gate(scope, receive, send))
     return recorded
 
@@ -215,6 +217,71 @@ def test_above_the_limit_requests_are_turned_away_while_health_still_answers() -
 
     assert asyncio.run(nested("/inner")) == 429
     assert asyncio.run(nested("/livez")) == 200
+
+
+async def at_once(limits: Limits, n_requests: int, with_body: bool) -> tuple[list[str], list[int], list[Exchange]]:
+    """Send requests at once to an application that takes its time; return what happened, in order."""
+    story: list[str] = []
+    statuses: list[int] = []
+    observed: list[Exchange] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        story.append("answered")
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    async def receive() -> Message:
+        if not with_body:
+            await asyncio.sleep(0.001)
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+            if message["status"] == 429:
+                story.append("turned away")
+
+    gate = Gate(app, limits, observed.append, ["/echo"], KEYLESS)
+    headers = [*HOST, (b"content-length", b"2")]
+    scopes = [{"type": "http", "method": "POST", "path": "/echo", "headers": headers} for _ in range(n_requests)]
+    await asyncio.gather(*(gate(scope, receive, send) for scope in scopes))
+    return story, statuses, observed
+
+
+def test_of_many_at_once_those_above_the_limit_are_turned_away_before_any_is_answered() -> None:
+    story, statuses, observed = asyncio.run(at_once(Limits(wait_ms=3), 10, with_body=True))
+    assert story == ["turned away"] * 7 + ["answered"] * 3
+    assert sorted(statuses) == [200] * 3 + [429] * 7
+    assert {(exchange.route, exchange.status) for exchange in observed} == {("/echo", 200), ("/echo", 429)}
+
+
+def test_a_body_on_its_way_is_no_work_yet_and_is_counted_all_the_same() -> None:
+    story, _, _ = asyncio.run(at_once(Limits(wait_ms=3), 10, with_body=False))
+    assert story == ["answered"] * 10
+    story, _, _ = asyncio.run(at_once(Limits(wait_ms=3, in_flight=4), 10, with_body=False))
+    assert story == ["turned away"] * 6 + ["answered"] * 4
+
+
+def test_who_is_turned_away_is_told_when_to_come_back() -> None:
+    limits = dataclasses.replace(LIMITS, in_flight=0)
+    answer = call(echo, limits=limits)
+    assert (answer.problem["type"], answer.headers["retry-after"]) == ("/docs#busy", "1")
+    assert answer.headers["x-request-id"] == answer.problem["request_id"]
+
+
+def test_an_answer_that_takes_too_long_is_a_timeout() -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(60)
+
+    assert call(slow).problem["type"] == "/docs#timeout"
+
+
+def test_a_timeout_inside_the_application_is_a_fault_of_its_own() -> None:
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        raise TimeoutError
+
+    answer = call(failing)
+    assert answer.problem["type"] == "/docs#internal-error"
+    assert str(answer.observed[0].fault).startswith("TimeoutError")
 
 
 async def nothing() -> Message:

@@ -1,0 +1,208 @@
+"""A bounded load on one endpoint, from a process of its own: the same request again and again over keep-alive sockets.
+
+Closed loop: every connection asks again as soon as it is answered. Open loop: requests are due at a rate (Poisson),
+whatever the server does. A latency counts from the moment its request was due, so that a server that stalls is
+charged for everything that had to wait for it; at most `connections` are under way at once, the others wait for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import gc
+import json
+import random
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).parents[2]
+LAST_ANSWERS_SECONDS = 5.0
+"""What answers are waited for once nothing more is sent."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One request to one server, and what the table calls it."""
+
+    title: str
+    url: str
+    path: str
+    body: Any = None
+    method: str = "POST"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, port = self.url.removeprefix("http://").split(":")
+        return host, int(port)
+
+    @property
+    def request(self) -> bytes:
+        """The bytes on the wire."""
+        body = b"" if self.body is None else json.dumps(self.body).encode()
+        head = f"{self.method} {self.path} HTTP/1.1\r\nHost: {self.address[0]}\r\n"
+        if body:
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        return head.encode() + b"\r\n" + body
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What came back: latencies in seconds by status, how long it took, and what had no answer."""
+
+    latencies: dict[int, NDArray[np.float64]]
+    seconds: float
+    n_unanswered: int
+
+    @property
+    def good(self) -> NDArray[np.float64]:
+        """Latencies of the requests that were answered with 200."""
+        return self.latencies.get(200, np.empty(0))
+
+    @property
+    def rate(self) -> float:
+        """Good answers a second."""
+        return len(self.good) / self.seconds
+
+    def milliseconds(self, *quantiles: float) -> list[float]:
+        """Quantiles of the good answers' latency."""
+        return [float(value) for value in np.quantile(self.good, quantiles) * 1e3]
+
+
+def measure(target: Target, connections: int, seconds: float, rate: float | None = None) -> Answers:
+    """Put a load on a target from another process: closed loop, or open at `rate` requests a second."""
+    host, port = target.address
+    order = {"host": host, "port": port, "request": target.request.decode(), "connections": connections}
+    command = [sys.executable, "-m", "tests.bench.load"]
+    sent = json.dumps(order | {"seconds": seconds, "rate": rate})
+    done = subprocess.run(command, input=sent, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    found = json.loads(done.stdout)
+    latencies = {int(status): np.array(values) for status, values in found["latencies"].items()}
+    return Answers(latencies, found["seconds"], found["n_unanswered"])
+
+
+class _Load:
+    """The load under way: free connections, requests that are due, answers so far."""
+
+    def __init__(self, host: str, port: int, request: bytes, connections: int, seconds: float) -> None:
+        self.address = (host, port)
+        self.request = request
+        self.n_connections = connections
+        self.seconds = seconds
+        self.latencies: dict[int, list[float]] = collections.defaultdict(list)
+        self.free: list[_Connection] = []
+        self.due: collections.deque[float] = collections.deque()
+        self.n_lost = 0
+        self.n_under_way = 0
+        self.closed_loop = True
+        self.opening: set[asyncio.Task[Any]] = set()
+
+    async def run(self, rate: float | None) -> dict[str, Any]:
+        self.closed_loop = rate is None
+        for _ in range(self.n_connections):
+            await self.open()
+        start = time.perf_counter()
+        self.end = start + self.seconds
+        if rate is None:
+            for connection in list(self.free):
+                self.send(start)
+            await asyncio.sleep(self.seconds)
+        else:
+            await self._keep_rate(start, rate)
+        seconds = time.perf_counter() - start
+        latest = time.perf_counter() + LAST_ANSWERS_SECONDS
+        while (self.n_under_way or self.due) and time.perf_counter() < latest:
+            await asyncio.sleep(0.01)
+        n_unanswered = self.n_lost + self.n_under_way + len(self.due)
+        return {"latencies": self.latencies, "seconds": seconds, "n_unanswered": n_unanswered}
+
+    async def _keep_rate(self, start: float, rate: float) -> None:
+        chance = random.Random(0)
+        at = start
+        while at < self.end:
+            if (wait := at - time.perf_counter()) > 0:
+                await asyncio.sleep(wait)
+            self.send(at)
+            at += chance.expovariate(rate)
+
+    def send(self, due: float) -> None:
+        if self.free:
+            self.n_under_way += 1
+            self.free.pop().send(due)
+        else:
+            self.due.append(due)
+
+    def answered(self, connection: _Connection, status: int, due: float) -> None:
+        now = time.perf_counter()
+        self.latencies[status].append(now - due)
+        self.n_under_way -= 1
+        self.free.append(connection)
+        if self.due:
+            self.send(self.due.popleft())
+        elif self.closed_loop and now < self.end:
+            self.send(now)
+
+    def lost(self, connection: _Connection) -> None:
+        if connection in self.free:
+            self.free.remove(connection)
+        else:
+            self.n_lost += 1
+            self.n_under_way -= 1
+        task = asyncio.ensure_future(self.open())
+        self.opening.add(task)
+        task.add_done_callback(self.opening.discard)
+
+    async def open(self) -> None:
+        _, connection = await asyncio.get_running_loop().create_connection(lambda: _Connection(self), *self.address)
+        self.free.append(connection)
+
+
+class _Connection(asyncio.Protocol):
+    """One socket with at most one request under way."""
+
+    def __init__(self, load: _Load) -> None:
+        self.load = load
+        self.received = b""
+        self.due = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self.transport = transport
+
+    def send(self, due: float) -> None:
+        self.due = due
+        self.transport.write(self.load.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        head, ended, body = self.received.partition(b"\r\n\r\n")
+        if not ended:
+            return
+        length = int(head.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
+        if len(body) >= length:
+            self.received = b""
+            self.load.answered(self, int(head[9:12]), self.due)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.load.lost(self)
+
+
+def main() -> None:
+    """Read an order from standard input, write what came back to standard output."""
+    order = json.load(sys.stdin)
+    gc.disable()
+    load = _Load(
+        order["host"], order["port"], order["request"].encode(), order["connections"], order["seconds"]
+    )
+    json.dump(asyncio.run(load.run(order["rate"])), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
