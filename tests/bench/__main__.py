@@ -1,10 +1,10 @@
-"""Run every benchmark and print Markdown: ``python -m tests.bench``. The long one is ``make bench-features``."""
+"""Run the short benchmarks and print Markdown: ``python -m tests.bench``. The long ones are ``make bench-…``."""
 
 from __future__ import annotations
 
-from tests.bench import documents, reading, service
+from tests.bench import documents, reading
 from tests.bench.features import short as features
 
-for benchmark in (reading, features, documents, service):
+for benchmark in (reading, features, documents):
     print("\n".join(benchmark.run()), flush=True)
     print()

@@ -55,11 +55,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Answers:
-    """What came back: latencies in seconds by status, how long it took, and what had no answer."""
+    """What came back: latencies in seconds by status, how long it took, what had no answer, or a 429 no advice."""
 
     latencies: dict[int, NDArray[np.float64]]
     seconds: float
     n_unanswered: int
+    n_unadvised: int
 
     @property
     def good(self) -> NDArray[np.float64]:
@@ -85,7 +86,7 @@ def measure(target: Target, connections: int, seconds: float, rate: float | None
     done = subprocess.run(command, input=sent, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(done.stdout)
     latencies = {int(status): np.array(values) for status, values in found["latencies"].items()}
-    return Answers(latencies, found["seconds"], found["n_unanswered"])
+    return Answers(latencies, found["seconds"], found["n_unanswered"], found["n_unadvised"])
 
 
 class _Load:
@@ -100,6 +101,7 @@ class _Load:
         self.free: list[_Connection] = []
         self.due: collections.deque[float] = collections.deque()
         self.n_lost = 0
+        self.n_unadvised = 0
         self.n_under_way = 0
         self.closed_loop = True
         self.opening: set[asyncio.Task[Any]] = set()
@@ -111,7 +113,7 @@ class _Load:
         start = time.perf_counter()
         self.end = start + self.seconds
         if rate is None:
-            for connection in list(self.free):
+            for _ in range(self.n_connections):
                 self.send(start)
             await asyncio.sleep(self.seconds)
         else:
@@ -121,7 +123,12 @@ class _Load:
         while (self.n_under_way or self.due) and time.perf_counter() < latest:
             await asyncio.sleep(0.01)
         n_unanswered = self.n_lost + self.n_under_way + len(self.due)
-        return {"latencies": self.latencies, "seconds": seconds, "n_unanswered": n_unanswered}
+        return {
+            "latencies": self.latencies,
+            "seconds": seconds,
+            "n_unanswered": n_unanswered,
+            "n_unadvised": self.n_unadvised,
+        }
 
     async def _keep_rate(self, start: float, rate: float) -> None:
         chance = random.Random(0)
@@ -185,10 +192,13 @@ class _Connection(asyncio.Protocol):
         head, ended, body = self.received.partition(b"\r\n\r\n")
         if not ended:
             return
-        length = int(head.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
+        head = head.lower()
+        length = int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
         if len(body) >= length:
             self.received = b""
-            self.load.answered(self, int(head[9:12]), self.due)
+            status = int(head[9:12])
+            self.load.n_unadvised += status == 429 and b"\r\nretry-after:" not in head
+            self.load.answered(self, status, self.due)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.load.lost(self)
@@ -198,9 +208,7 @@ def main() -> None:
     """Read an order from standard input, write what came back to standard output."""
     order = json.load(sys.stdin)
     gc.disable()
-    load = _Load(
-        order["host"], order["port"], order["request"].encode(), order["connections"], order["seconds"]
-    )
+    load = _Load(order["host"], order["port"], order["request"].encode(), order["connections"], order["seconds"])
     json.dump(asyncio.run(load.run(order["rate"])), sys.stdout)
 
 
