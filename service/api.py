@@ -6,10 +6,11 @@ OpenAPI document is declared from `contract` all the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -30,6 +31,14 @@ SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, as `Authorization: Bearer KEY`"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key"},
 }
+
+
+class BareRoute(APIRoute):
+    """A route that hands the request to its endpoint as it is: there are no parameters to look for."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the endpoint."""
+        return self.endpoint
 
 
 class Api(FastAPI):
@@ -98,9 +107,10 @@ def _add_scoring(api: Api, answers: Answers) -> None:
         ("/v1/score", score, "LeadDocument", "Score"),
         ("/v1/score/batch", score_batch, "Batch", "Scores"),
     ):
-        api.add_api_route(
+        api.router.add_api_route(
             path,
             endpoint,
+            route_class_override=BareRoute,
             methods=["POST"],
             tags=["scoring"],
             response_class=Response,

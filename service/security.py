@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leadscore.errors import LeadScoreError
@@ -33,6 +33,8 @@ SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+_STAMPS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_PROBLEM = MEDIA_TYPE.encode()
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -202,15 +204,15 @@ class _Answer:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
+            headers = message["headers"] = [*message["headers"]]
             status = message["status"]
-            if self._mends_errors and status >= 400 and headers.get("content-type") != MEDIA_TYPE:
+            if self._mends_errors and status >= 400 and (b"content-type", _PROBLEM) not in headers:
                 self._to_mend = Problem.of_status(status)
                 return
             self.exchange.status = status
-            headers["x-request-id"] = self.exchange.request_id
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
+            there = {name for name, _ in headers}
+            headers += [stamp for stamp in _STAMPS if stamp[0] not in there]
+            headers.append((b"x-request-id", self.exchange.request_id.encode()))
         if self._to_mend is None:
             await self._send(message)
 

@@ -33,7 +33,7 @@ def of_context(plan: FeaturePlan, given: Collection[str]) -> list[str]:
 
     `given` are the names of the features that came with the lead.
     """
-    names = [str(plan.features[target]) for target in plan.company]
+    names = plan.company_names
     lacking = [name for name in names if name not in given]
     vain = sorted(set(given) - set(names))
     warnings = [f"context: {_some(lacking)} not given; taken as unknown"] if lacking else []
@@ -49,8 +49,7 @@ def _unseen(plan: FeaturePlan, table: str, column: str, vocabulary: tuple[str, .
     learnt = plan.learnt.get(key_of(table, column))
     if learnt is None:
         return {}
-    seen = frozenset(learnt.seen)
-    return {code: word for code, word in enumerate(vocabulary) if word not in seen}
+    return {code: word for code, word in enumerate(vocabulary) if word not in learnt.known}
 
 
 def _text(table: str, column: str, word: str) -> str:

@@ -90,8 +90,10 @@ class Reasons:
         return self._order, np.append(self._starts, len(self._order)), plain
 
     @cached_property
-    def _sides(self) -> NDArray[np.str_]:
-        return np.array([self.plan.side(self.plan.features[columns[0]]) for columns in self.members])
+    def _of_side(self) -> dict[str, NDArray[np.int64]]:
+        """Groups whose story is that of each side."""
+        sides = np.array([self.plan.side(self.plan.features[columns[0]]) for columns in self.members])
+        return {side: np.flatnonzero(sides == side) for side in ("fit", "intent", "context")}
 
     def group_names(self) -> list[str]:
         """Return what each group is about, in words: ``webinar touchpoints``, ``minutes of interactions``."""
@@ -136,10 +138,9 @@ class Reasons:
 
     def side_effects(self, group_effects: NDArray[np.float64], side: str) -> NDArray[np.float64]:
         """Return the part of each margin, (n,), that one side tells: fit, intent or context."""
-        total = np.zeros(len(group_effects))
-        for group in np.flatnonzero(self._sides == side):
-            total += group_effects[:, group]
-        return total
+        effects = group_effects[:, self._of_side[side]]
+        # One after the other: the bits of a sum must not depend on how many rows there are.
+        return effects.cumsum(axis=1)[:, -1] if effects.shape[1] else np.zeros(len(effects))
 
     def of_rows(
         self,

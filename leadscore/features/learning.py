@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,11 @@ class Learnt:
         return self.seen[: self.most]
 
     @cached_property
+    def known(self) -> frozenset[str]:
+        """The categories seen, to look one up."""
+        return frozenset(self.seen)
+
+    @cached_property
     def rank(self) -> dict[str, int]:
         """The code of every kept category."""
         return {word: code for code, word in enumerate(self.kept)}
@@ -43,6 +48,7 @@ class Learnt:
         return (*self.kept, OTHER, MISSING)
 
 
+@cache
 def key_of(table: str, column: str) -> str:
     """Return the name under which a column's categories are kept: ``touchpoints.channel``, ``lead.source``."""
     return f"{encode(table)}.{encode(column)}"

@@ -290,6 +290,11 @@ class FeaturePlan:
         return [target for target, name in enumerate(self.features) if is_of_company(name)]
 
     @cached_property
+    def company_names(self) -> list[str]:
+        """The names of `company`."""
+        return [str(self.features[target]) for target in self.company]
+
+    @cached_property
     def reads_accounts(self) -> bool:
         """Whether a feature looks at the events of the account's other leads."""
         return any(self.features[target].scope is not None for target in self.company)
@@ -314,7 +319,7 @@ class FeaturePlan:
         for program in self._programs:
             if not program.of_account or data.context is None:
                 fills.append(filling.event_fill(data, program, self._kept[program.table], asked, out))
-        for target, text in self._company_names:
+        for target, text in zip(self.company, self.company_names, strict=True):
             name = self.features[target]
             if data.context is not None:
                 values = data.context.get(text)
@@ -324,10 +329,6 @@ class FeaturePlan:
                 primitive = HISTORY_PRIMITIVES[name.op]
                 fills.append(filling.history_fill(data, name.table, primitive, average, asked, out[:, target]))
         return fills
-
-    @cached_property
-    def _company_names(self) -> list[tuple[int, str]]:
-        return [(target, str(self.features[target])) for target in self.company]
 
     @cached_property
     def _profile_learnt(self) -> dict[int, Learnt]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,12 +33,10 @@ def two_versions(
     sample: ls.Data,
     sample_snapshots: ls.Snapshots,
     sample_scorer: ls.LeadScorer,
-    tmp_path_factory: pytest.TempPathFactory,
+    fresh_sample: Callable[[], Path],
 ) -> Path:
     """A project whose second version knows only two features."""
-    folder: Path = tmp_path_factory.mktemp("followed") / "project"
-    folder.mkdir()
-    shutil.copy(sample.project.folder / "leadscore.toml", folder)
+    folder = fresh_sample()
     plan = ls.FeaturePlan.of(sample.project, sample_scorer.plan.names[:2])
     other = ls.LeadScorer(parameters={"num_iterations": 5}, features=plan).fit(sample, sample_snapshots)
     for scorer in (sample_scorer, other):
@@ -170,22 +169,27 @@ def test_over_many_swaps_no_answer_is_mixed_and_none_fails(
     assert whole[0] != whole[1]
     done = threading.Event()
 
-    def ask() -> list[str]:
+    async def ask() -> list[str]:
         answers = []
-        while not done.is_set():
-            response = bare_service.post("/v1/score", json=document)
-            answers.append(json.dumps(response.json()) if response.status_code == 200 else response.text)
+        transport = httpx.ASGITransport(bare_service.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            while not done.is_set():
+                response = await client.post("/v1/score", json=document)
+                answers.append(json.dumps(response.json()) if response.status_code == 200 else response.text)
         return answers
 
-    with ThreadPoolExecutor(4) as pool:
-        asking = [pool.submit(ask) for _ in range(4)]
+    async def ask_at_once() -> list[list[str]]:
+        return await asyncio.gather(*(ask() for _ in range(4)))
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(asyncio.run, ask_at_once())
         try:
             for turn in range(N_SWAPS):
                 pointers[(turn + 1) % 2].write(file)
                 follower.look()
         finally:
             done.set()
-        answers = [answer for one in asking for answer in one.result()]
+        answers = [answer for one in asking.result() for answer in one]
     assert set(answers) == set(whole)
     assert "leadscore_model_refused_total{" not in bare_service.metrics()
 
