@@ -46,13 +46,14 @@ class Limits:
     documents: int = 1_000
     rows: int = 10_000
     in_flight: int = 200
-    wait_ms: int = 75
+    waiting: int = 64
+    wait_ms: int = 150
     body_seconds: float = 30.0
     answer_seconds: float = 30.0
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Limits:
-        """Read ``LEADSCORE_MAX_BODY_BYTES``, ``…_DOCUMENTS``, ``…_ROWS``, ``…_IN_FLIGHT`` and ``…_WAIT_MS``.
+        """Read ``LEADSCORE_MAX_…``: ``BODY_BYTES``, ``DOCUMENTS``, ``ROWS``, ``IN_FLIGHT``, ``WAITING``, ``WAIT_MS``.
 
         Raises
         ------
@@ -64,6 +65,7 @@ class Limits:
             documents=_positive(environment, "LEADSCORE_MAX_DOCUMENTS", cls.documents),
             rows=_positive(environment, "LEADSCORE_MAX_ROWS", cls.rows),
             in_flight=_positive(environment, "LEADSCORE_MAX_IN_FLIGHT", cls.in_flight),
+            waiting=_positive(environment, "LEADSCORE_MAX_WAITING", cls.waiting),
             wait_ms=_positive(environment, "LEADSCORE_MAX_WAIT_MS", cls.wait_ms),
         )
 
@@ -97,10 +99,11 @@ class Gate:
     app : ASGIApp
         The whole application.
     limits : Limits
-        Refusals: 429 while one would wait longer than `wait_ms` for its turn (a worker answers one lead after the
-        other), or `in_flight` requests are there, bodies still on their way included (which bounds memory); 413
-        above `body_bytes` (chunked bodies are counted as they come), 408 if a body takes longer than `body_seconds`,
-        504 if the answer takes longer than `answer_seconds`.
+        Refusals: 429 while `waiting` others wait for their turn (a worker answers one lead after the other), or
+        fewer whose turns would take more than `wait_ms`, as in an overload, where refusals take time as well, or
+        `in_flight` requests are there, bodies still on their way included (which bounds memory); 413 above
+        `body_bytes` (chunked bodies are counted as they come), 408 if a body takes longer than `body_seconds`, 504
+        if the answer takes longer than `answer_seconds`.
     observe : callable
         Called once with every finished `Exchange`.
     paths : collection of str
@@ -159,8 +162,8 @@ class Gate:
 
     @property
     def _is_full(self) -> bool:
-        waits_too_long = self._turns.wait_seconds * 1_000 >= self.limits.wait_ms
-        return waits_too_long or self._n_in_flight >= self.limits.in_flight
+        long = len(self._turns) >= self.limits.waiting or self._turns.wait_seconds * 1_000 >= self.limits.wait_ms
+        return long or self._n_in_flight >= self.limits.in_flight
 
     def _route_template(self, scope: Scope) -> str:
         if scope["path"] in self._paths:

@@ -21,6 +21,10 @@ class Turns:
         self._round_seconds = 0.001
         self._given_at: float | None = None
 
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     @property
     def wait_seconds(self) -> float:
         """How long who comes now will wait: a round for each that waits, of the length of late.

@@ -248,16 +248,16 @@ async def at_once(limits: Limits, n_requests: int, with_body: bool) -> tuple[lis
 
 
 def test_of_many_at_once_those_above_the_limit_are_turned_away_before_any_is_answered() -> None:
-    story, statuses, observed = asyncio.run(at_once(Limits(wait_ms=3), 10, with_body=True))
+    story, statuses, observed = asyncio.run(at_once(Limits(waiting=3), 10, with_body=True))
     assert story == ["turned away"] * 7 + ["answered"] * 3
     assert sorted(statuses) == [200] * 3 + [429] * 7
     assert {(exchange.route, exchange.status) for exchange in observed} == {("/echo", 200), ("/echo", 429)}
 
 
 def test_a_body_on_its_way_is_no_work_yet_and_is_counted_all_the_same() -> None:
-    story, _, _ = asyncio.run(at_once(Limits(wait_ms=3), 10, with_body=False))
+    story, _, _ = asyncio.run(at_once(Limits(waiting=3), 10, with_body=False))
     assert story == ["answered"] * 10
-    story, _, _ = asyncio.run(at_once(Limits(wait_ms=3, in_flight=4), 10, with_body=False))
+    story, _, _ = asyncio.run(at_once(Limits(waiting=3, in_flight=4), 10, with_body=False))
     assert story == ["turned away"] * 6 + ["answered"] * 4
 
 
