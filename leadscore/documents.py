@@ -103,7 +103,7 @@ def to_data(project: Project, documents: Sequence[LeadDocument]) -> tuple[Data, 
     Every name in any context is a column of `Data.context`, NaN where a document doesn't give it.
     """
     n_leads = len(documents)
-    logs = {spec.name: grouped(spec, [document.events[spec.name] for document in documents]) for spec in project.events}
+    logs = {spec.name: _log(spec, [document.events[spec.name] for document in documents]) for spec in project.events}
     context = _Contexts([document.context for document in documents])
     outcomes = Outcomes.none(n_leads, timed=project.timed)
     cutoffs = np.array([document.as_of for document in documents], dtype=np.int64)
@@ -274,8 +274,7 @@ def _leads(project: Project, documents: Sequence[LeadDocument]) -> Leads:
     )
 
 
-def grouped(spec: EventsSpec, tables: Sequence[Events]) -> EventLog:
-    """Group the events of leads, those of lead i in table i."""
+def _log(spec: EventsSpec, tables: Sequence[Events]) -> EventLog:
     n_leads = len(tables)
     events = tables[0] if n_leads == 1 else _joined(spec, tables)
     codes, vocabularies = encoded(events.categories, len(events))

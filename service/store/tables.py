@@ -6,9 +6,11 @@ Both give the same features for the same lead: `whole` through the library's own
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,13 +19,13 @@ import pyarrow.json
 from numpy.typing import NDArray
 
 from leadscore.company import Among, Counts
-from leadscore.documents import encoded, grouped
-from leadscore.events import Events
+from leadscore.documents import encoded
+from leadscore.eventlog import EventLog
 from leadscore.project import EventsSpec, Project
 from leadscore.reading import read
 from leadscore.tables import Data, Leads, Outcomes
 from leadscore.time import FOREVER, NEVER, Instants
-from service.store.arrivals import LEADS, OUTCOME, VERDICT, profile_names
+from service.store.arrivals import LEADS, OUTCOME, profile_names
 from service.store.journal import Journal, Stored
 
 _LEAD, _TIME, _KNOWN = "leadscore.lead", "leadscore.time", "leadscore.known"
@@ -39,13 +41,14 @@ class Counted:
     until: int
 
 
-@dataclass
-class _Lead:
-    """The rows of one lead, told apart: (row, its data)."""
+class _Found(NamedTuple):
+    """A row of the journal, with the position of its lead and its data parsed."""
 
-    profiles: list[tuple[Stored, Mapping[str, Any]]]
-    outcomes: list[tuple[Stored, Mapping[str, Any]]]
-    events: dict[str, list[tuple[Stored, Mapping[str, Any]]]]
+    lead: int
+    seq: int
+    time: int
+    known: int
+    data: Mapping[str, Any]
 
 
 def some(project: Project, found: Sequence[Stored], counted: Counted | None) -> Data:
@@ -56,14 +59,13 @@ def some(project: Project, found: Sequence[Stored], counted: Counted | None) -> 
     found : all rows of every lead, and of those that share an account with one that is to be scored
     counted : what all others count, where a plan asks for that; None counts these leads alone
     """
-    leads = _told_apart(project, found)
-    ids = sorted(leads)
-    of_leads = [leads[lead_id] for lead_id in ids]
-    table = _leads(project, ids, of_leads)
-    outcomes = _outcomes(project, table.created, of_leads)
-    among = None if counted is None else _among(project, counted, table, outcomes, of_leads)
-    logs = {spec.name: grouped(spec, [_events(spec, lead.events[spec.name]) for lead in of_leads])
-            for spec in project.events}  # fmt: skip
+    ids = sorted({row.lead_id for row in found if row.kind == LEADS})
+    by_kind = _by_kind(ids, found)
+    versions = sorted(by_kind[LEADS], key=_VERSION_ORDER)
+    table = _leads(project, ids, versions)
+    outcomes = _outcomes(project, table.created, by_kind[OUTCOME])
+    among = None if counted is None else _among(project, counted, table, outcomes, versions, by_kind[OUTCOME])
+    logs = {spec.name: _log(spec, by_kind[spec.name], len(ids)) for spec in project.events}
     return Data(project, table, logs, outcomes, among=among)
 
 
@@ -131,94 +133,109 @@ def _instants(microseconds: NDArray[np.int64]) -> Any:
     return pd.to_datetime(microseconds.view("M8[us]"), utc=True)
 
 
-def _told_apart(project: Project, found: Sequence[Stored]) -> dict[str, _Lead]:
-    parsed = json.loads(f"[{','.join(row.data for row in found)}]")
-    tables = [spec.name for spec in project.events]
-    leads: dict[str, _Lead] = {}
-    for row in found:
-        if row.kind == LEADS and row.lead_id not in leads:
-            leads[row.lead_id] = _Lead([], [], {name: [] for name in tables})
-    for row, data in zip(found, parsed, strict=True):
-        lead = leads.get(row.lead_id)
-        if lead is None or row.kind == VERDICT:
-            continue
-        if row.kind == LEADS:
-            lead.profiles.append((row, data))
-        elif row.kind == OUTCOME:
-            lead.outcomes.append((row, data))
-        elif row.kind in lead.events:  # a table may have left the project file since
-            lead.events[row.kind].append((row, data))
-    return leads
+_VERSION_ORDER = itemgetter(0, 3, 1)
+"""Versions of a profile by lead, `known` and `seq`."""
 
 
-def _leads(project: Project, ids: list[str], of_leads: list[_Lead]) -> Leads:
+def _by_kind(ids: Sequence[str], found: Sequence[Stored]) -> defaultdict[str, list[_Found]]:
+    parsed = json.loads(f"[{','.join([row.data for row in found])}]")
+    position = {lead_id: lead for lead, lead_id in enumerate(ids)}
+    by_kind: defaultdict[str, list[_Found]] = defaultdict(list)
+    for (seq, kind, lead_id, time, known, _), data in zip(found, parsed, strict=True):
+        if lead_id in position:
+            by_kind[kind].append(_Found(position[lead_id], seq, time, known, data))
+    return by_kind
+
+
+def _column(rows: Sequence[_Found], name: str) -> list[Any]:
+    return [row.data.get(name) for row in rows]
+
+
+def _values(rows: Sequence[_Found], names: Sequence[str]) -> NDArray[np.float64]:
+    columns = [_column(rows, name) for name in names]  # None becomes NaN
+    return np.array(columns, dtype=np.float64).reshape(len(names), len(rows))
+
+
+def _leads(project: Project, ids: Sequence[str], versions: Sequence[_Found]) -> Leads:
     spec = project.leads
-    for lead in of_leads:
-        lead.profiles.sort(key=lambda version: (version[0].known, version[0].seq))
-    versions = [version for lead in of_leads for version in lead.profiles]
-    contents = [data for _, data in versions]
     names = (*spec.categorical, *spec.roles.values())
-    codes, vocabularies = encoded([[data.get(name) for data in contents] for name in names], len(versions))
+    codes, vocabularies = encoded([_column(versions, name) for name in names], len(versions))
     n_categorical = len(spec.categorical)
-    values = np.array([[data.get(name, np.nan) for data in contents] for name in spec.numeric], dtype=np.float64)
-    created = [next((row.time for row, _ in lead.profiles if row.time != NEVER), NEVER) for lead in of_leads]
+    n_versions = np.bincount([version.lead for version in versions], minlength=len(ids))
     return Leads(
         ids=np.array(ids, dtype=object),
-        created=np.array(created, dtype=np.int64),
+        created=_created(versions, len(ids)),
         row=np.arange(len(ids)),
-        offsets=np.cumsum([0, *(len(lead.profiles) for lead in of_leads)], dtype=np.int64),
-        known=np.array([row.known for row, _ in versions], dtype=np.int64),
+        offsets=np.concatenate([[0], n_versions.cumsum()]),
+        known=np.array([version.known for version in versions], dtype=np.int64),
         codes=codes[:n_categorical],
-        values=values.reshape(len(spec.numeric), len(versions)),
+        values=_values(versions, spec.numeric),
         vocabularies=vocabularies[:n_categorical],
         roles=dict(zip(spec.roles, zip(codes[n_categorical:], vocabularies[n_categorical:], strict=True), strict=True)),
     )
 
 
-def _events(spec: EventsSpec, of_lead: list[tuple[Stored, Mapping[str, Any]]]) -> Events:
-    return Events(
-        np.array([row.time for row, _ in of_lead], dtype=np.int64),
-        np.array([row.known for row, _ in of_lead], dtype=np.int64),
-        [[data.get(name) for _, data in of_lead] for name in spec.categorical],
-        [[data.get(name, np.nan) for _, data in of_lead] for name in spec.numeric],
+def _created(versions: Sequence[_Found], n_leads: int) -> Instants:
+    """The first creation time that any version of a lead states."""
+    created = np.full(n_leads, NEVER, dtype=np.int64)
+    for version in reversed(versions):
+        if version.time != NEVER:
+            created[version.lead] = version.time
+    return created
+
+
+def _log(spec: EventsSpec, rows: Sequence[_Found], n_leads: int) -> EventLog:
+    codes, vocabularies = encoded([_column(rows, name) for name in spec.categorical], len(rows))
+    lead, time, known = np.array([(row.lead, row.time, row.known) for row in rows], dtype=np.int64).reshape(-1, 3).T
+    return EventLog.group(
+        np.ascontiguousarray(lead),
+        np.ascontiguousarray(time),
+        np.ascontiguousarray(known),
+        codes,
+        _values(rows, spec.numeric),
+        vocabularies,
+        n_leads=n_leads,
     )
 
 
-def _outcomes(project: Project, created: Instants, of_leads: list[_Lead], until: float = np.inf) -> Outcomes:
+def _outcomes(project: Project, created: Instants, rows: Sequence[_Found]) -> Outcomes:
     """First wins and losses, as the library reads them from a table of outcomes."""
     spec = project.outcome
-    found = np.full((6, len(of_leads)), NEVER, dtype=np.int64)
-    for place, lead in enumerate(of_leads):
-        closings: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
-        for row, data in lead.outcomes:
-            status = data.get(str(spec.column))
-            won = spec.column is None or status in spec.won
-            early = won and NEVER != created[place] > row.time
-            if row.seq <= until and (won or status in spec.lost) and not early:
-                closings[won].append((row.time, row.known))
-        for first, closing in ((0, closings[True]), (2, closings[False])):
-            if closing:
-                found[first : first + 2, place] = min(closing)
-                found[4 + first // 2, place] = min(max(told) for told in closing)
+    found = np.full((6, len(created)), NEVER, dtype=np.int64)
+    closings: defaultdict[tuple[int, bool], list[tuple[int, int]]] = defaultdict(list)
+    for row in rows:
+        status = row.data.get(str(spec.column))
+        won = spec.column is None or status in spec.won
+        early = won and NEVER != created[row.lead] > row.time
+        if (won or status in spec.lost) and not early:
+            closings[row.lead, won].append((row.time, row.known))
+    for (lead, won), told in closings.items():
+        first = 0 if won else 2
+        found[first : first + 2, lead] = min(told)
+        found[4 if won else 5, lead] = min(max(instants) for instants in told)
     return Outcomes(*found)
 
 
-def _among(project: Project, counted: Counted, table: Leads, outcomes: Outcomes, of_leads: list[_Lead]) -> Among:
+def _among(
+    project: Project,
+    counted: Counted,
+    table: Leads,
+    outcomes: Outcomes,
+    versions: Sequence[_Found],
+    closings: Sequence[_Found],
+) -> Among:
     """The leads as they were when the base was counted: what is younger is known never."""
     until = counted.until
-    if all(row.seq <= until for lead in of_leads for row, _ in (*lead.profiles, *lead.outcomes)):
+    if all(row.seq <= until for row in versions) and all(row.seq <= until for row in closings):
         return Among(counted.counts, table, outcomes)
-    there: NDArray[np.bool_] = np.array([row.seq <= until for lead in of_leads for row, _ in lead.profiles])
+    there = np.array([version.seq <= until for version in versions])
     known = np.where(there, table.known, FOREVER)
-    order = np.lexsort((known, np.repeat(np.arange(len(of_leads)), np.diff(table.offsets))))
-    created = [
-        next((row.time for row, _ in lead.profiles if row.time != NEVER and row.seq <= until), NEVER)
-        for lead in of_leads
-    ]
+    order = np.lexsort((known, np.array([version.lead for version in versions])))
     as_counted = replace(
         table,
-        created=np.array(created, dtype=np.int64),
+        created=_created([version for version in versions if version.seq <= until], len(table.ids)),
         known=known[order],
         roles={role: (codes[order], names) for role, (codes, names) in table.roles.items()},
     )
-    return Among(counted.counts, as_counted, _outcomes(project, as_counted.created, of_leads, until))
+    counted_closings = [row for row in closings if row.seq <= until]
+    return Among(counted.counts, as_counted, _outcomes(project, as_counted.created, counted_closings))
