@@ -80,18 +80,21 @@ def _project(folder: Path) -> tuple[Path, Path]:
 def _round(project: Path, scorer: Path, store: str, sent: _Sent, seconds: float) -> None:
     command = [sys.executable, "-c", "from leadscore.cli import main; main()", "serve", str(project)]
     command += ["--model", str(scorer), "--port", "0", "--json", "--store", "env:CRASH_STORE"]
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile("w+") as log:
         environment = os.environ | {"TMPDIR": home, "CRASH_STORE": store}
         server = subprocess.Popen(
             command,
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=log,
             text=True,
         )
         assert server.stdout is not None
         announced = server.stdout.readline()
+        if not announced:
+            log.seek(0)
+            raise RuntimeError(f"the server did not start again: {log.read()[-2_000:]}")
         port = int(json.loads(announced)["url"].rpartition(":")[2])
         clients = [threading.Thread(target=_send, args=(port, sent)) for _ in range(N_CLIENTS)]
         for client in clients:
