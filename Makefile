@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint advisories bench bench-training bench-reasons bench-features bench-service serve constraints clean
+.PHONY: help demo test check lint advisories bench bench-training bench-reasons bench-features bench-service bench-stored crash serve constraints clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,12 @@ bench-features: $(VENV)/bench-installed $(VENV)/peers/installed  ## columns, tim
 
 bench-service: $(VENV)/installed  ## requests/s and latency beside BentoML, FastAPI and mlflow; ARGS=--overload (slow)
 	$(BIN)/python -m tests.bench.service $(ARGS)
+
+bench-stored: $(VENV)/installed  ## the same for 100,000 stored leads, on SQLite and PostgreSQL (slow)
+	$(BIN)/python -m tests.bench.stored $(ARGS)
+
+crash: $(VENV)/installed  ## kill the server 100 times while rows arrive, and look for what was lost (slow)
+	$(BIN)/python -m tests.bench.crash $(ARGS)
 
 serve: $(VENV)/installed  ## start the service with the champion of PROJECT on PORT
 	$(BIN)/leadscore serve $(PROJECT) --port $(PORT)

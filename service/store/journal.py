@@ -129,6 +129,8 @@ class Journal:
                 _insert(connection, part)
                 self._join_accounts(connection, [row for row, _ in part if row.kind == LEADS])
                 n_stored += len(part)
+            for table in (rows, members):  # so that a database plans for what is there now, and not for nothing
+                connection.exec_driver_sql(f"analyze {table.name}")
         return n_stored
 
     def of_lead(self, lead_id: str, *, with_account: bool) -> list[Stored]:

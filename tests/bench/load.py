@@ -1,4 +1,4 @@
-"""A bounded load on one endpoint, from a process of its own: the same request again and again over keep-alive sockets.
+"""A bounded load on one endpoint, from a process of its own: one or several requests in turn over keep-alive sockets.
 
 Closed loop: every connection asks again as soon as it is answered. Open loop: requests are due at a rate (Poisson),
 whatever the server does. A latency counts from the moment its request was due, so that a server that stalls is
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import gc
+import itertools
 import json
 import random
 import subprocess
@@ -29,13 +30,14 @@ LAST_ANSWERS_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Target:
-    """One request to one server, and what the table calls it."""
+    """One request to one server, or one of several in turn (`paths`), and what the table calls it."""
 
     title: str
     url: str
     path: str
     body: Any = None
     method: str = "POST"
+    paths: tuple[str, ...] = ()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -44,10 +46,13 @@ class Target:
         return host, int(port)
 
     @property
-    def request(self) -> bytes:
+    def requests(self) -> list[bytes]:
         """The bytes on the wire."""
+        return [self._request(path) for path in self.paths or (self.path,)]
+
+    def _request(self, path: str) -> bytes:
         body = b"" if self.body is None else json.dumps(self.body).encode()
-        head = f"{self.method} {self.path} HTTP/1.1\r\nHost: {self.address[0]}\r\n"
+        head = f"{self.method} {path} HTTP/1.1\r\nHost: {self.address[0]}\r\n"
         if body:
             head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         return head.encode() + b"\r\n" + body
@@ -80,7 +85,8 @@ class Answers:
 def measure(target: Target, connections: int, seconds: float, rate: float | None = None) -> Answers:
     """Put a load on a target from another process: closed loop, or open at `rate` requests a second."""
     host, port = target.address
-    order = {"host": host, "port": port, "request": target.request.decode(), "connections": connections}
+    requests = [request.decode() for request in target.requests]
+    order = {"host": host, "port": port, "requests": requests, "connections": connections}
     command = [sys.executable, "-m", "tests.bench.load"]
     sent = json.dumps(order | {"seconds": seconds, "rate": rate})
     done = subprocess.run(command, input=sent, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
@@ -92,9 +98,9 @@ def measure(target: Target, connections: int, seconds: float, rate: float | None
 class _Load:
     """The load under way: free connections, requests that are due, answers so far."""
 
-    def __init__(self, host: str, port: int, request: bytes, connections: int, seconds: float) -> None:
+    def __init__(self, host: str, port: int, requests: list[bytes], connections: int, seconds: float) -> None:
         self.address = (host, port)
-        self.request = request
+        self.requests = itertools.cycle(requests)
         self.n_connections = connections
         self.seconds = seconds
         self.latencies: dict[int, list[float]] = collections.defaultdict(list)
@@ -185,7 +191,7 @@ class _Connection(asyncio.Protocol):
 
     def send(self, due: float) -> None:
         self.due = due
-        self.transport.write(self.load.request)
+        self.transport.write(next(self.load.requests))
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -208,7 +214,8 @@ def main() -> None:
     """Read an order from standard input, write what came back to standard output."""
     order = json.load(sys.stdin)
     gc.disable()
-    load = _Load(order["host"], order["port"], order["request"].encode(), order["connections"], order["seconds"])
+    requests = [request.encode() for request in order["requests"]]
+    load = _Load(order["host"], order["port"], requests, order["connections"], order["seconds"])
     json.dump(asyncio.run(load.run(order["rate"])), sys.stdout)
 
 

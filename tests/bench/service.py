@@ -49,7 +49,8 @@ def run() -> list[str]:
                 {"dataframe_records": [document]},
             ),
         ]
-        return _table(targets, _n_events(document))
+        title = f"One lead over HTTP, {_n_events(document)} events, one worker"
+        return table(title, targets)
 
 
 def overload() -> list[str]:
@@ -88,7 +89,11 @@ def _row(title: str, answers: Answers, status: int) -> str:
     return f"| {title} | {len(latencies) / answers.seconds:,.0f} | {p50:.1f} | {p99:.1f} |"
 
 
-def _table(targets: list[Target], n_events: int) -> list[str]:
+def table(title: str, targets: list[Target]) -> list[str]:
+    """Return lines of Markdown: every target at every number of connections, and the ratios of the others to the first.
+
+    Rounds alternate, so that a machine that is busy for a while is busy for all.
+    """
     found: dict[tuple[str, int], list[list[float]]] = {}
     for target in targets:
         measure(target, CONNECTIONS[-1], 1.0)
@@ -101,13 +106,13 @@ def _table(targets: list[Target], n_events: int) -> list[str]:
                 found.setdefault((target.title, n_connections), []).append(figures)
     median = {key: np.median(rounds, axis=0) for key, rounds in found.items()}
     lines = [
-        f"### One lead over HTTP, {n_events} events, one worker: median of {N_ROUNDS} rounds of {SECONDS:g} s",
+        f"### {title}: median of {N_ROUNDS} rounds of {SECONDS:g} s",
         "",
         "| endpoint | connections | requests/s | p50 ms | p99 ms | p99.9 ms |",
         "|---|---|---|---|---|---|",
     ]
-    for (title, n_connections), (rate, p50, p99, p999) in median.items():
-        lines.append(f"| {title} | {n_connections} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {p999:.2f} |")
+    for (name, n_connections), (rate, p50, p99, p999) in median.items():
+        lines.append(f"| {name} | {n_connections} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {p999:.2f} |")
     first = targets[0].title
     lines += ["", "| rate of ours to | " + " | ".join(f"{n} connections" for n in CONNECTIONS) + " |"]
     lines.append("|---" * (len(CONNECTIONS) + 1) + "|")
