@@ -92,9 +92,9 @@ def _round(project: Path, scorer: Path, store: str, sent: _Sent, seconds: float)
         )
         assert server.stdout is not None
         announced = server.stdout.readline()
-        if not announced:
+        if '"url"' not in announced:
             log.seek(0)
-            raise RuntimeError(f"the server did not start again: {log.read()[-2_000:]}")
+            raise RuntimeError(f"the server did not start again: {announced} {log.read()[-2_000:]}")
         port = int(json.loads(announced)["url"].rpartition(":")[2])
         clients = [threading.Thread(target=_send, args=(port, sent)) for _ in range(N_CLIENTS)]
         for client in clients:
