@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,7 +21,7 @@ from leadscore.time import NEVER
 from service import payload
 from service.auditing import Sampler
 from service.observing import Observer
-from service.problems import Problem
+from service.problems import STORE_DOWN, Problem
 from service.remembering import Memory, watch_counts
 from service.security import Limits
 from service.serving import N_WARM_ROUNDS, ModelInUse
@@ -76,12 +77,13 @@ class LeadAnswers:
     async def read(self, answer: Callable[[], _T]) -> _T:
         """Run what reads the store: at once if it is a file, in a thread if it is elsewhere."""
         if self.leads.store.database.local:
-            return answer()
-        return await to_thread.run_sync(answer, limiter=self._readers)
+            with _store_answers():
+                return answer()
+        return await self._in_thread(answer, self._readers)
 
     async def events(self, body: bytes) -> Response:
         """Store a body of leads, events, outcomes and verdicts; answered when it is durable."""
-        return _json(await to_thread.run_sync(self._append, body, limiter=self._writer))
+        return _json(await self._in_thread(lambda: self._append(body), self._writer))
 
     async def score(self, lead_id: str, query: QueryParams) -> Response:
         """Score one stored lead, now or as of an instant."""
@@ -112,10 +114,15 @@ class LeadAnswers:
         asked = _Asked(query, ("limit", "receipts"), "UTC")
         limit, receipts = asked.whole("limit", default=20, most=MOST_POINTS), asked.flag("receipts", default=True)
         current = self.model.current
-        points = await to_thread.run_sync(
-            lambda: self.leads.history(current, lead_id, limit=limit, receipts=receipts), limiter=self._readers
+        points = await self._in_thread(
+            lambda: self.leads.history(current, lead_id, limit=limit, receipts=receipts), self._readers
         )
         return _json(payload.dump({"lead_id": lead_id, "scores": points}))
+
+    @staticmethod
+    async def _in_thread(answer: Callable[[], _T], limiter: CapacityLimiter) -> _T:
+        with _store_answers():
+            return await to_thread.run_sync(answer, limiter=limiter)
 
     def _append(self, body: bytes) -> bytes:
         journal = self.leads.store.journal
@@ -136,6 +143,15 @@ class LeadAnswers:
                 "warnings": arrived.warnings,
             }
         )
+
+
+@contextmanager
+def _store_answers() -> Iterator[None]:
+    """Tell a store that can't be reached, or is busy for too long, from a fault of ours."""
+    try:
+        yield
+    except OperationalError:
+        raise Problem(STORE_DOWN, "The store does not answer", headers={"retry-after": "5"}) from None
 
 
 _FILTERS = ("grade", "source", "owner", "min_age", "max_age", "limit", "cursor")

@@ -47,6 +47,7 @@ INVALID = Kind("invalid-document", 422, "Invalid document", "JSON of another sha
 BUSY = Kind("busy", 429, "Busy", "too many requests at once; try again after `Retry-After` seconds")
 INTERNAL = Kind("internal-error", 500, "Internal error", "our fault; the log has a line with the request id")
 NOT_READY = Kind("model-not-ready", 503, "Model not ready", "no model is in use; try again later")
+STORE_DOWN = Kind("store-unreachable", 503, "Store unreachable", "the store does not answer; try again later")
 NO_KEYS = Kind("no-keys", 503, "No API keys", "the service was started without API keys; `detail` says how to mint one")
 TIMEOUT = Kind("timeout", 504, "Timeout", "the answer took too long")
 OTHER = Kind("refused", 400, "Refused", "refused for a reason that has no name of its own")
@@ -66,6 +67,7 @@ KINDS = (
     BUSY,
     INTERNAL,
     NOT_READY,
+    STORE_DOWN,
     NO_KEYS,
     TIMEOUT,
     OTHER,
