@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,14 @@ def test_marks_are_remembered(store: Store) -> None:
     for value in (3, 7):
         store.shared.set_mark("touched", value)
     assert store.shared.mark("touched") == 7
+
+
+def test_a_connection_that_was_lost_is_replaced(new_url: Callable[[str], str], small: ls.Project) -> None:
+    """As after a restart of the database."""
+    store = open_store(new_url("postgresql"), small)
+    [[lost]] = store.database.ask(sa.select(sa.func.pg_backend_pid()))
+    with store.database.reading() as connection:
+        connection.execute(sa.select(sa.func.pg_terminate_backend(lost)))
+    [[found]] = store.database.ask(sa.select(sa.func.pg_backend_pid()))
+    assert found != lost
+    store.close()
