@@ -97,10 +97,10 @@ class Score(BaseModel):
     lead_id: str | None = Field(description="Null where the project's leads have no id and none was given")
     as_of: str | None = Field(description="ISO 8601, UTC; null where the project's outcome has no time")
     probability: float = Field(ge=0, le=1, description="Calibrated, of a win within `horizon` from `as_of`")
-    score: float = Field(ge=0, le=100, description="Percentile in the reference population")
+    score: int = Field(ge=0, le=100, description="Percentile in the reference population")
     grade: str
-    fit: float | None = Field(description="Percentile of who they are")
-    intent: float | None = Field(description="Percentile of what happened; null without events")
+    fit: int | None = Field(description="Percentile of who they are")
+    intent: int | None = Field(description="Percentile of what happened; null without events")
     horizon: str | None
     reasons: list[Reason]
     warnings: list[str]
@@ -241,7 +241,7 @@ def _parameter(name: str, description: str, schema: Mapping[str, Any], place: st
 
 
 _TEXT: dict[str, Any] = {"type": "string"}
-_DURATION = {"type": "string", "pattern": r"^[0-9]+[mhdw]$", "examples": ["14d"]}
+_DURATION = {"type": "string", "pattern": r"^[0-9]{1,6}[mhdw]$", "examples": ["14d"]}
 SCORE_PARAMETERS = [
     _parameter("as_of", "The cutoff; default: now", {"type": "string", "format": "date-time"}),
 ]

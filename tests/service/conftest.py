@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,44 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 import leadscore as ls
 from leadscore import LeadScorer
+from service import counting
 from service.access import Access
 from service.answers import Answers
 from service.api import create_api
+from service.client import Client
 from service.keeper import Keeper
+from service.lead_routes import LeadAnswers
 from service.observing import Observer
 from service.security import Gate, Limits
 from service.serving import ModelInUse
 from service.store import Store, open_store
 from service.store.importing import import_project
+from service.stored import StoredLeads
+from tests.service.conformance import Conformance
 from tests.service.keeping import MINUTE, NOW, Kept
 
 POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 AS_OF = "2026-05-01T09:00:00Z"
 LIMITS = Limits(body_bytes=200_000, documents=20)
 KEYLESS = Access(None, keyless=True)
+DIALECTS = ("sqlite", "postgresql")
+
+
+class InProcess(httpx.BaseTransport):
+    """Takes a synchronous client's requests to a service of this process, and holds every answer to its document."""
+
+    def __init__(self, service: Service) -> None:
+        self._asgi = httpx.ASGITransport(service.app)
+        self._conformance = service.conformance
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        async def handle() -> httpx.Response:
+            answer = await self._asgi.handle_async_request(request)
+            return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
+
+        answer = asyncio.run(handle())
+        self._conformance.check(request.method, request.url.path, answer)
+        return answer
 
 
 class Lines(logging.Handler):
@@ -59,14 +83,16 @@ class Service:
     registry: CollectorRegistry
     log: Lines
     limits: Limits
+    conformance: Conformance
+    store: Store | None = None
 
     def call(self, method: str, path: str, **request: Any) -> httpx.Response:
-        async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                return await client.request(method, path, **request)
+        with httpx.Client(transport=InProcess(self), base_url="http://localhost") as client:
+            return client.request(method, path, **request)
 
-        return asyncio.run(call())
+    def client(self, api_key: str | None = None, **options: Any) -> Client:
+        """Our own client of it."""
+        return Client("http://localhost", api_key, transport=InProcess(self), **options)
 
     def guarded_by(self, access: Access) -> Service:
         """The same service with other rules of access."""
@@ -86,8 +112,8 @@ class Service:
         return [json.loads(line) for line in self.log.lines]
 
 
-@pytest.fixture
-def bare_service() -> Iterator[Service]:
+@contextmanager
+def serving(store: Store | None = None) -> Iterator[Service]:
     """A service without a model and without keys, as on a loopback address."""
     log = Lines()
     logger = logging.getLogger("tests.service")
@@ -97,10 +123,20 @@ def bare_service() -> Iterator[Service]:
     registry = CollectorRegistry()
     observer = Observer(registry, logger)
     model = ModelInUse(observer)
-    api = create_api(Answers(model, LIMITS))
+    leads = None
+    if store is not None:
+        leads = LeadAnswers(StoredLeads(store, counting.count(store)), model, observer, LIMITS, rescore_seconds=900)
+    api = create_api(Answers(model, LIMITS), leads)
     gate = Gate(api, LIMITS, observer.request, api.fixed_paths, KEYLESS)
-    yield Service(gate, model, observer, registry, log, LIMITS)
+    yield Service(gate, model, observer, registry, log, LIMITS, Conformance(api.openapi()), store)
     logger.removeHandler(log)
+
+
+@pytest.fixture
+def bare_service() -> Iterator[Service]:
+    """A service without a model and without a store."""
+    with serving() as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
@@ -180,3 +216,42 @@ def new_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
         with server.connect() as connection:
             connection.execute(sa.text(f"drop schema {schema} cascade"))
     server.dispose()
+
+
+@pytest.fixture(scope="session", params=DIALECTS)
+def sample_store(request: pytest.FixtureRequest, new_url: Callable[[str], str], sample: ls.Data) -> Iterator[Store]:
+    """The files of data/sample, imported; only to be read."""
+    opened = open_store(new_url(request.param), sample.project)
+    import_project(opened.journal)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session", params=DIALECTS)
+def kept_store(
+    request: pytest.FixtureRequest,
+    new_url: Callable[[str], str],
+    sample: ls.Data,
+    scorer: LeadScorer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Store]:
+    """The same with a call list as of `NOW`; tests may add leads of their own to it."""
+    opened = open_store(new_url(request.param), sample.project)
+    import_project(opened.journal)
+    observer = Observer(CollectorRegistry(), logging.getLogger("tests.keeper"))
+    model = ModelInUse(observer)
+    model.use(scorer)
+    counts = tmp_path_factory.mktemp("counts") / counting.FILE
+    keeper = Keeper(opened, model, observer, counts, "test", 15 * MINUTE, lambda: NOW)
+    while keeper.step():
+        pass
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def stored_service(kept_store: Store, scorer: LeadScorer) -> Iterator[Service]:
+    """A service over the sample's store."""
+    with serving(kept_store) as service:
+        service.model.use(scorer)
+        yield service

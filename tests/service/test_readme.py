@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
 import service as package
+from service import client
+from tests.service.conftest import InProcess
 
 if TYPE_CHECKING:
     from tests.service.conftest import Service
@@ -29,6 +32,18 @@ def test_the_curls_of_the_readme_work(service: Service, words: list[str]) -> Non
     scores = response.json().get("scores", [response.json()])
     assert [score["lead_id"] for score in scores] == ["L42", "L43"][: len(scores)]
     assert not [warning for score in scores for warning in score["warnings"] if "ignored" in warning]
+
+
+def test_the_client_of_the_readme_works(stored_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    [example] = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "service.client" in block]
+    monkeypatch.setattr(client, "Client", functools.partial(client.Client, transport=InProcess(stored_service)))
+    found: dict[str, Any] = {}
+    exec(example, found)
+    assert found["score"].lead_id == "L42"
+    assert found["best"]
+    assert "problem" not in found
+    statuses = {line["status"] for line in stored_service.log_lines() if line["event"] == "request"}
+    assert statuses == {200}
 
 
 def test_every_public_route_has_its_curl(service: Service) -> None:

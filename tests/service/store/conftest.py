@@ -11,8 +11,8 @@ import leadscore as ls
 from service.store import Store, open_store
 from service.store.importing import import_project
 from tests.builders import folder_of, project
+from tests.service.conftest import DIALECTS
 
-DIALECTS = ("sqlite", "postgresql")
 LEADS = """lead_id,created_at,source,employees,company
 a,2025-01-01T00:00:00Z,ads,10,Acme
 b,2025-01-02T00:00:00Z,webinar,,Acme
@@ -35,15 +35,6 @@ def small(tmp_path: Path) -> ls.Project:
 def store(url: str, small: ls.Project) -> Iterator[Store]:
     """The small project's files, imported."""
     opened = open_store(url, small)
-    import_project(opened.journal)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="session", params=DIALECTS)
-def sample_store(request: pytest.FixtureRequest, new_url: Callable[[str], str], sample: ls.Data) -> Iterator[Store]:
-    """The files of data/sample, imported; only to be read."""
-    opened = open_store(new_url(request.param), sample.project)
     import_project(opened.journal)
     yield opened
     opened.close()
