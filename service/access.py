@@ -37,6 +37,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]+)?")
 
 def scope_of(path: str) -> str | None:
     """Return the scope that the table gives a path or a route template; None if it isn't there."""
+    path = path.removesuffix("\n")  # a route's pattern ends in $, which matches before a last line break too
     if path in SCOPE_OF:
         return SCOPE_OF[path]
     below = (scope for prefix, scope in SCOPE_OF.items() if prefix.endswith("/") and path.startswith(prefix))

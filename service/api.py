@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -39,6 +40,15 @@ class BareRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the endpoint."""
         return self.endpoint
+
+
+class AnyText(PathConvertor):
+    """An id of a lead: text with slashes, and with line breaks, which Starlette's own convertor leaves out."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("text", AnyText())
 
 
 class Api(FastAPI):
@@ -77,6 +87,7 @@ def create_api(answers: Answers, leads: LeadAnswers | None = None) -> Api:
         summary="Lead scores with a calibrated probability and exact reasons",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever Host says
     )
     api.model_in_use = answers.model
     _add_scoring(api, answers)
@@ -140,9 +151,9 @@ def _add_leads(api: Api, leads: LeadAnswers) -> None:
     routes: tuple[tuple[str, Any, str, str, dict[str, Any], tuple[int, ...]], ...] = (
         ("/v1/events", events, "POST", "Acknowledgement", takes, (400, 408, 413, 415, 422, 500, 503)),
         ("/v1/leads", call_list, "GET", "CallList", {"parameters": contract.LIST_PARAMETERS}, (422, 500, 503)),
-        ("/v1/leads/{lead_id:path}/score", lead_score, "GET", "Score", {"parameters": contract.SCORE_PARAMETERS},
+        ("/v1/leads/{lead_id:text}/score", lead_score, "GET", "Score", {"parameters": contract.SCORE_PARAMETERS},
          (404, 422, 500, 503)),
-        ("/v1/leads/{lead_id:path}/history", history, "GET", "History", {"parameters": contract.HISTORY_PARAMETERS},
+        ("/v1/leads/{lead_id:text}/history", history, "GET", "History", {"parameters": contract.HISTORY_PARAMETERS},
          (404, 422, 500, 503)),
     )  # fmt: skip
     for path, endpoint, method, gives, extra, refused in routes:

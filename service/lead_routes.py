@@ -21,7 +21,7 @@ from leadscore.time import NEVER
 from service import payload
 from service.auditing import Sampler
 from service.observing import Observer
-from service.problems import STORE_DOWN, Problem
+from service.problems import STORE_DOWN, UNKNOWN_LEAD, Problem
 from service.remembering import Memory, watch_counts
 from service.security import Limits
 from service.serving import N_WARM_ROUNDS, ModelInUse
@@ -88,6 +88,7 @@ class LeadAnswers:
     async def score(self, lead_id: str, query: QueryParams) -> Response:
         """Score one stored lead, now or as of an instant."""
         asked = _Asked(query, ("as_of",), self.leads.store.journal.project.timezone)
+        _refuse_nul(lead_id)
         as_of = asked.instant("as_of")
         current = self.model.current
         record = await self.read(lambda: self.leads.score(current, lead_id, as_of=as_of, now=_now()))
@@ -102,7 +103,7 @@ class LeadAnswers:
         query = asked.list_query(now)
         etag = f'W/"{await self.read(lambda: store.scores.changes)}-{_digest(str(request.query_params))}"'
         headers = {"etag": etag, "cache-control": "private, no-cache"}
-        if request.headers.get("if-none-match") == etag:
+        if _names(",".join(request.headers.getlist("if-none-match")), etag):
             return Response(status_code=304, headers=headers)
         page = await self.read(lambda: store.scores.page(query))
         records = [{**record, "age_seconds": max(0, now - as_of) // 1_000_000} for record, as_of in page.records]
@@ -112,6 +113,7 @@ class LeadAnswers:
     async def history(self, lead_id: str, query: QueryParams) -> Response:
         """Answer how the score of a lead moved, and why."""
         asked = _Asked(query, ("limit", "receipts"), "UTC")
+        _refuse_nul(lead_id)
         limit, receipts = asked.whole("limit", default=20, most=MOST_POINTS), asked.flag("receipts", default=True)
         current = self.model.current
         points = await self._in_thread(
@@ -226,6 +228,18 @@ class _Asked:
 
 def _refused(name: str, message: str) -> Problem:
     return Problem.of_document(DocumentError(message, where=f"query.{name}" if name else "query"))
+
+
+def _refuse_nul(lead_id: str) -> None:
+    """PostgreSQL takes no NUL in a text, not even to look for it."""
+    if "\0" in lead_id:
+        raise Problem(UNKNOWN_LEAD, "No lead's id holds the character NUL")
+
+
+def _names(if_none_match: str, etag: str) -> bool:
+    """Whether a list of tags names one, compared weakly as RFC 9110 has it, or any."""
+    named = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return "*" in named or etag.removeprefix("W/") in named
 
 
 def _json(content: bytes) -> Response:

@@ -56,7 +56,7 @@ def parse(project: Project, body: Any, *, most_rows: int) -> Arrivals:
     """
     fields.require_object(body, "a JSON object", "")
     _known_names(body, PARTS, "", "part", "A body has")
-    tables = body.get("events") or {}
+    tables = {} if body.get("events") is None else body["events"]
     fields.require_object(tables, "an object of event tables", "events")
     _known_names(tables, [spec.name for spec in project.events], "events", "event table", "The project has")
     warnings: list[str] = []

@@ -153,6 +153,7 @@ def read_cursor(text: str) -> tuple[float, str]:
         margin, lead_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         if type(margin) is not float or not abs(margin) < float("inf") or type(lead_id) is not str or "\0" in lead_id:
             raise ValueError
+        lead_id.encode()  # half a surrogate pair is no text
         return margin, lead_id
     except (binascii.Error, ValueError, TypeError, RecursionError):
         raise ValueError("is no cursor of this list; take it from `next` of the page before") from None

@@ -125,6 +125,11 @@ def test_an_unknown_route_is_a_problem(service: Service) -> None:
     assert SECRET not in service.metrics() + "".join(service.log.lines)
 
 
+@pytest.mark.parametrize("path", ["/v1/model/", "/docs/", "/v1/score/"])
+def test_a_slash_too_many_leads_nowhere(service: Service, path: str) -> None:
+    problem(service.get(path, headers={"host": "localhost:1"}), 404, "not-found")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
