@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -12,64 +13,21 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from leadscore import LeadScorer
+from service.client import Client
 from service.keys import SCOPES, Key, append
+from tests.service.running import LEADSCORE, Serving, start, wait_for
 
 AS_OF = "2026-05-01T09:00:00Z"
 KEYS = {scope: Key.mint(f"for-{scope}", [scope]) for scope in SCOPES}
-SERVE = [sys.executable, "-c", "from leadscore.cli import main; main()", "serve"]
-
-
-@dataclass
-class Serving:
-    """A running ``leadscore serve``."""
-
-    process: subprocess.Popen[str]
-    announcement: str
-    temporary: Path
-    log: Path
-
-    @property
-    def url(self) -> str:
-        return re.findall(r"http://[\d.:]+", self.announcement)[0]
-
-    def stop(self, number: signal.Signals) -> int:
-        """Send a signal; check that every process and file is gone; return the exit code."""
-        family = psutil.Process(self.process.pid).children(recursive=True)
-        assert len(family) >= 2
-        self.process.send_signal(number)
-        code = self.process.wait(timeout=60)
-        assert not [process for process in family if process.is_running()]
-        assert list(self.temporary.iterdir()) == []
-        return code
-
-
-def start(tmp_path: Path, project: Path, *options: str, **environment: str) -> Serving:
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    log = tmp_path / "log"
-    command = [*SERVE, str(project), "--port", "0", *options]
-    with log.open("w") as error:
-        process = subprocess.Popen(
-            command,
-            env=os.environ | {"TMPDIR": str(temporary)} | environment,
-            stdout=subprocess.PIPE,
-            stderr=error,
-            text=True,
-        )
-    output: IO[str] | None = process.stdout
-    assert output is not None
-    announcement = output.readline()
-    assert announcement, log.read_text()
-    return Serving(process, announcement, temporary, log)
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+SERVE = [*LEADSCORE, "serve"]
 
 
 @pytest.fixture(scope="module")
@@ -236,13 +194,14 @@ def test_a_wrong_key_ends_the_command_with_the_reason(sample_scorer_folder: Path
 
 @pytest.fixture(scope="module")
 def keyed(sample_scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Two workers on every address, with the keys of a file."""
+    """Two workers on every address, with a store, its keeper, and the keys of a file."""
     home = tmp_path_factory.mktemp("keyed")
     for key, _ in KEYS.values():
         append(key, home / "keys.toml")
     file = str(home / "keys.toml")
     options = ("--model", str(sample_scorer_folder), "--workers", "2", "--json", "--host", "0.0.0.0")
-    running = start(home, sample_scorer_folder, *options, LEADSCORE_API_KEYS_FILE=file)
+    remembered = ("--store", str(home / "store.db"), "--audit", "1")
+    running = start(home, SAMPLE, *options, *remembered, LEADSCORE_API_KEYS_FILE=file)
     yield running
     if running.process.poll() is None:
         running.process.terminate()
@@ -268,6 +227,7 @@ def test_with_keys_each_opens_its_own_routes(keyed: Serving, documents: list[dic
 def test_nothing_of_a_person_or_a_secret_is_left_behind(keyed: Serving) -> None:
     """Marks in ids, fields, names, keys, paths, queries and headers, to every route, well and badly formed."""
     mark = "zq7-secret"
+    bad_query = {mark: mark, "as_of": mark, "grade": mark, "cursor": mark}
     with httpx.Client(base_url=keyed.url, trust_env=False, timeout=30) as client:
         document = client.get("/openapi.json").json()
         schemas = document["components"]["schemas"]
@@ -282,21 +242,27 @@ def test_nothing_of_a_person_or_a_secret_is_left_behind(keyed: Serving) -> None:
         for method, template, content in routes:
             path = re.sub(r"{\w+}", mark, template)
             for headers in (*map(bearer, KEYS), {"authorization": f"Bearer {mark}"}, {"x-api-key": mark}, {}):
-                for body in [None] if content is None else marked(content, mark):
+                bodies = [None] if content is None else marked(content, mark)
+                good_query = {"source": mark, "owner": mark} if template == "/v1/leads" else {}
+                for body, query in itertools.product(bodies, (bad_query, good_query)):
                     answer = client.request(
                         method,
                         path,
                         content=body,
-                        params={mark: mark, "as_of": mark, "grade": mark, "cursor": mark},
+                        params=query,
                         headers={"content-type": "application/json", "x-mark": mark, "user-agent": mark, **headers},
                     )
-                    seen.add(answer.status_code)
+                    seen.add((template, answer.status_code))
                     assert answer.status_code < 500, (method, path, answer.text)
             client.request(method, f"{path}/{mark}", headers=bearer("admin"))
             client.request("BREW", f"{path}?{mark}", headers=bearer("admin"))
-        assert {200, 400, 401, 403, 422} <= seen
+        assert {400, 401, 403, 422} <= {status for _, status in seen}
+        assert {template for template, status in seen if status == 200} == {template for _, template, _ in routes}
+        assert scored_by_the_keeper(keyed, mark)
         told = client.get("/metrics", headers=bearer("admin")).text + keyed.log.read_text()
     assert f'"route": "{routes[-1][1]}"' in told
+    assert '"event": "rescored"' in told  # the keeper's own lines are among them
+    assert '"fault"' not in told
     assert not [text for text in (mark, *(secret for _, secret in KEYS.values())) if text in told]
 
 
@@ -309,8 +275,41 @@ def marked(content: Any, mark: str) -> list[bytes]:
         return [everywhere(inner) for inner in value] if isinstance(value, list) else mark
 
     text = json.dumps(content)
-    well = text.replace("L42", mark)
-    return [body.encode() for body in (well, json.dumps(everywhere(content)), well[:-1], f'"{mark}"', mark)]
+    well = re.sub(r'"(L42|E1|V1|asked for a demo)"', f'"{mark}"', text)
+    declared = well.replace("null", f'"{mark}"')  # categories
+    everything = json.dumps(everywhere(content))
+    return [body.encode() for body in (well, declared, everything, well[:-1], f'"{mark}"', mark)]
+
+
+def scored_by_the_keeper(keyed: Serving, mark: str) -> bool:
+    """Send a lead that is open and marked all over, and wait until the keeper has scored it."""
+    lead = {
+        "lead_id": f"{mark} open",
+        "created_at": "2026-04-20T08:30:00Z",
+        "account_id": mark,
+        "source": mark,
+        "rep": mark,
+    }
+    event = {"event_id": f"{mark} open", "lead_id": f"{mark} open", "occurred_at": "2026-04-28T10:00:00Z", "kind": mark}
+    with Client(keyed.url, KEYS["write"][1]) as writer, Client(keyed.url, KEYS["score"][1]) as reader:
+        writer.send({"leads": [lead], "events": {"interactions": [event]}})
+        return wait_for(lambda: bool(reader.history(f"{mark} open").scores)) and bool(
+            list(reader.call_list(source=mark))
+        )
+
+
+def test_what_was_answered_comes_out_the_same_again(keyed: Serving, sample_scorer_folder: Path) -> None:
+    """The audit, over a store that is in use."""
+    command = [*LEADSCORE, "audit", str(SAMPLE), "--store", str(keyed.log.parent / "store.db"), "--json"]
+    command += ["--model", str(sample_scorer_folder)]
+    with Client(keyed.url, KEYS["score"][1]) as client:
+        client.score_stored("L000001")
+
+    def audit() -> dict[str, int]:
+        return dict(json.loads(subprocess.run(command, capture_output=True, check=True).stdout))
+
+    assert wait_for(lambda: audit()["answers"] > 0)
+    assert audit()["logic"] == 0
 
 
 def test_a_termination_stops_two_workers_whole(keyed: Serving) -> None:
