@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint advisories bench bench-training bench-reasons bench-features bench-service bench-stored crash serve constraints clean
+.PHONY: help demo test check lint advisories bench bench-training bench-reasons bench-features bench-service bench-stored crash fuzz serve constraints clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ bench-stored: $(VENV)/installed  ## the same for 100,000 stored leads, on SQLite
 
 crash: $(VENV)/installed  ## kill the server 100 times while rows arrive, and look for what was lost (slow)
 	$(BIN)/python -m tests.bench.crash $(ARGS)
+
+fuzz: $(VENV)/installed  ## send a running service what nobody would (slow)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 serve: $(VENV)/installed  ## start the service with the champion of PROJECT on PORT
 	$(BIN)/leadscore serve $(PROJECT) --port $(PORT)
