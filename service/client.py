@@ -170,10 +170,17 @@ class Client:
 
         Each page is as the list stands when it is asked for: a lead that moves meanwhile may come twice, or not at all.
         """
-        asked = {"grades": grades, "source": source, "owner": owner, "min_age": min_age, "max_age": max_age}
         cursor: str | None = None
         while True:
-            found = self.call_list_page(limit=page, cursor=cursor, **asked)  # type: ignore[arg-type]
+            found = self.call_list_page(
+                grades=grades,
+                source=source,
+                owner=owner,
+                min_age=min_age,
+                max_age=max_age,
+                limit=page,
+                cursor=cursor,
+            )
             yield from found.leads
             cursor = found.next
             if cursor is None:

@@ -101,7 +101,9 @@ class LeadAnswers:
         asked = _Asked(request.query_params, _FILTERS, store.journal.project.timezone)
         now = _now()
         query = asked.list_query(now)
-        etag = f'W/"{await self.read(lambda: store.scores.changes)}-{_digest(str(request.query_params))}"'
+        # Who is of an age changes by itself.
+        minute = 0 if query.created_from is query.created_before is None else now // 60_000_000
+        etag = f'W/"{await self.read(lambda: store.scores.changes)}-{_digest(f"{request.query_params} {minute}")}"'
         headers = {"etag": etag, "cache-control": "private, no-cache"}
         if _names(",".join(request.headers.getlist("if-none-match")), etag):
             return Response(status_code=304, headers=headers)

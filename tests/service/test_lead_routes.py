@@ -14,7 +14,7 @@ import pytest
 import leadscore as ls
 from leadscore import time
 from leadscore.tables import Cutoffs
-from service import access, contract
+from service import access, contract, lead_routes
 from service.client import Client, ServiceProblem
 from service.store import Store
 from service.store.scores import write_cursor
@@ -376,6 +376,16 @@ def test_a_list_that_has_changed_is_sent(stored_service: Service, store: Store) 
     assert answer.headers["etag"] != etag
 
 
+def test_a_list_by_age_is_sent_again_a_minute_later(stored_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.parse_instant("2026-06-01T00:00:00Z", "UTC")
+    for query, later in (({"min_age": "7d"}, 200), ({"max_age": "7d"}, 200), ({"source": "webinar"}, 304)):
+        monkeypatch.setattr(lead_routes, "_now", lambda: now)
+        headers = {"if-none-match": stored_service.get("/v1/leads", params=query).headers["etag"]}
+        assert stored_service.get("/v1/leads", params=query, headers=headers).status_code == 304
+        monkeypatch.setattr(lead_routes, "_now", lambda: now + 60_000_000)
+        assert stored_service.get("/v1/leads", params=query, headers=headers).status_code == later
+
+
 # The history
 
 
@@ -413,7 +423,7 @@ def test_the_document_says_who_may_call_and_what_is_refused(stored_service: Serv
         scope = access.scope_of(path)
         assert operation["security"] == [{"bearer": [scope]}, {"header": [scope]}]
         assert operation["tags"]
-        assert {"200", "401", "403", "429", "500", "503"} <= operation["responses"].keys()
+        assert {"200", "401", "403", "429", "500", "503", "504"} <= operation["responses"].keys()
         assert f"scope `{scope}`" in operation["description"]
         named = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "path"}
         assert named == set(re.findall(r"{(\w+)}", path))
