@@ -29,7 +29,8 @@ N_HELD_OPEN = 300
 )
 @click.option("--raw", default=3_000, show_default=True, help="Messages put together by chance, beside those listed.")
 @click.option("--seed", default=0, show_default=True)
-def main(cases: int, raw: int, seed: int) -> None:
+@click.option("--store", metavar="URL", help="An empty database. [default: SQLite]")
+def main(cases: int, raw: int, seed: int, store: str | None) -> None:
     """Fuzz a service over data/sample, whose keeper scores everybody each minute and whose answers are all audited."""
     (full, secret), (reader, reader_secret) = Key.mint("all", SCOPES), Key.mint("reader", ["score"])
     with tempfile.TemporaryDirectory() as name:
@@ -39,7 +40,7 @@ def main(cases: int, raw: int, seed: int) -> None:
         scorer = ls.LeadScorer(seed=0, parameters=small).fit(data, ls.snapshots(data)).save(home / "scorer")
         for key in (full, reader):
             append(key, home / "keys.toml")
-        remembered = ("--model", str(scorer), "--store", str(home / "store.db"))
+        remembered = ("--model", str(scorer), "--store", store or str(home / "store.db"))
         options = (*remembered, "--audit", "1", "--rescore", "1m", "--json")
         running = start(home, SAMPLE, *options, LEADSCORE_API_KEYS_FILE=str(home / "keys.toml"))
         url = json.loads(running.announcement)["url"]
