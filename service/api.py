@@ -252,7 +252,7 @@ def _with_keys(path: str, operations: Mapping[str, Any]) -> dict[str, Any]:
         method: {
             **operation,
             "description": f"{operation['description']}\n\nNeeds an API key with the scope `{scope}`.",
-            "responses": dict(sorted({**_refusals((401, 403, 429)), **operation["responses"]}.items())),
+            "responses": dict(sorted({**_refusals((401, 403, 429, 504)), **operation["responses"]}.items())),
             "security": [{scheme: [scope]} for scheme in SECURITY_SCHEMES],
         }
         for method, operation in operations.items()
