@@ -108,9 +108,13 @@ class LeadAnswers:
         if _names(",".join(request.headers.getlist("if-none-match")), etag):
             return Response(status_code=304, headers=headers)
         page = await self.read(lambda: store.scores.page(query))
-        records = [{**record, "age_seconds": max(0, now - as_of) // 1_000_000} for record, as_of in page.records]
-        answer = {"leads": records, "next": page.cursor, "rescored_every_seconds": self.rescore_seconds}
-        return Response(payload.dump(answer), headers=headers, media_type="application/json")
+        # The records are JSON already: to parse and write them again would be most of the work.
+        listed = ",".join(
+            f'{record[:-1]},"age_seconds":{max(0, now - as_of) // 1_000_000}}}' for record, as_of in page.records
+        )
+        rest = payload.dump({"next": page.cursor, "rescored_every_seconds": self.rescore_seconds})
+        content = b'{"leads":[' + listed.encode() + b"]," + rest[1:]
+        return Response(content, headers=headers, media_type="application/json")
 
     async def history(self, lead_id: str, query: QueryParams) -> Response:
         """Answer how the score of a lead moved, and why."""

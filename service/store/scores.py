@@ -47,9 +47,9 @@ class ListQuery:
 
 @dataclass(frozen=True)
 class ListPage:
-    """Score records, best first, each with its `as_of` in microseconds; `cursor` leads to the next page."""
+    """Score records as JSON, best first, each with its `as_of` in microseconds; `cursor` leads to the next page."""
 
-    records: list[tuple[dict[str, Any], int]]
+    records: list[tuple[str, int]]
     cursor: str | None
 
 
@@ -120,7 +120,7 @@ class ScoreBook:
         found = self._database.ask(statement)
         shown = found[: query.limit]
         cursor = write_cursor(shown[-1].margin, shown[-1].lead_id) if len(found) > query.limit else None
-        return ListPage([(json.loads(row.record), row.as_of) for row in shown], cursor)
+        return ListPage([(row.record, row.as_of) for row in shown], cursor)
 
     def history(self, lead_id: str, *, limit: int) -> list[dict[str, Any]]:
         """Return the latest scores of a lead that differed from the one before, oldest first."""
