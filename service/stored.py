@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadscore import time
+from leadscore.errors import DataError
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data
 from leadscore.time import NEVER
@@ -103,11 +105,11 @@ class StoredLeads:
         _find(data, lead_id)
         told = []
         for before, point in zip([None, *points], points, strict=False):
-            same_model = before is not None and before["version"] == point["version"] == current.version
             moved = None
-            if receipts and same_model and before is not None:
-                receipt = scorer.receipt(data, lead_id, from_=before["as_of"], to=point["as_of"])
-                moved = [part.to_dict() for part in receipt.parts]
+            if receipts and before is not None and before["version"] == point["version"] == current.version:
+                with suppress(DataError):  # it turned out later that the lead had been closed by then
+                    receipt = scorer.receipt(data, lead_id, from_=before["as_of"], to=point["as_of"])
+                    moved = [part.to_dict() for part in receipt.parts]
             told.append({**point, "as_of": time.format_instant(point["as_of"]), "moved_by": moved})
         return told[-limit:]
 

@@ -476,7 +476,6 @@ def test_nothing_of_a_lead_is_logged_or_counted(stored_service: Service, client:
     }
 
 
-@pytest.mark.xfail(strict=True, reason="the receipt refuses to begin after the closing, and the route answers 500")
 def test_a_lead_that_turns_out_to_have_been_closed_before_keeps_its_history(
     client: Client, store: Store, scorer: ls.LeadScorer
 ) -> None:
