@@ -199,8 +199,8 @@ class Move(BaseModel):
     version: str = Field(description="Of the model")
     cause: str = Field(description="event, time or model: why it was scored then")
     moved_by: list[dict[str, Any]] | None = Field(
-        description="What moved it, in parts that add up; null for the first score, where another model gave it, and where "
-        "the lead turned out to have been closed by then"
+        description="What moved it, in parts that add up; null for the first score, where another model gave it, and "
+        "where the lead turned out to have been closed by then"
     )
 
 
