@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -37,11 +37,30 @@ class Forest(NamedTuple):
     slots: Ints
 
     def of_float32(self) -> Forest:
-        """Return the forest with float32 thresholds that every float32 is on the same side of."""
-        with np.errstate(over="ignore"):  # infinite, then one step down
-            rounded = self.threshold.astype(np.float32)
-        down = np.nextafter(rounded, np.float32(-np.inf))
-        return self._replace(threshold=np.where(rounded > self.threshold, down, rounded))
+        """Return the forest with thresholds for rows of float32."""
+        return self._replace(threshold=_of_float32(self.threshold))
+
+
+class Paths(NamedTuple):
+    """The ways through all trees to their leaves as flat arrays; see `kernels.add_leaves`."""
+
+    splits: Ints
+    threshold: NDArray[Any]
+    words: NDArray[np.uint32]
+    children: Ints
+    leaves: Floats
+    roots: Ints
+
+    def of_float32(self) -> Paths:
+        """Return the paths with thresholds for rows of float32."""
+        return self._replace(threshold=_of_float32(self.threshold))
+
+
+def _of_float32(threshold: Floats) -> NDArray[np.float32]:
+    """Thresholds that every float32 is on the same side of."""
+    with np.errstate(over="ignore"):  # infinite, then one step down
+        rounded = threshold.astype(np.float32)
+    return np.where(rounded > threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
 
 @dataclass(frozen=True)
@@ -85,7 +104,7 @@ def tabulate(trees: Sequence[Tree]) -> Forest:
     bits = [words for tree in grown for words in tree.bits]
     return Forest(
         used=np.array(used, dtype=np.int64),
-        splits=np.ascontiguousarray(_table(_splits(grown, place, _edges([len(words) for words in bits])), 5).T),
+        splits=_split_table(grown, bits, place),
         threshold=_joined([tree.threshold for tree in grown], np.float64),
         words=_joined(bits, np.uint32),
         small=_table([(*begins[n], first_cell[i]) for i, n in enumerate(small)], 5),
@@ -94,6 +113,25 @@ def tabulate(trees: Sequence[Tree]) -> Forest:
         steps=_table([row for n in large for row in walks[n].steps.tolist()], 7),
         coefficients=_joined([walks[n].coefficients for n in large], np.float64),
         slots=np.array([place[feature] for each in walks for feature in each.features], dtype=np.int64),
+    )
+
+
+def paths(trees: Sequence[Tree]) -> Paths:
+    """Lay out trees to find leaves; those without a split are one."""
+    first_split, first_leaf = _edges([tree.n_splits for tree in trees]), _edges([len(tree.value) for tree in trees])
+    bits = [words for tree in trees for words in tree.bits]
+    children = [
+        np.where(side >= 0, side + first_split[n], side - first_leaf[n])
+        for n, tree in enumerate(trees)
+        for side in (tree.left, tree.right)
+    ]
+    return Paths(
+        splits=_split_table(trees, bits),
+        threshold=_joined([tree.threshold for tree in trees], np.float64),
+        words=_joined(bits, np.uint32),
+        children=np.stack([_joined(children[side::2], np.int64) for side in (0, 1)]),
+        leaves=_joined([tree.value for tree in trees], np.float64),
+        roots=np.array([first_split[n] if tree.n_splits else ~first_leaf[n] for n, tree in enumerate(trees)]),
     )
 
 
@@ -146,15 +184,21 @@ def _with_coefficients(
     return Walk(list(slots), laid_out, coefficients, n_nodes, n_levels)
 
 
-def _splits(trees: Sequence[Tree], place: dict[int, int], first_word: list[int]) -> Iterator[tuple[int, ...]]:
-    """Of every split: place of the feature, whether NaN goes left, its kind, where its words begin and how many."""
-    n = 0
+def _split_table(
+    trees: Sequence[Tree], bits: Sequence[NDArray[np.uint32]], place: dict[int, int] | None = None
+) -> Ints:
+    """Of every split: its feature, or the place of it, whether NaN goes left, its kind, where its words begin and how
+    many they are.
+    """
+    first_word = _edges([len(words) for words in bits])
+    rows: list[tuple[int, ...]] = []
     for tree in trees:
         for split, feature in enumerate(tree.feature.tolist()):
             of_numbers = kernels.ZERO_IS_MISSING if tree.zero_is_missing[split] else kernels.PLAIN
             kind = kernels.OF_CODES if tree.categorical[split] else of_numbers
-            yield place[feature], int(tree.nan_left[split]), kind, first_word[n], first_word[n + 1] - first_word[n]
-            n += 1
+            word, n = first_word[len(rows)], len(bits[len(rows)])
+            rows.append((feature if place is None else place[feature], int(tree.nan_left[split]), kind, word, n))
+    return np.ascontiguousarray(_table(rows, 5).T)
 
 
 def _edges(sizes: Sequence[int]) -> list[int]:

@@ -53,6 +53,28 @@ def _goes_left(value, split, splits, threshold, words):  # type: ignore[no-untyp
 
 
 @njit(nogil=True, cache=True)
+def add_leaves(matrix, splits, threshold, words, children, leaves, roots, out):  # type: ignore[no-untyped-def]
+    """Write into `out` (n,) the sum of the leaves that each row falls into, tree by tree, as LightGBM adds them.
+
+    Child c >= 0 is split c of all, child c < 0 is leaf ~c of all; `roots` are the children that the trees begin with,
+    `children` (2, splits) those to the left and to the right.
+    """
+    for row in range(len(matrix)):
+        values, total = matrix[row], 0.0
+        for tree in range(len(roots)):
+            at = roots[tree]
+            while at >= 0:
+                value = values[splits[0, at]]
+                if splits[2, at] == PLAIN:
+                    went = (value <= threshold[at]) | ((value != value) & (splits[1, at] != 0))
+                else:
+                    went = _goes_left(value, at, splits, threshold, words)
+                at = children[1 - np.int64(went), at]
+            total += leaves[~at]
+        out[row] = total
+
+
+@njit(nogil=True, cache=True)
 def _decide(values, split, splits, threshold, words, m, left):  # type: ignore[no-untyped-def]
     """`_goes_left` of m rows at once, as 1.0 and 0.0."""
     if splits[2, split] != PLAIN:

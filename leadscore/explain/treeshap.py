@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leadscore.explain.slices import each_slice
 from leadscore.explain.tabulation import tabulate
 from leadscore.explain.tree_kernels import BLOCK, explain_few, explain_many
 from leadscore.explain.trees import read_trees
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 _FEW = 16
 """Rows below which they are explained one by one; either way the same bits."""
-_FEWEST_PER_THREAD = 1_024
 
 
 class TreeShap:
@@ -75,14 +73,5 @@ class TreeShap:
         if len(rows) < _FEW:
             explain_few(rows, *forest, out)
             return out
-        n_threads = len(rows) // _FEWEST_PER_THREAD
-        if n_threads > 1:  # to ask for the processors takes longer than a row
-            n_threads = min(threads or os.cpu_count() or 1, n_threads)
-        if n_threads < 2:
-            explain_many(rows, *forest, out)
-        else:
-            size = max(BLOCK, -(-len(rows) // (n_threads * 4)))
-            parts = [slice(start, start + size) for start in range(0, len(rows), size)]
-            with ThreadPoolExecutor(n_threads) as pool:
-                list(pool.map(lambda part: explain_many(rows[part], *forest, out[part]), parts))
+        each_slice(lambda part: explain_many(rows[part], *forest, out[part]), len(rows), least=BLOCK, threads=threads)
         return out

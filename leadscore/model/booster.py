@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from leadscore.errors import ArtifactError
 from leadscore.explain.treeshap import TreeShap
+from leadscore.model.leaves import Leaves
 
 if TYPE_CHECKING:
     import lightgbm
@@ -38,7 +39,6 @@ PARAMETERS: dict[str, Any] = {
 overrides them one by one."""
 
 _FIXED = {"objective": "binary", "deterministic": True, "force_row_wise": True, "verbosity": -1}
-_FEW_ROWS = 64
 
 
 class Predictor(Protocol):
@@ -88,10 +88,7 @@ class TreeModel:
 
     def margin(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
         """Return log-odds (n,); the result for a row doesn't depend on the others."""
-        if len(matrix) == 0:
-            return np.empty(0)
-        n_threads = 1 if len(matrix) < _FEW_ROWS else 0
-        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=n_threads), dtype=np.float64)
+        return self._leaves.sums(matrix)
 
     def contributions(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
         """Return exact TreeSHAP effects, see `TreeShap.contributions`."""
@@ -100,6 +97,10 @@ class TreeModel:
     def to_text(self) -> str:
         """Return LightGBM's model text."""
         return str(self.booster.model_to_string())
+
+    @cached_property
+    def _leaves(self) -> Leaves:
+        return Leaves(self.to_text())
 
     @cached_property
     def _shap(self) -> TreeShap:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 import leadscore as ls
 from leadscore.errors import ArtifactError
 from leadscore.explain import tabulation
+from leadscore.explain.slices import FEWEST_PER_THREAD
 from leadscore.explain.tree_kernels import BLOCK
-from leadscore.explain.treeshap import _FEW, _FEWEST_PER_THREAD
+from leadscore.explain.treeshap import _FEW
+from leadscore.model.booster import TreeModel
 
 N_COLUMNS = 12
 CODES = (10, 11)  # columns that hold codes of categories
@@ -87,6 +89,27 @@ def test_effects_are_those_of_lightgbm(parameters, dtype) -> None:
     assert effects.sum(axis=1) == pytest.approx(booster.predict(rows, raw_score=True), abs=1e-9)
 
 
+FORESTS: dict[str, dict[str, Any]] = {
+    "a random forest": {"n_trees": 30, "boosting": "rf", "bagging_fraction": 0.5, "bagging_freq": 1},
+    "an unbalanced start": {"n_trees": 30, "num_leaves": 8, "scale_pos_weight": 20.0},
+}
+
+
+@pytest.mark.parametrize("parameters", [*MODELS.values(), *FORESTS.values()], ids=[*MODELS, *FORESTS])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_margin_has_the_bits_of_lightgbm(parameters, dtype) -> None:
+    rng = np.random.default_rng(len(str(parameters)))
+    booster, matrix = grown(rng, **parameters)
+    rows = np.concatenate([matrix, awkward(rng, booster), *[rows_of(rng, 500)] * 4]).astype(dtype)
+    assert len(rows) > 2 * FEWEST_PER_THREAD
+    model = TreeModel.from_text(booster.model_to_string())
+    for some in (rows, rows[:500], np.asfortranarray(rows[100:164])):
+        assert np.array_equal(model.margin(some), model.booster.predict(some, raw_score=True))
+    for row in range(0, 1_100, 9):
+        assert np.array_equal(model.margin(rows[row : row + 1]), model.booster.predict(rows[[row]], raw_score=True))
+    assert model.margin(rows[:0]).shape == (0,)
+
+
 def test_effects_are_shapley_values_of_what_is_followed_and_what_is_averaged() -> None:
     """The definition, over all subsets of the features of a small model; where unknown, both sides are averaged."""
     from itertools import combinations
@@ -129,7 +152,7 @@ def test_effects_are_shapley_values_of_what_is_followed_and_what_is_averaged() -
 def test_a_row_has_the_same_bits_however_many_come_with_it(parameters) -> None:
     rng = np.random.default_rng(1)
     booster, matrix = grown(rng, **parameters)
-    rows = np.tile(matrix, (4 * _FEWEST_PER_THREAD // len(matrix) + 1, 1))
+    rows = np.tile(matrix, (4 * FEWEST_PER_THREAD // len(matrix) + 1, 1))
     shap = ls.TreeShap(booster)
     effects = shap.contributions(rows)
     assert np.array_equal(shap.contributions(rows, threads=1), effects)

@@ -1,0 +1,47 @@
+"""The margin of a row: the sum of the leaves it falls into, in the bits of LightGBM's own ``predict``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore.explain.slices import each_slice
+from leadscore.explain.tabulation import paths
+from leadscore.explain.tree_kernels import add_leaves
+from leadscore.explain.trees import read_trees
+
+
+class Leaves:
+    """The trees of a model text, laid out to find leaves.
+
+    For a single row LightGBM's ``predict`` takes twenty times as long to be called as to answer.
+
+    Raises
+    ------
+    ArtifactError
+        If the text can't be read, or the model has several classes or lines in its leaves.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.n_features, trees = read_trees(text)
+        self._paths = paths(trees)
+        self._paths_of_float32 = self._paths.of_float32()
+
+    def sums(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the sum of each row, (n,), of a matrix (n, n_features) of float32 or float64.
+
+        The result of a row doesn't depend on the others.
+
+        Raises
+        ------
+        ValueError
+            If the matrix has another number of columns than the model was trained on.
+        """
+        if matrix.ndim != 2 or matrix.shape[1] != self.n_features:  # the kernel looks at no bounds
+            raise ValueError(f"the model was trained on {self.n_features} columns; found a matrix {matrix.shape}")
+        ways = self._paths_of_float32 if matrix.dtype == np.float32 else self._paths
+        out = np.empty(len(matrix))
+        each_slice(lambda part: add_leaves(matrix[part], *ways, out[part]), len(matrix))
+        return out
