@@ -26,6 +26,7 @@ from service.api import create_api
 from service.following import Follower, Pointer
 from service.lead_routes import LeadAnswers
 from service.observing import Observer, json_lines_logger
+from service.orphans import end_with_parent, stop_server
 from service.problems import INTERNAL, Problem
 from service.remembering import Memory
 from service.security import NATIVE_ROUTES, SYSTEM_ROUTES, Gate, Limits, fault_of
@@ -125,6 +126,7 @@ class LeadScore:
         if lead_answers is not None:
             lead_answers.warm()
         follower.start()
+        end_with_parent(os.environ, stop_server)
 
     async def __is_ready__(self) -> bool:
         return model.ready and (lead_answers is None or await lead_answers.reachable())

@@ -23,6 +23,7 @@ from leadscore.tables import Cutoffs
 from service import counting
 from service.following import Follower, Pointer
 from service.observing import Observer, json_lines_logger
+from service.orphans import end_with_parent
 from service.remembering import Memory
 from service.security import fault_of
 from service.serving import InUse, ModelInUse
@@ -173,6 +174,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    end_with_parent(os.environ, stop.set)
     model = ModelInUse(observer)
     pointer = os.environ.get("LEADSCORE_POINTER")
     follower = Follower(model, observer, Path(pointer) if pointer else None)

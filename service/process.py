@@ -22,6 +22,7 @@ from leadscore.errors import LeadScoreError
 from service import counting
 from service.access import HOW_TO_CONFIGURE, KEYLESS_ON_LOOPBACK, KEYLESS_VARIABLE, is_loopback
 from service.keys import FILE_VARIABLE, ApiKeys
+from service.orphans import mark_parent
 from service.remembering import Memory
 from service.security import Limits
 
@@ -77,6 +78,7 @@ class Server:
             "LEADSCORE_POINTER": str(self.pointer),
             "BENTOML_HOME": self._home.name,
             "PROMETHEUS_MULTIPROC_DIR": str(Path(self._home.name) / METRICS_FOLDER),
+            **mark_parent(),
             KEYLESS_VARIABLE: KEYLESS_ON_LOOPBACK if self.keyless else "",
         }
         if file := os.environ.get(FILE_VARIABLE):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.service.test_cli import Serving, start
@@ -70,3 +71,12 @@ def test_what_one_is_told_the_other_scores_at_once_and_once(replicas: list[Servi
     assert sorted(len(rounds(serving)) for serving in replicas) == [0, 1]
     assert len(one.get("/v1/leads/new-0/history").json()["scores"]) == 1
     assert os.environ.get("REPLICA_STORE") is None
+
+
+def test_a_command_that_is_killed_leaves_no_process(replicas: list[Serving]) -> None:
+    # The last test of these servers.
+    command = psutil.Process(replicas[1].process.pid)
+    family = command.children(recursive=True)
+    assert len(family) >= 3  # BentoML, its worker, the keeper
+    command.kill()
+    assert not psutil.wait_procs(family, timeout=PATIENCE)[1]
