@@ -6,7 +6,7 @@ HTTP, through MLflow or as a JSON line takes this way, so that one implementatio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -20,7 +20,7 @@ from leadscore.eventlog import EventLog
 from leadscore.events import Events, Texts, read_events
 from leadscore.fields import Field, Places, require_object
 from leadscore.project import EventsSpec, LeadsSpec, Project
-from leadscore.tables import Data, Leads, Outcomes
+from leadscore.tables import Contexts, Data, Leads, Outcomes
 from leadscore.time import NEVER
 
 MOST_CONTEXT = 1_000
@@ -44,27 +44,6 @@ class LeadDocument:
     events: dict[str, Events]
     context: dict[str, float]
     warnings: list[str] = field(default_factory=list)
-
-
-class _Contexts(Mapping[str, NDArray[np.float64]]):
-    """The contexts of documents as columns, each made when it is asked for.
-
-    Ten thousand documents with a thousand names each, all different, are little; a column for every name would not be.
-    """
-
-    def __init__(self, contexts: Sequence[Mapping[str, float]]) -> None:
-        self._contexts = contexts
-
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
-        if not any(name in context for context in self._contexts):
-            raise KeyError(name)
-        return np.array([context.get(name, np.nan) for context in self._contexts])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(chain.from_iterable(self._contexts)))
-
-    def __len__(self) -> int:
-        return len(set().union(*self._contexts))
 
 
 def parse(project: Project, document: Any, *, now: int) -> LeadDocument:
@@ -104,7 +83,7 @@ def to_data(project: Project, documents: Sequence[LeadDocument]) -> tuple[Data, 
     """
     n_leads = len(documents)
     logs = {spec.name: _log(spec, [document.events[spec.name] for document in documents]) for spec in project.events}
-    context = _Contexts([document.context for document in documents])
+    context = Contexts([document.context for document in documents])
     outcomes = Outcomes.none(n_leads, timed=project.timed)
     cutoffs = np.array([document.as_of for document in documents], dtype=np.int64)
     return Data(project, _leads(project, documents), logs, outcomes, context=context), cutoffs

@@ -19,7 +19,7 @@ from leadscore.errors import DataError, LeadScoreWarning, MissingExtraError, NoS
 from leadscore.eventlog import EventLog
 from leadscore.project import ROLES, EventsSpec, LeadsSpec, OutcomeSpec, Project, Source
 from leadscore.sources import Rows, header, read_rows, rows_from_frame
-from leadscore.tables import Data, Leads, Note, Outcomes
+from leadscore.tables import Contexts, Data, Leads, Note, Outcomes
 from leadscore.time import NEVER, Instants, Mask
 
 MOST_REJECTED = 0.05
@@ -64,7 +64,7 @@ def read(
     logs = {spec.name: reader.events(spec, lead_table, quiet=leads is not None) for spec in project.events}
     outcomes = reader.outcomes(lead_table, outcome, quiet=leads is not None, alone=alone)
     alone |= any(note.kind == "no_outcomes" for note in reader.notes)
-    context: dict[str, Any] | None = {} if alone else None
+    context = Contexts([{}] * len(lead_table.ids)) if alone else None
     return Data(project, lead_table, logs, outcomes, tuple(reader.notes), reader.n_rows, context, listed)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,34 @@ class Outcomes:
         return cls(never, never, never, never, never, never, None if timed else np.full(n_leads, -1, dtype=np.int8))
 
 
+class Contexts(Mapping[str, NDArray[np.float64]]):
+    """What came with each lead in place of others, as columns that are made when they are asked for.
+
+    Ten thousand documents with a thousand names each, all different, are little; a column for every name would not be.
+    """
+
+    def __init__(self, contexts: Sequence[Mapping[str, float]]) -> None:
+        self._contexts = contexts
+
+    def table(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """Return some columns side by side, (n_leads, n_names), NaN where not given."""
+        if not any(self._contexts):
+            return np.full((len(self._contexts), len(names)), np.nan)
+        rows = [[context.get(name, np.nan) for name in names] for context in self._contexts]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        if not any(name in context for context in self._contexts):
+            raise KeyError(name)
+        return self.table([name])[:, 0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(chain.from_iterable(self._contexts)))
+
+    def __len__(self) -> int:
+        return len(set().union(*self._contexts))
+
+
 @dataclass(frozen=True, repr=False)
 class Data:
     """The validated tables of a project; events grouped by lead, all indices into `leads`.
@@ -172,7 +201,7 @@ class Data:
     outcomes: Outcomes
     notes: tuple[Note, ...] = ()
     n_rows: Mapping[str, int] = field(default_factory=dict)
-    context: Mapping[str, NDArray[np.float64]] | None = None
+    context: Contexts | None = None
     listed: Mask | None = None
     among: Among | None = None
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
-from leadscore.features import lead_kernels
+from leadscore.features import kernels, lead_kernels
 from leadscore.features.learning import key_of
 from leadscore.features.plan import FeaturePlan
 from leadscore.tables import Cutoffs, Data
@@ -49,6 +49,8 @@ def _unseen(plan: FeaturePlan, table: str, column: str, vocabulary: tuple[str, .
     learnt = plan.learnt.get(key_of(table, column))
     if learnt is None:
         return {}
+    if learnt.known.issuperset(vocabulary):
+        return {}
     return {code: word for code, word in enumerate(vocabulary) if word not in learnt.known}
 
 
@@ -59,12 +61,12 @@ def _text(table: str, column: str, word: str) -> str:
 
 def _unseen_profile_values(plan: FeaturePlan, data: Data, asked: Cutoffs, warnings: list[list[str]]) -> None:
     leads = data.leads
-    version = np.empty(len(asked), dtype=np.int64)
-    lead_kernels.version_at(asked.lead, asked.at, leads.offsets, leads.known, version)
     for position, column in enumerate(data.project.leads.categorical):
         unseen = _unseen(plan, "lead", column, leads.vocabularies[position])
         if not unseen:
             continue
+        version = np.empty(len(asked), dtype=np.int64)
+        lead_kernels.version_at(asked.lead, asked.at, leads.offsets, leads.known, version)
         codes = np.where(version < 0, -1, leads.codes[position, version])
         for row in np.flatnonzero(np.isin(codes, list(unseen))):
             warnings[row].append(_text("lead", column, unseen[int(codes[row])]))
@@ -89,12 +91,10 @@ def _unseen_event_values(plan: FeaturePlan, data: Data, table: str, asked: Cutof
 
 def _cold(data: Data, asked: Cutoffs) -> NDArray[np.bool_]:
     """Whether no event of any table is visible at the cutoff."""
-    cold = np.ones(len(asked), dtype=bool)
+    warm = np.zeros(len(asked), dtype=np.bool_)
     for log in data.logs.values():
-        first_seen = np.full(len(log.offsets) - 1, time.FOREVER, dtype=np.int64)
-        np.minimum.at(first_seen, log.lead_of_rows(), np.maximum(log.time, log.known))
-        cold &= first_seen[asked.lead] >= asked.at
-    return cold
+        kernels.any_visible(asked.lead, asked.at, log.offsets, log.time, log.known, warm)
+    return ~warm
 
 
 def untimely(data: Data, lead: int, at: int) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from leadscore import time
 from leadscore.eventlog import EventLog
-from leadscore.tables import Cutoffs, Data, Leads, Outcomes
+from leadscore.tables import Contexts, Cutoffs, Data, Leads, Outcomes
 from leadscore.time import FOREVER
 
 
@@ -42,13 +42,12 @@ def lead_at(data: Data, lead: int, moments: Sequence[Moment]) -> tuple[Data, Cut
     scoring the lead from `data` gives. The outcome is left out. Costs what the lead's own rows cost.
     """
     n_moments = len(moments)
-    context = {name: np.array([moment.context[name] for moment in moments]) for name in moments[0].context}
     tables = Data(
         project=data.project,
         leads=_leads(data.leads, lead, [moment.profile_before for moment in moments]),
         logs={name: _log(log, lead, [moment.events_before for moment in moments]) for name, log in data.logs.items()},
         outcomes=Outcomes.none(n_moments, timed=data.project.timed),
-        context=context,
+        context=Contexts([moment.context for moment in moments]),
     )
     return tables, Cutoffs(np.arange(n_moments), np.array([moment.at for moment in moments], dtype=np.int64))
 

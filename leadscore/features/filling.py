@@ -26,29 +26,26 @@ def lead_fill(
 ) -> Fill:
     """Profile and calendar; `learnt` is of the categorical columns, by their position."""
     leads, clock = data.leads, time.clock_changes(data.project.timezone)
-    steps = steps.copy()
     lookups: list[int] = []
-    for step in np.flatnonzero(steps[:, 0] == lead_kernels.CATEGORY).tolist():
-        column = int(steps[step, 1])
-        steps[step, 2] = len(lookups)
-        lookups += codes_of(learnt[column], leads.vocabularies[column])
-    codes = np.array(lookups or [0], dtype=np.int32)
+    starts = [0] * len(leads.vocabularies)
+    for column, column_learnt in learnt.items():
+        starts[column] = len(lookups)
+        lookups += codes_of(column_learnt, leads.vocabularies[column])
+    look_ups = np.array(starts, dtype=np.int64), np.array(lookups, dtype=np.int32)
 
     def fill(rows: NDArray[np.int64]) -> None:
         lead_kernels.fill(
             asked.lead[rows], asked.at[rows], rows, leads.offsets, leads.known, leads.created,
-            leads.codes, leads.values, clock, steps, codes, out,
+            leads.codes, leads.values, clock, steps, *look_ups, out,
         )  # fmt: skip
 
     return fill
 
 
-def event_fill(
-    data: Data, program: Program, kept: Mapping[int, frozenset[str]], asked: Cutoffs, out: NDArray[Any]
-) -> Fill:
+def event_fill(data: Data, program: Program, asked: Cutoffs, out: NDArray[Any]) -> Fill:
     """The features of one table: of the lead's own events, or of those of its account's other leads."""
     log, clock = data.logs[program.table], time.clock_changes(data.project.timezone)
-    bound = program.bind(log.vocabularies, kept)
+    bound = program.bind(log.vocabularies)
     by_account = data.company.account_log(program.table) if program.of_account else None
 
     def fill(rows: NDArray[np.int64]) -> None:

@@ -6,8 +6,7 @@ float64 cells from them, and the cells a plan asks for are copied to its columns
 
 A block is laid out as ``[slot, field, window]``, that of `COUNT_BY` as ``[window, slot]``: a slot is a category (or the
 whole), a field one of the numbers that a kernel computes together. Steps are rows of int64: kernel, column, base,
-n_slots, n_windows, start of the look-up. In place of slots `VARIETY` is told the number of categories, and `AMOUNTS`
-whether means are asked for.
+n_slots, n_windows, look-up. In place of slots `AMOUNTS` is told whether means are asked for.
 A look-up maps ``code + 1`` (0 is null) to a slot, −1 to none.
 
 Events of the account's other leads are gathered by `_gather_others`; from there on they are events like any.
@@ -67,6 +66,8 @@ def fill(
     windows: NDArray[np.int64],
     half_lives: NDArray[np.float64],
     steps: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    n_words: NDArray[np.int64],
     lookups: NDArray[np.int32],
     sources: NDArray[np.int64],
     targets: NDArray[np.int64],
@@ -85,25 +86,26 @@ def fill(
     clock : `leadscore.time.clock_changes` of the project's zone
     windows : ascending lengths in microseconds, `FOREVER` for ``all``
     half_lives : in microseconds
-    steps, lookups : the program, see the module
+    steps, lookups : the program, see the module; look-up l begins at ``lookups[starts[l]]``
+    n_words : how many words each categorical column has
     sources, targets : cell and column of every feature to copy
     n_cells : length of all blocks together
     out : float32 or float64 (rows, columns)
     """
     of_account = len(account) > 0
     longest = _longest(account, company[0], MOST_OF_ACCOUNT) if of_account else _longest(lead, offsets, len(time))
-    has_trend, has_decay, has_variety, n_words = False, False, False, 0
+    has_trend, has_decay, has_variety, most_words = False, False, False, 0
     for s in range(len(steps)):
         has_trend |= steps[s, 0] == TREND
         has_decay |= steps[s, 0] == DECAY or steps[s, 0] == DECAY_BY
         if steps[s, 0] == VARIETY:
             has_variety = True
-            n_words = max(n_words, steps[s, 3])
+            most_words = max(most_words, n_words[steps[s, 1]])
     seen = np.empty(longest, dtype=np.int64)
     first = np.empty(len(windows), dtype=np.int64)
     earlier = np.empty(len(windows), dtype=np.int64)
     weights = np.empty((len(half_lives), longest if has_decay else 0), dtype=np.float64)
-    tally = np.zeros(n_words, dtype=np.int64)
+    tally = np.zeros(most_words, dtype=np.int64)
     n_log_n = _n_log_n(longest if has_variety else 0)
     cells = np.empty(n_cells, dtype=np.float64)
     for i in range(len(lead)):
@@ -123,7 +125,7 @@ def fill(
             _weigh(seen, n_seen, time, cutoff[i], half_lives, weights)
         for s in range(len(steps)):
             kernel, column, base = steps[s, 0], steps[s, 1], steps[s, 2]
-            n_slots, n_windows, start = steps[s, 3], steps[s, 4], steps[s, 5]
+            n_slots, n_windows, start = steps[s, 3], steps[s, 4], starts[steps[s, 5]]
             if kernel == COUNT:
                 _count(n_seen, first, cells, base)
             elif kernel == COUNT_BY:
@@ -184,6 +186,23 @@ def _gather(start, end, time, known, cutoff, seen):  # type: ignore[no-untyped-d
             seen[n_seen] = j
             n_seen += 1
     return n_seen
+
+
+@njit(nogil=True, cache=True)
+def any_visible(
+    lead: NDArray[np.int64],
+    cutoff: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    time: NDArray[np.int64],
+    known: NDArray[np.int64],
+    found: NDArray[np.bool_],
+) -> None:
+    """Set `found` where an event of the lead is visible at the cutoff; what is set is not looked at again."""
+    for i in range(len(lead)):
+        for j in range(offsets[lead[i]], offsets[lead[i] + 1]):
+            if found[i] or time[j] >= cutoff[i]:
+                break
+            found[i] = known[j] < cutoff[i]
 
 
 @njit(nogil=True, cache=True)

@@ -1,7 +1,7 @@
 """How what needs no events is computed: the profile known at t, the calendar of t, running totals of the company.
 
-Steps are rows of int64: kind, column, start of the look-up, target. A look-up maps ``code + 1`` (0 is null) to the
-plan's code of a category.
+Steps are rows of int64: kind, column, target. A column's look-up maps ``code + 1`` (0 is null) to the plan's code of a
+category.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def fill(
     values: NDArray[np.float64],
     clock: tuple[NDArray[np.int64], NDArray[np.int64]],
     steps: NDArray[np.int64],
+    starts: NDArray[np.int64],
     lookups: NDArray[np.int32],
     out: NDArray[np.float32],
 ) -> None:
@@ -41,18 +42,18 @@ def fill(
     lead, cutoff, row : (n,), which lead, as of when, into which row of `out`; lead −1 has no profile
     offsets, known, created, codes, values : of `Leads`
     clock : `leadscore.time.clock_changes` of the project's zone
-    steps, lookups : see the module
+    steps, lookups : see the module; the look-up of column c begins at ``lookups[starts[c]]``
     out : float32 or float64 (rows, columns)
     """
     for i in range(len(lead)):
         version = _version(lead[i], cutoff[i], offsets, known)
         day, microsecond = _local(cutoff[i], clock[0], clock[1])
         for s in range(len(steps)):
-            kind, column, start = steps[s, 0], steps[s, 1], steps[s, 2]
+            kind, column = steps[s, 0], steps[s, 1]
             value = np.nan
             if kind == CATEGORY:
                 code = codes[column, version] if version >= 0 else -1
-                value = float(lookups[start + code + 1])
+                value = float(lookups[starts[column] + code + 1])
             elif kind == NUMBER and version >= 0:
                 value = values[column, version]
             elif kind == N_MISSING:
@@ -65,7 +66,7 @@ def fill(
                 value = float(microsecond // _HOUR)
             elif kind == DAYS_TO_MONTH_END:
                 value = float(_days_to_month_end(day))
-            out[row[i], steps[s, 3]] = value
+            out[row[i], steps[s, 2]] = value
 
 
 @njit(nogil=True, cache=True)

@@ -243,11 +243,8 @@ class FeaturePlan:
         programs = []
         for table, columns in self.schema["events"].items():
             spec = _bare_spec(table, columns)
-            codes = {
-                column: self.learnt[key_of(table, column)].codes
-                for column in spec.categorical
-                if key_of(table, column) in self.learnt
-            }
+            keys = {column: key_of(table, column) for column in spec.categorical}
+            learnt = {column: self.learnt[key] for column, key in keys.items() if key in self.learnt}
             for scope in (None, ACCOUNT):
                 features = [
                     (target, name)
@@ -255,20 +252,8 @@ class FeaturePlan:
                     if name.table == table and name.scope == scope
                 ]
                 if features:
-                    programs.append(compile_table(spec, features, codes, of_account=scope == ACCOUNT))
+                    programs.append(compile_table(spec, features, learnt, of_account=scope == ACCOUNT))
         return programs
-
-    @cached_property
-    def _kept(self) -> dict[str, dict[int, frozenset[str]]]:
-        """Per table and position of a categorical column, the categories that are themselves."""
-        return {
-            table: {
-                position: frozenset(self.learnt[key_of(table, column)].kept)
-                for position, column in enumerate(columns["categorical"])
-                if key_of(table, column) in self.learnt
-            }
-            for table, columns in self.schema["events"].items()
-        }
 
     @cached_property
     def _lead_steps(self) -> NDArray[np.int64]:
@@ -277,12 +262,12 @@ class FeaturePlan:
         steps = []
         for target, name in enumerate(self.features):
             if str(name) in LEAD_PRIMITIVES:
-                steps.append((LEAD_PRIMITIVES[str(name)].kernel, 0, 0, target))
+                steps.append((LEAD_PRIMITIVES[str(name)].kernel, 0, target))
             elif name.table == "lead" and name.column in leads["categorical"]:
-                steps.append((lead_kernels.CATEGORY, leads["categorical"].index(name.column), 0, target))
+                steps.append((lead_kernels.CATEGORY, leads["categorical"].index(name.column), target))
             elif name.table == "lead":
-                steps.append((lead_kernels.NUMBER, leads["numeric"].index(name.column), 0, target))
-        return np.array(steps, dtype=np.int64).reshape(-1, 4)
+                steps.append((lead_kernels.NUMBER, leads["numeric"].index(name.column), target))
+        return np.array(steps, dtype=np.int64).reshape(-1, 3)
 
     @cached_property
     def company(self) -> list[int]:
@@ -318,13 +303,13 @@ class FeaturePlan:
             fills.append(filling.lead_fill(data, self._lead_steps, self._profile_learnt, asked, out))
         for program in self._programs:
             if not program.of_account or data.context is None:
-                fills.append(filling.event_fill(data, program, self._kept[program.table], asked, out))
-        for target, text in zip(self.company, self.company_names, strict=True):
+                fills.append(filling.event_fill(data, program, asked, out))
+        if data.context is not None:
+            out[:, self.company] = data.context.table(self.company_names)[asked.lead]
+            return fills
+        for target in self.company:
             name = self.features[target]
-            if data.context is not None:
-                values = data.context.get(text)
-                out[:, target] = np.nan if values is None else values[asked.lead]
-            elif name.scope is None:
+            if name.scope is None:
                 average = (self.smoothing, self.prior or 0.0)
                 primitive = HISTORY_PRIMITIVES[name.op]
                 fills.append(filling.history_fill(data, name.table, primitive, average, asked, out[:, target]))

@@ -1,13 +1,14 @@
 """From the features of a plan to what a kernel runs: blocks, look-ups, cells.
 
 Built in two steps. `compile_table` depends on the plan alone and is done once; `Program.bind` depends on the
-vocabulary of the data at hand and is done for every table that is read, or every request.
+vocabulary of the data at hand and is done for every table that is read, or every request, so it does little.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from leadscore.company import AccountLog
 from leadscore.direction import Direction
 from leadscore.eventlog import EventLog
 from leadscore.features import kernels
+from leadscore.features.learning import Learnt
 from leadscore.features.names import MISSING, OTHER, FeatureName
 from leadscore.features.primitives import EVENT_PRIMITIVES, RESPONSE, Subject
 from leadscore.project import EventsSpec
@@ -26,7 +28,8 @@ Slots = dict[str, int]
 """Category → slot; `OTHER` catches what isn't named, where it is a slot."""
 
 Clock = tuple[time.Instants, NDArray[np.int64]]
-Bound = tuple[NDArray[np.int64], NDArray[np.int32]]
+Bound = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
+"""Where each look-up starts, how many words each column has, and the look-ups one after the other."""
 
 _NOBODY = AccountLog.empty().arrays
 _NO_ACCOUNT = np.empty(0, dtype=np.int64)
@@ -47,18 +50,21 @@ class _Lookup:
 
     column: int
     slots: Slots
+    kept: Sequence[str] = ()
     direction: Direction | None = None
 
-    def of(self, vocabulary: Sequence[str], kept: frozenset[str]) -> list[int]:
-        """Slot of null and of every word; a word that is kept, but has no slot of its own, isn't OTHER."""
+    def of(self, vocabulary: Sequence[str]) -> list[int]:
+        """Slot of null and of every word."""
         if self.direction is not None:
-            return [0, *(self.direction.of(word) for word in vocabulary)]
-        slots, other = self.slots, self.slots.get(OTHER, -1)
-        found = [slots.get(MISSING, -1)]
-        for word in vocabulary:
-            slot = slots.get(word, -1) if word not in (MISSING, OTHER) else -1
-            found.append(slot if slot >= 0 or word in kept else other)
-        return found
+            return [0, *map(self.direction.of, vocabulary)]
+        slot_of, other = self._slot_of, self.slots.get(OTHER, -1)
+        return [self.slots.get(MISSING, -1), *[slot_of.get(word, other) for word in vocabulary]]
+
+    @cached_property
+    def _slot_of(self) -> Slots:
+        """Slots of all words but those that are OTHER; a word that is kept has none, if not of its own."""
+        own = {word: slot for word, slot in self.slots.items() if word not in (MISSING, OTHER)}
+        return {**dict.fromkeys(self.kept, -1), **own}
 
 
 Content = Literal["none", "words", "other", "codes", "sides"]
@@ -82,7 +88,6 @@ class Program:
     windows: NDArray[np.int64]
     half_lives: NDArray[np.float64]
     steps: NDArray[np.int64]
-    lookup_of_step: NDArray[np.int64]
     lookups: tuple[_Lookup, ...]
     sources: NDArray[np.int64]
     targets: NDArray[np.int64]
@@ -106,27 +111,24 @@ class Program:
         company, account = (_NOBODY, _NO_ACCOUNT) if others is None else (others[0].arrays, others[1])
         kernels.fill(
             lead, cutoff, row, account, log.offsets, log.time, log.known, log.codes, log.values, company, clock,
-            self.windows, self.half_lives, *bound, self.sources, self.targets, self.n_cells, out,
+            self.windows, self.half_lives, self.steps, *bound, self.sources, self.targets, self.n_cells, out,
         )  # fmt: skip
 
-    def bind(self, vocabularies: Sequence[Sequence[str]], kept: Mapping[int, frozenset[str]]) -> Bound:
-        """Steps and look-ups for the vocabularies of a log; `kept` names each column's own categories."""
+    def bind(self, vocabularies: Sequence[Sequence[str]]) -> Bound:
+        """Look-ups for the vocabularies of a log."""
         lookups: list[int] = []
         starts = [0]
         for lookup in self.lookups:
-            lookups += lookup.of(vocabularies[lookup.column], kept.get(lookup.column, frozenset()))
+            lookups += lookup.of(vocabularies[lookup.column])
             starts.append(len(lookups))
-        steps = self.steps.copy()
-        steps[:, 5] = np.array(starts)[self.lookup_of_step]
-        for step in np.flatnonzero(steps[:, 0] == kernels.VARIETY):
-            steps[step, 3] = len(vocabularies[steps[step, 1]])
-        return steps, np.array(lookups or [0], dtype=np.int32)
+        n_words = np.array([*map(len, vocabularies)], dtype=np.int64)
+        return np.array(starts, dtype=np.int64), n_words, np.array(lookups, dtype=np.int32)
 
 
 def compile_table(
     spec: EventsSpec,
     features: Sequence[tuple[int, FeatureName]],
-    categories: Mapping[str, tuple[str, ...]],
+    learnt: Mapping[str, Learnt],
     *,
     of_account: bool = False,
 ) -> Program:
@@ -134,7 +136,7 @@ def compile_table(
 
     Parameters
     ----------
-    categories : the categories of each column that has categorical features, in the order of their codes
+    learnt : what was learnt of columns, of those that have categorical features in any case
     of_account : whether the features are of the account's other leads
     """
     spans = {"window": "window", "finite": "window", "half-life": "half-life", "none": "none"}
@@ -149,16 +151,16 @@ def compile_table(
     for _, column, content in sorted(blocks):
         if content != "none" and (column, content) not in lookups:
             members = [name for key, block in blocks.items() if key[1:] == (column, content) for _, name in block]
-            lookups[column, content] = _lookup(column, content, members, spec, categories)
-    steps, of_step, cells = [], [], []
+            lookups[column, content] = _lookup(column, content, members, spec, learnt)
+    steps, cells = [], []
     base = 0
     for (kernel, column, content), block in sorted(blocks.items()):
         slots = lookups[column, content].slots if content != "none" else {}
         spans_of_block = lengths[spans[_span(block[0][1])]]
         fields = kernels.FIELDS[kernel]
         has_mean = kernel == kernels.AMOUNTS and any(name.op in ("mean", "std") for _, name in block)
-        steps.append((kernel, column, base, len(slots) + has_mean, len(spans_of_block), 0))
-        of_step.append(list(lookups).index((column, content)) if content != "none" else 0)
+        lookup = list(lookups).index((column, content)) if content != "none" else 0
+        steps.append((kernel, column, base, len(slots) + has_mean, len(spans_of_block), lookup))
         for target, name in block:
             slot = slots[name.category] if name.category is not None else 0
             span = spans_of_block.index(time.parse_window(name.window) if name.window else 0)
@@ -173,7 +175,6 @@ def compile_table(
         np.array(lengths["window"], dtype=np.int64),
         np.array(lengths["half-life"], dtype=np.float64),
         np.array(steps, dtype=np.int64).reshape(-1, 6),
-        np.array(of_step, dtype=np.int64),
         tuple(lookups.values()),
         np.ascontiguousarray(sources),
         np.ascontiguousarray(targets),
@@ -205,11 +206,14 @@ def _lookup(
     content: Content,
     members: Sequence[FeatureName],
     spec: EventsSpec,
-    categories: Mapping[str, tuple[str, ...]],
+    learnt: Mapping[str, Learnt],
 ) -> _Lookup:
+    name = spec.categorical[column]
     if content == "sides":
-        return _Lookup(column, {}, spec.direction)
+        return _Lookup(column, {}, direction=spec.direction)
     if content == "codes":
-        return _Lookup(column, {word: code for code, word in enumerate(categories[spec.categorical[column]])})
-    words = sorted({name.category for name in members if name.category is not None})
-    return _Lookup(column, {word: slot for slot, word in enumerate(words)})
+        words: Sequence[str] = learnt[name].codes
+    else:
+        words = sorted({name.category for name in members if name.category is not None})
+    kept = learnt[name].kept if name in learnt else ()
+    return _Lookup(column, {word: slot for slot, word in enumerate(words)}, kept)

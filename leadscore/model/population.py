@@ -30,8 +30,11 @@ class Reference:
         return cls(distinct, np.bincount(position, weights, minlength=len(distinct)).astype(np.float64))
 
     @cached_property
-    def _weight_upto(self) -> Floats:
-        return np.concatenate([[0.0], np.cumsum(self.weights)])
+    def _percentiles(self) -> Floats:
+        """Of what lies before the first value, of that value, of what lies between it and the second, and so on."""
+        upto = np.concatenate([[0.0], np.cumsum(self.weights)])
+        below, with_ties = np.repeat(upto, 2)[:-1], np.repeat(upto, 2)[1:]
+        return np.asarray(100.0 * (below + with_ties) / 2.0 / upto[-1])
 
     def percentile(self, values: Floats) -> Floats:
         """Return the mid-rank percentile, 0 to 100, of each value: weight below plus half the weight that ties.
@@ -40,10 +43,9 @@ class Reference:
         """
         if len(self.values) == 0:
             return np.full(len(values), 50.0)
-        upto = self._weight_upto
-        below = upto[np.searchsorted(self.values, values, side="left")]
-        with_ties = upto[np.searchsorted(self.values, values, side="right")]
-        return np.asarray(100.0 * (below + with_ties) / 2.0 / upto[-1])
+        # a value of the reference stands one further from the right than from the left
+        place = self.values.searchsorted(values, side="left") + self.values.searchsorted(values, side="right")
+        return np.asarray(self._percentiles[place])
 
 
 @dataclass(frozen=True)
