@@ -44,6 +44,8 @@ AT_MOST = 2_000
 """Rows after which touched leads are scored, however many more there are."""
 IDLE_SECONDS = 0.2
 AFTER_FAULT_SECONDS = 2.0
+NICENESS = 10
+"""Requests come first where processors are few."""
 SHARE = 0.05
 """Of the time that counting may take; to count a large base it waits the longer."""
 
@@ -171,6 +173,7 @@ def main() -> None:
     memory = Memory.of(os.environ)
     if memory is None:
         raise SystemExit("LEADSCORE_STORE is not set. Start with: leadscore serve")
+    os.nice(NICENESS)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
