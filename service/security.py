@@ -142,7 +142,7 @@ class Gate:
         answer = _Answer(exchange, send, mends_errors=scope["path"] not in SYSTEM_ROUTES)
         if self._is_full and scope["path"] not in SYSTEM_ROUTES:
             # Before anything else that costs time: in an overload most requests end here.
-            await answer.refuse(_FULL, scope, receive)
+            await answer.refuse(_full(), scope, receive)
             exchange.route = self._route_template(scope)
             self.observe(exchange)
             return
@@ -180,7 +180,9 @@ class Gate:
             await answer.refuse(problem, scope, receive)
 
     async def _work(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        await self._turns.mine()
+        waited = await self._turns.mine()
+        if waited * 1_000 > self.limits.wait_ms and scope["path"] not in SYSTEM_ROUTES:
+            raise _full()  # the others took longer than was foreseen; who is answered at all is answered in time
         try:
             async with asyncio.timeout(self.limits.answer_seconds) as deadline:
                 await self.app(scope, receive, answer.send)
@@ -231,7 +233,8 @@ class _Answer:
             await problem.response(self.exchange.request_id)(scope, receive, self.send)
 
 
-_FULL = Problem(BUSY, "Too many requests at once", headers={"retry-after": "1"})
+def _full() -> Problem:
+    return Problem(BUSY, "Too many requests at once", headers={"retry-after": "1"})
 
 
 class _ClientLeft(Exception):  # noqa: N818 - not an error

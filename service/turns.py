@@ -33,15 +33,17 @@ class Turns:
         """
         return len(self._waiting) * self._round_seconds
 
-    async def mine(self) -> None:
-        """Wait until everybody who came before has started."""
+    async def mine(self) -> float:
+        """Wait until everybody who came before has started; return how many seconds that took."""
         loop = asyncio.get_running_loop()
+        came_at = loop.time()
         turn = loop.create_future()
         self._waiting.append(turn)
         if len(self._waiting) == 1:
             self._given_at = None
             loop.call_soon(self._give)
         await turn
+        return loop.time() - came_at
 
     def _give(self) -> None:
         turn = self._waiting.popleft()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -219,7 +220,9 @@ def test_above_the_limit_requests_are_turned_away_while_health_still_answers() -
     assert asyncio.run(nested("/livez")) == 200
 
 
-async def at_once(limits: Limits, n_requests: int, with_body: bool) -> tuple[list[str], list[int], list[Exchange]]:
+async def at_once(
+    limits: Limits, n_requests: int, with_body: bool, work_seconds: float = 0.0
+) -> tuple[list[str], list[int], list[Exchange]]:
     """Send requests at once to an application that takes its time; return what happened, in order."""
     story: list[str] = []
     statuses: list[int] = []
@@ -227,6 +230,7 @@ async def at_once(limits: Limits, n_requests: int, with_body: bool) -> tuple[lis
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         story.append("answered")
+        time.sleep(work_seconds)  # as scoring does, it holds up the loop
         await PlainTextResponse("ok")(scope, receive, send)
 
     async def receive() -> Message:
@@ -319,3 +323,10 @@ def test_unknown_paths_share_one_route() -> None:
     for path in ("/a", "/b/c", "/v1/leads/L42"):
         routes.add(call(answering(PlainTextResponse("", 404)), path=path).observed[0].route)
     assert routes == {"unmatched"}
+
+
+def test_who_was_let_in_and_waited_too_long_after_all_is_turned_away() -> None:
+    """The first rounds of a worker say nothing yet of how long the next will take."""
+    _, statuses, _ = asyncio.run(at_once(Limits(wait_ms=50), 5, with_body=True, work_seconds=0.03))
+    assert statuses.count(429) >= 2
+    assert statuses[:1] == [200]
