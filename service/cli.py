@@ -83,7 +83,7 @@ def serve(
     memory = _memory(console, project, store, rescore, share, server.counts)
     if memory is not None:
         with console.progress("Filling the store") as progress:
-            done = memory.prepare(progress)
+            done = memory.prepare(progress, first.folder)
         if done is not None:
             console.warn(done)
         server.remember(memory)

@@ -13,6 +13,7 @@ import numpy as np
 
 from leadscore.batch import whole_or_nothing
 from leadscore.company import Counts, Tally, Totals
+from leadscore.project import Project
 from service.store import Store
 from service.store.tables import Counted, whole
 
@@ -21,10 +22,10 @@ _ARRAYS = ("first", "end", "at", "total")
 _TALLIES: tuple[Tally, ...] = get_args(Tally)
 
 
-def count(store: Store) -> Counted:
-    """Count the whole base as it is stored now."""
+def count(store: Store, project: Project) -> Counted:
+    """Count the whole base as it is stored now; `project` is the model's: it says what a win is, and an owner."""
     until = store.journal.until()
-    return Counted(Counts.of(whole(store.journal, until=until, events=False)), until)
+    return Counted(Counts.of(whole(store.journal, project=project, until=until, events=False)), until)
 
 
 def write(counted: Counted, path: Path) -> None:

@@ -87,9 +87,11 @@ class Keeper:
     def count(self) -> bool:
         """Count the base again if leads or outcomes have changed, and hand the counts to the workers."""
         counted, start = self._leads.counted, clock.monotonic()
-        if counted is not None and (start < self._count_again or not self._has_changed()):
+        project = self.model.current.scorer.project if self.model.ready else self.store.journal.project
+        fits = counted is not None and counted.counts.groups.keys() == project.leads.roles.keys()
+        if fits and (start < self._count_again or not self._has_changed()):
             return False
-        self._leads.counted = counted = counting.count(self.store)
+        self._leads.counted = counted = counting.count(self.store, project)
         counting.write(counted, self.counts)
         self._looked_until = counted.until
         self._count_again = clock.monotonic() + (clock.monotonic() - start) / SHARE
@@ -127,7 +129,7 @@ class Keeper:
         return True
 
     def _round(self, current: InUse, cause: str) -> int:
-        """Score all open leads in slices; what arrives meanwhile is scored between them."""
+        """Score all open leads in slices; those of which something arrives meanwhile are scored between them."""
         scorer, journal, shared = current.scorer, self.store.journal, self.store.shared
         until, at = journal.until(), self.now()
         shared.set_mark(RESCORED, 0)  # whoever takes over from one that stopped halfway begins anew
@@ -135,7 +137,9 @@ class Keeper:
         data = whole(journal, project=scorer.project, until=until)
         asked = open_leads(data, at)
         for start in range(0, len(asked), SLICE):
-            part = Cutoffs(asked.lead[start : start + SLICE], asked.at[start : start + SLICE])
+            # What arrived since is scored between the slices, and may have closed a lead.
+            fresh = ~np.isin(asked.lead[start : start + SLICE], data.leads.find(journal.arrived_for(until)))
+            part = Cutoffs(asked.lead[start : start + SLICE][fresh], asked.at[start : start + SLICE][fresh])
             self.store.scores.keep(self._leads.said(scorer, data, part), (), cause=cause)
             self.rescore_touched()
             self._hold()

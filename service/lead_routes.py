@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time as clock
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from leadscore import time
-from leadscore.errors import DocumentError, nearest
+from leadscore.errors import DocumentError, StoreError, nearest
 from leadscore.time import NEVER
 from service import payload
 from service.auditing import Sampler
@@ -26,6 +26,7 @@ from service.remembering import Memory, watch_counts
 from service.security import Limits
 from service.serving import N_WARM_ROUNDS, ModelInUse
 from service.store.arrivals import parse
+from service.store.database import reason
 from service.store.scores import ListQuery, read_cursor
 from service.stored import StoredLeads
 
@@ -61,7 +62,9 @@ class LeadAnswers:
     def warm(self) -> None:
         """Score a stored lead a few times, so that no request waits for what is compiled or loaded the first time."""
         lead_id = self.leads.store.journal.any_lead()
-        if lead_id is not None and self.model.ready:
+        if lead_id is None or not self.model.ready:
+            return
+        with suppress(Problem):  # what the model asks of other leads may have to be counted first
             for _ in range(N_WARM_ROUNDS):
                 self.leads.score(self.model.current, lead_id, as_of=_now(), now=_now())
 
@@ -70,14 +73,15 @@ class LeadAnswers:
         try:
             with fail_after(PATIENCE_SECONDS):
                 await to_thread.run_sync(self.leads.store.journal.until, abandon_on_cancel=True)
-        except (SQLAlchemyError, TimeoutError):
+            self.leads.store.database.require_file()
+        except (SQLAlchemyError, StoreError, TimeoutError):
             return False
         return True
 
     async def read(self, answer: Callable[[], _T]) -> _T:
         """Run what reads the store: at once if it is a file, in a thread if it is elsewhere."""
         if self.leads.store.database.local:
-            with _store_answers():
+            with self._store_answers():
                 return answer()
         return await self._in_thread(answer, self._readers)
 
@@ -127,10 +131,19 @@ class LeadAnswers:
         )
         return _json(payload.dump({"lead_id": lead_id, "scores": points}))
 
-    @staticmethod
-    async def _in_thread(answer: Callable[[], _T], limiter: CapacityLimiter) -> _T:
-        with _store_answers():
+    async def _in_thread(self, answer: Callable[[], _T], limiter: CapacityLimiter) -> _T:
+        with self._store_answers():
             return await to_thread.run_sync(answer, limiter=limiter)
+
+    @contextmanager
+    def _store_answers(self) -> Iterator[None]:
+        """Tell a store that can't be reached or written to, or is busy for too long, from a fault of ours."""
+        try:
+            yield
+        except (OperationalError, StoreError) as error:
+            self.observer.log("store", {"fault": reason(error)})
+            detail = "The store does not answer, or can't be written to"
+            raise Problem(STORE_DOWN, detail, headers={"retry-after": "5"}) from None
 
     def _append(self, body: bytes) -> bytes:
         journal = self.leads.store.journal
@@ -151,15 +164,6 @@ class LeadAnswers:
                 "warnings": arrived.warnings,
             }
         )
-
-
-@contextmanager
-def _store_answers() -> Iterator[None]:
-    """Tell a store that can't be reached, or is busy for too long, from a fault of ours."""
-    try:
-        yield
-    except OperationalError:
-        raise Problem(STORE_DOWN, "The store does not answer", headers={"retry-after": "5"}) from None
 
 
 _FILTERS = ("grade", "source", "owner", "min_age", "max_age", "limit", "cursor")

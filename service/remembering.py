@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leadscore.errors import LeadScoreError, NoSourceError, StoreError
+from leadscore.model import artifact
 from leadscore.model.booster import Progress
 from leadscore.project import Project
 from leadscore.tables import Data
@@ -75,8 +76,11 @@ class Memory:
         require_timed(project)
         return open_store(self.url, project)
 
-    def prepare(self, progress: Progress) -> str | None:
-        """Fill an empty store from the project's files, and count what it holds; returns what was done, if anything."""
+    def prepare(self, progress: Progress, scorer: Path) -> str | None:
+        """Fill an empty store from the project's files, and count what it holds for a scorer's folder.
+
+        Returns what was done, if anything.
+        """
         store, done = self.open(), None
         try:
             if store.journal.empty:
@@ -85,7 +89,8 @@ class Memory:
                     done = f"The store was empty: it has {n_rows:,} rows of the project's files now"
                 except NoSourceError as error:
                     done = f"The store is empty, and fills with what arrives: {error}"
-            counting.write(counting.count(store), self.counts)
+            manifest, _ = artifact.read(scorer)
+            counting.write(counting.count(store, Project.from_dict(manifest["project"])), self.counts)
         finally:
             store.close()
         return done

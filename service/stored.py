@@ -15,7 +15,7 @@ from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data
 from leadscore.time import NEVER
 from service.auditing import Answered, Sampler
-from service.problems import UNKNOWN_LEAD, Problem
+from service.problems import NOT_READY, UNKNOWN_LEAD, Problem
 from service.serving import InUse
 from service.store import Store
 from service.store.journal import Stored
@@ -42,12 +42,15 @@ class StoredLeads:
 
         A lead without profile isn't in them.
         """
-        plan, journal = scorer.plan, self.store.journal
+        plan, journal, counted = scorer.plan, self.store.journal, self.counted
+        if plan.reads_counts and (counted is None or not counted.holds(scorer.project)):
+            detail = "What the model asks of other leads is being counted"
+            raise Problem(NOT_READY, detail, headers={"retry-after": "5"})
         if len(lead_ids) == 1:
             rows = journal.of_lead(lead_ids[0], with_account=plan.reads_accounts)
         else:
             rows = journal.of_leads(lead_ids, with_account=plan.reads_accounts)
-        return some(scorer.project, rows, self.counted if plan.reads_counts else None), rows
+        return some(scorer.project, rows, counted if plan.reads_counts else None), rows
 
     def score(self, current: InUse, lead_id: str, *, as_of: int | None, now: int) -> dict[str, Any]:
         """Return the score record of one lead as of an instant (UTC microseconds); None is now.

@@ -34,6 +34,8 @@ class Database:
     def __init__(self, engine: Engine, asking: Engine) -> None:
         self._engine = engine
         self._asking = asking
+        self._file = Path(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
+        self._inode = _inode(self._file)
         self._sqlite = engine.dialect.name == "sqlite"
 
     @property
@@ -86,9 +88,21 @@ class Database:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
+    def require_file(self) -> None:
+        """Refuse a file that was removed or replaced: what is written to it then is nowhere.
+
+        Raises
+        ------
+        StoreError
+            If that is so.
+        """
+        if _inode(self._file) != self._inode:
+            raise StoreError("the store's file was removed or replaced. Start the service again")
+
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Yield a connection as the only writer; durable when it ends well, else nothing of it stays."""
+        self.require_file()
         with self._engine.connect() as connection, connection.execution_options(writes=True).begin():
             if not self._sqlite:
                 connection.execute(select(sa.func.pg_advisory_xact_lock(_WRITER)))
@@ -147,6 +161,13 @@ class Database:
         """Close every connection."""
         self._engine.dispose()
         self._asking.dispose()
+
+
+def _inode(file: Path | None) -> int | None:
+    try:
+        return None if file is None else file.stat().st_ino
+    except OSError:
+        return -1
 
 
 def reason(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,13 +13,15 @@ from sqlalchemy import Connection, Text, bindparam, cast, func, select
 from leadscore.errors import DocumentError
 from leadscore.events import MOST_EVENTS
 from leadscore.project import Project
-from leadscore.time import NEVER
+from leadscore.time import DAY, NEVER
 from service.store.arrivals import LEADS, OUTCOME, STAMP, Row, filled
 from service.store.database import Database
 from service.store.schema import members, rows
 
 CHUNK = 500
 """Ids in one query."""
+LARGEST_STEP = DAY
+"""Of a clock, back."""
 PART = 50_000
 """Rows of the whole journal that are read at once."""
 
@@ -108,12 +110,13 @@ class Journal:
             If a lead would have more than 50,000 events in a table.
         """
         with self.database.writing() as connection:
-            known = clock()
+            latest = _latest_profiles(connection, {row.lead_id for row in arrived if row.kind == LEADS})
+            known = _not_before(latest, clock())
             others = _first_of_each(row for row in arrived if row.kind != LEADS)
             there = _stored_ids(connection, others)
             fresh = [row for row in others if (row.kind, row.row_id) not in there]
             self._refuse_long_leads(connection, fresh)
-            profiles, n_repeated, n_outdated = self._profiles(connection, arrived, known)
+            profiles, n_repeated, n_outdated = self._profiles(connection, arrived, latest, known)
             fresh += profiles
             _insert(connection, [(row, known) for row in fresh])
             self._join_accounts(connection, profiles)
@@ -152,6 +155,12 @@ class Journal:
         found = self.database.ask(query)
         return sorted({lead_id for _, lead_id in found}), found[-1][0] if found else after
 
+    def arrived_for(self, after: int) -> set[str]:
+        """Return the leads of all rows after a number."""
+        return {
+            lead_id for (lead_id,) in self.database.ask(select(rows.c.lead_id).where(rows.c.seq > after).distinct())
+        }
+
     def mates(self, lead_ids: Sequence[str]) -> list[str]:
         """Return the leads that were ever in an account with one of these, and these."""
         found = set(lead_ids)
@@ -178,15 +187,18 @@ class Journal:
                     of_kind = slice(bisect_left(names, kind), bisect_right(names, kind))
                     yield kind, tuple(column[of_kind] for column in columns)
 
-    def _profiles(self, connection: Connection, arrived: Sequence[Row], known: int) -> tuple[list[Row], int, int]:
+    def _profiles(
+        self, connection: Connection, arrived: Sequence[Row], latest: dict[str, _Profile], known: int
+    ) -> tuple[list[Row], int, int]:
         """Join each profile with what is known of its lead; those that change nothing are dropped."""
         given = [row for row in arrived if row.kind == LEADS]
-        latest = _latest_profiles(connection, {row.lead_id for row in given})
         after = connection.scalar(select(func.max(rows.c.seq))) or 0  # names a version: no two are stored after one row
         changed: dict[str, Row] = {}
         n_repeated = n_outdated = 0
         for row in given:
-            created, data = latest.get(row.lead_id, (NEVER, None))
+            before = latest.get(row.lead_id)
+            created: int = NEVER if before is None else before.created
+            data: dict[str, Any] | None = None if before is None else before.data
             if data is not None and data.get(STAMP, 0) > row.data.get(STAMP, data.get(STAMP, 0)):
                 n_outdated += 1
                 continue
@@ -194,10 +206,10 @@ class Journal:
             created = row.time if row.time != NEVER else created
             if data is None and created == NEVER and self.project.leads.created is not None:
                 created = known
-            if (created, joined) == latest.get(row.lead_id):
+            if before is not None and (created, joined) == (before.created, before.data):
                 n_repeated += 1
                 continue
-            latest[row.lead_id] = created, joined
+            latest[row.lead_id] = _Profile(created, joined, known)
             n_repeated += row.lead_id in changed
             changed[row.lead_id] = Row(LEADS, f"{row.lead_id}@{after}", row.lead_id, created, joined)
         return list(changed.values()), n_repeated, n_outdated
@@ -248,12 +260,30 @@ def _without_profile(connection: Connection, lead_ids: set[str]) -> int:
     return len(lead_ids) - n_known
 
 
-def _latest_profiles(connection: Connection, lead_ids: set[str]) -> dict[str, tuple[int, dict[str, Any]]]:
-    latest: dict[str, tuple[int, dict[str, Any]]] = {}
+class _Profile(NamedTuple):
+    """The latest version of a profile."""
+
+    created: int
+    data: dict[str, Any]
+    known: int
+
+
+def _not_before(latest: Mapping[str, _Profile], now: int) -> int:
+    """Return now, or just after what is known of these leads, if a clock has stepped back since.
+
+    The version known last is the one that counts. One from much further on is a mistake in a file, not of a clock.
+    """
+    newest = max((profile.known for profile in latest.values()), default=NEVER)
+    return newest + 1 if now <= newest <= now + LARGEST_STEP else now
+
+
+def _latest_profiles(connection: Connection, lead_ids: set[str]) -> dict[str, _Profile]:
+    latest: dict[str, _Profile] = {}
     for part in _chunks(sorted(lead_ids)):
-        query = select(rows.c.lead_id, rows.c.time, rows.c.data).where(rows.c.kind == LEADS, rows.c.lead_id.in_(part))
-        for lead_id, created, data in connection.execute(query.order_by(rows.c.known, rows.c.seq)):
-            latest[lead_id] = created, json.loads(data)
+        query = select(rows.c.lead_id, rows.c.time, rows.c.data, rows.c.known)
+        query = query.where(rows.c.kind == LEADS, rows.c.lead_id.in_(part))
+        for lead_id, created, data, known in connection.execute(query.order_by(rows.c.known, rows.c.seq)):
+            latest[lead_id] = _Profile(created, json.loads(data), known)
     return latest
 
 

@@ -40,6 +40,10 @@ class Counted:
     counts: Counts
     until: int
 
+    def holds(self, project: Project) -> bool:
+        """Whether every account, origin and owner that a project declares was counted."""
+        return project.leads.roles.keys() <= self.counts.groups.keys()
+
 
 class _Found(NamedTuple):
     """A row of the journal, with the position of its lead and its data parsed."""

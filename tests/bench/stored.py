@@ -78,7 +78,7 @@ def _ours(project: Path, scorer: Path, url: str) -> Iterator[tuple[str, str]]:
     server = Server(scorer, "1", host="127.0.0.1", port=0, n_workers=1)
     memory = Memory(url, project, server.counts, rescore_seconds=3_600)
     start = time.perf_counter()
-    filled = memory.prepare(lambda done, total, best=None: None)
+    filled = memory.prepare(lambda done, total, best=None: None, scorer)
     seconds = time.perf_counter() - start
     server.remember(memory)
     with server:

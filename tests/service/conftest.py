@@ -125,7 +125,13 @@ def serving(store: Store | None = None) -> Iterator[Service]:
     model = ModelInUse(observer)
     leads = None
     if store is not None:
-        leads = LeadAnswers(StoredLeads(store, counting.count(store)), model, observer, LIMITS, rescore_seconds=900)
+        leads = LeadAnswers(
+            StoredLeads(store, counting.count(store, store.journal.project)),
+            model,
+            observer,
+            LIMITS,
+            rescore_seconds=900,
+        )
     api = create_api(Answers(model, LIMITS), leads)
     gate = Gate(api, LIMITS, observer.request, api.fixed_paths, KEYLESS)
     yield Service(gate, model, observer, registry, log, LIMITS, Conformance(api.openapi()), store)

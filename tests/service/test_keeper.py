@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 
 import leadscore as ls
 from leadscore import time
+from service import keeper
 from service.observing import psi_of_scores
 from service.store.scores import ListQuery, read_cursor
 from tests.service.keeping import MINUTE, NOW, Kept
@@ -171,3 +172,35 @@ def test_history_tells_what_moved_a_score(kept: Kept, scorer: ls.LeadScorer) -> 
     )
     assert parts["events"]["events"][0]["n"] == 1
     assert kept.keeper._leads.history(current, lead_id, limit=1, receipts=False)[0]["moved_by"] is None
+
+
+def test_a_lead_that_is_closed_during_a_round_does_not_come_back(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.settle()
+    last = kept.list()[-1]["lead_id"]
+    kept.now[0] += 15 * MINUTE
+    monkeypatch.setattr(keeper, "SLICE", 100)
+    rescore, n_calls = kept.keeper.rescore_touched, 0
+
+    def with_news() -> bool:
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == 1:
+            won = {"lead_id": last, "closed_at": "2026-05-01T09:05:00Z", "status": "won"}
+            append(kept.store, {"outcomes": [won]}, now=NOW + 5 * MINUTE)
+        return rescore()
+
+    monkeypatch.setattr(kept.keeper, "rescore_touched", with_news)
+    kept.settle()
+    assert n_calls > 2
+    assert last not in {record["lead_id"] for record in kept.list()}
+
+
+def test_counts_follow_the_project_of_the_model(kept: Kept, scorer: ls.LeadScorer) -> None:
+    """The project's file may have lost a role, or call a win otherwise, since the model was trained."""
+    raw = {**scorer.project.raw, "leads": {**scorer.project.raw["leads"]}}
+    del raw["leads"]["owner"]
+    kept.store.journal.project = ls.Project.from_dict(raw)
+    kept.settle()
+    assert kept.keeper._leads.counted is not None
+    assert "owner" in kept.keeper._leads.counted.counts.groups
+    assert kept.list()

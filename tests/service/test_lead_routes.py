@@ -14,7 +14,7 @@ import pytest
 import leadscore as ls
 from leadscore import time
 from leadscore.tables import Cutoffs
-from service import access, contract, lead_routes
+from service import access, contract, counting, lead_routes
 from service.client import Client, ServiceProblem
 from service.store import Store
 from service.store.scores import write_cursor
@@ -481,7 +481,8 @@ def test_a_lead_that_turns_out_to_have_been_closed_before_keeps_its_history(
 ) -> None:
     """It was on the list while nobody knew."""
     client.send(new_lead("late-loss"))
-    leads, now = StoredLeads(store), time.parse_instant(client.score_stored("late-loss").as_of, "UTC")
+    counted = counting.count(store, store.journal.project)
+    leads, now = StoredLeads(store, counted), time.parse_instant(client.score_stored("late-loss").as_of, "UTC")
     for number in range(2):
         at = now + 10**9 * (number + 1)
         store.scores.keep(leads.rescore(scorer, ["late-loss"], at=at)[0], (), cause="event")

@@ -101,3 +101,15 @@ def test_a_connection_that_was_lost_is_replaced(new_url: Callable[[str], str], s
     [[found]] = store.database.ask(sa.select(sa.func.pg_backend_pid()))
     assert found != lost
     store.close()
+
+
+def test_a_file_that_is_gone_takes_nothing(new_url: Callable[[str], str], small: ls.Project) -> None:
+    """SQLite would go on writing to what no name leads to any more."""
+    path = Path(new_url("sqlite"))
+    store = open_store(str(path), small)
+    path.rename(path.with_name("moved.db"))
+    with pytest.raises(StoreError, match="removed or replaced"):
+        store.shared.set_mark("x", 1)
+    path.with_name("moved.db").rename(path)
+    store.shared.set_mark("x", 1)
+    store.close()

@@ -14,6 +14,7 @@ from service.store import Store
 from service.store import journal as journal_module
 from service.store.arrivals import parse
 from service.store.journal import Appended
+from service.store.tables import some
 
 AT = "2025-01-10T00:00:00Z"
 NOW = parse_instant("2025-02-01T00:00:00Z", "UTC")
@@ -174,3 +175,11 @@ def test_writers_come_one_after_the_other(store: Store) -> None:
     found = [row for row in store.journal.of_lead("a", with_account=False) if row.known >= NOW]
     assert len(found) == 40
     assert [row.known for row in found] == sorted(row.known for row in found)
+
+
+def test_a_profile_counts_though_the_clock_stepped_back(store: Store) -> None:
+    append(store, {"leads": [{"lead_id": "a", "employees": 20}]}, now=NOW)
+    append(store, {"leads": [{"lead_id": "a", "employees": 5_000}]}, now=NOW - 3_600_000_000)
+    data = some(store.journal.project, store.journal.of_lead("a", with_account=False), None)
+    assert data.leads.values[0, -1] == 5_000
+    assert data.leads.known[-1] == NOW + 1
