@@ -54,6 +54,15 @@ class Memberships:
         begins[1:], ceases[:-1] = ~stays, ~stays
         return cls(group[begins], lead[begins], start[begins], end[ceases], len(vocabulary))
 
+    @cached_property
+    def shared(self) -> NDArray[np.int64]:
+        """Positions of the memberships in groups that more than one lead was ever in."""
+        first = np.full(self.n_groups, -1, dtype=np.int64)
+        first[self.group] = self.lead
+        shared = np.zeros(self.n_groups, dtype=bool)
+        shared[self.group[first[self.group] != self.lead]] = True
+        return np.flatnonzero(shared[self.group])
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -79,6 +88,11 @@ class Totals:
         running = np.concatenate([[0], np.cumsum(step[order])])
         before = np.repeat(running[offsets[:-1]], np.diff(offsets))
         return cls(offsets[:-1], offsets[1:], at[order], running[1:] - before)
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.int64], ...]:
+        """What the kernels search."""
+        return (self.first, self.end, self.at, self.total)
 
     def take(self, groups: Sequence[int]) -> Totals:
         """Return the totals of some groups, in this order; a group below 0 is one of which nothing was counted."""
@@ -154,11 +168,9 @@ class AccountLog:
     @classmethod
     def of(cls, log: EventLog, members: Memberships) -> AccountLog:
         """Group again. Accounts that only one lead was ever in have no others, and stay empty. O(n log n)."""
-        first = np.full(members.n_groups, -1, dtype=np.int64)
-        first[members.group] = members.lead
-        shared = np.zeros(members.n_groups, dtype=bool)
-        shared[members.group[first[members.group] != members.lead]] = True
-        chosen = np.flatnonzero(shared[members.group])
+        chosen = members.shared
+        if not len(chosen):
+            return cls.empty(members.n_groups)
         lead = members.lead[chosen]
         n_rows = log.offsets[lead + 1] - log.offsets[lead]
         member = np.repeat(np.arange(len(chosen)), n_rows)
@@ -176,10 +188,10 @@ class AccountLog:
         )
 
     @classmethod
-    def empty(cls) -> AccountLog:
-        """Return a log of no account."""
+    def empty(cls, n_accounts: int = 0) -> AccountLog:
+        """Return a log without events."""
         nothing = np.empty(0, dtype=np.int64)
-        return cls(np.zeros(1, dtype=np.int64), nothing, nothing, nothing, nothing, nothing)
+        return cls(np.zeros(n_accounts + 1, dtype=np.int64), nothing, nothing, nothing, nothing, nothing)
 
 
 class Company:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
-from leadscore.company import Tally
 from leadscore.features import lead_kernels
 from leadscore.features.learning import Learnt, codes_of
 from leadscore.features.names import ACCOUNT
@@ -59,43 +58,40 @@ def event_fill(data: Data, program: Program, asked: Cutoffs, out: NDArray[Any]) 
 def history_fill(
     data: Data,
     role: str,
-    primitive: HistoryPrimitive,
+    primitives: Mapping[int, HistoryPrimitive],
     average: tuple[float, float],
     asked: Cutoffs,
-    column: NDArray[Any],
+    out: NDArray[Any],
 ) -> Fill:
-    """What became of the others; `average` is how many average leads a share is mixed with, and their share."""
-    tallies: Sequence[Tally] = [primitive.counts, *([primitive.over] if primitive.over else [])]
+    """What became of the others of one role, by column of the matrix.
+
+    `average` is how many average leads a share is mixed with, and their share.
+    """
+    tallies = {tally for primitive in primitives.values() for tally in (primitive.counts, primitive.over) if tally}
     totals = {tally: data.company.totals(role, tally) for tally in tallies}
+    spans = data.company.spans
+    smoothing, share = average
 
     def fill(rows: NDArray[np.int64]) -> None:
         lead, at = asked.lead[rows], asked.at[rows]
         group = group_at(data.leads, role, lead, at)
-        counted = []
-        for tally in tallies:
-            n = np.empty(len(rows), dtype=np.float64)
-            found = totals[tally]
-            lead_kernels.total_before(group, at, found.first, found.end, found.at, found.total, n)
-            counted.append(n - _counts_itself(data, role, tally, lead, group, at))
-        smoothing, share = average
-        column[rows] = counted[0] if len(counted) == 1 else (counted[0] + smoothing * share) / (counted[1] + smoothing)
+        # the base may have counted the lead itself in another group
+        own = group if data.among is None else group_at(data.among.leads, role, lead, at)
+        counted = {}
+        for tally, found in totals.items():
+            n = counted[tally] = np.empty(len(rows), dtype=np.float64)
+            lead_kernels.others_before(lead, at, group, own, *spans[tally], *found.arrays, n)
+        for target, primitive in primitives.items():
+            n = counted[primitive.counts]
+            if primitive.over is not None:
+                n = (n + smoothing * share) / (counted[primitive.over] + smoothing)
+            out[rows, target] = n
 
     return fill
 
 
 def group_at(leads: Leads, role: str, lead: NDArray[np.int64], at: time.Instants) -> NDArray[np.int64]:
     """Return the code of each lead's account, origin or owner as known before each cutoff, −1 for none."""
-    version = np.empty(len(lead), dtype=np.int64)
-    lead_kernels.version_at(lead, at, leads.offsets, leads.known, version)
-    return np.where(version < 0, -1, leads.roles[role][0][version]).astype(np.int64)
-
-
-def _counts_itself(
-    data: Data, role: str, tally: Tally, lead: NDArray[np.int64], group: NDArray[np.int64], at: time.Instants
-) -> time.Mask:
-    """Whether each lead is among those that the totals of its group count at its cutoff."""
-    start, end = data.company.spans[tally]
-    counted = (start[lead] < at) & (at <= end[lead])
-    if data.among is not None:  # the base may have counted it in another group
-        counted &= group_at(data.among.leads, role, lead, at) == group
-    return counted
+    group = np.empty(len(lead), dtype=np.int64)
+    lead_kernels.group_at(lead, at, leads.offsets, leads.known, leads.roles[role][0], group)
+    return group

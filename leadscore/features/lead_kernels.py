@@ -136,16 +136,38 @@ def version_at(
 
 
 @njit(nogil=True, cache=True)
-def total_before(
-    group: NDArray[np.int64],
+def group_at(
+    lead: NDArray[np.int64],
     cutoff: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    known: NDArray[np.int64],
+    codes: NDArray[np.int32],
+    group: NDArray[np.int64],
+) -> None:
+    """Write the code of the last profile version known strictly before each cutoff, −1 where there is none."""
+    for i in range(len(lead)):
+        version = _version(lead[i], cutoff[i], offsets, known)
+        group[i] = codes[version] if version >= 0 else -1
+
+
+@njit(nogil=True, cache=True)
+def others_before(
+    lead: NDArray[np.int64],
+    cutoff: NDArray[np.int64],
+    group: NDArray[np.int64],
+    own: NDArray[np.int64],
+    start: NDArray[np.int64],
+    until: NDArray[np.int64],
     first: NDArray[np.int64],
     end: NDArray[np.int64],
     at: NDArray[np.int64],
     total: NDArray[np.int64],
     out: NDArray[np.float64],
 ) -> None:
-    """Write what each group's running total was strictly before each cutoff; NaN for group −1."""
+    """Write what each group's running total was strictly before each cutoff, without the lead; NaN for group −1.
+
+    The total counts the lead where it belongs to its `own` group, from `start` until `until`.
+    """
     for i in range(len(group)):
         if group[i] < 0:
             out[i] = np.nan
@@ -158,4 +180,5 @@ def total_before(
                 low = middle + 1
             else:
                 high = middle
-        out[i] = total[low - 1] if low > begin else 0
+        itself = start[lead[i]] < cutoff[i] and cutoff[i] <= until[lead[i]] and own[i] == group[i]
+        out[i] = (total[low - 1] if low > begin else 0) - itself

@@ -28,6 +28,7 @@ from leadscore.features.primitives import (
     LEAD_PRIMITIVES,
     RESPONSE,
     SIDE_OF_ROLE,
+    HistoryPrimitive,
     Side,
     is_of_company,
 )
@@ -307,13 +308,22 @@ class FeaturePlan:
         if data.context is not None:
             out[:, self.company] = data.context.table(self.company_names)[asked.lead]
             return fills
+        average = (self.smoothing, self.prior or 0.0)
+        fills += [
+            filling.history_fill(data, role, primitives, average, asked, out)
+            for role, primitives in self._histories.items()
+        ]
+        return fills
+
+    @cached_property
+    def _histories(self) -> dict[str, dict[int, HistoryPrimitive]]:
+        """Per role, the columns that count what became of its other leads."""
+        histories: dict[str, dict[int, HistoryPrimitive]] = {}
         for target in self.company:
             name = self.features[target]
             if name.scope is None:
-                average = (self.smoothing, self.prior or 0.0)
-                primitive = HISTORY_PRIMITIVES[name.op]
-                fills.append(filling.history_fill(data, name.table, primitive, average, asked, out[:, target]))
-        return fills
+                histories.setdefault(name.table, {})[target] = HISTORY_PRIMITIVES[name.op]
+        return histories
 
     @cached_property
     def _profile_learnt(self) -> dict[int, Learnt]:
