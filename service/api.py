@@ -22,7 +22,7 @@ from service.answers import Answers
 from service.lead_routes import LeadAnswers
 from service.problems import NOT_FOUND, WRONG_METHOD, Problem
 from service.security import NATIVE_ROUTES, SYSTEM_ROUTES
-from service.serving import ModelInUse
+from service.serving import InUse, ModelInUse
 
 LARGE_BODY_BYTES = 64 * 2**10
 """A lead document above this is scored in a thread, so that it holds up nobody."""
@@ -55,6 +55,7 @@ class Api(FastAPI):
     """FastAPI with our OpenAPI document: the contract's models, an example that the model in use accepts."""
 
     model_in_use: ModelInUse
+    _described: tuple[InUse | None, dict[str, Any]] | None = None
 
     @property
     def fixed_paths(self) -> frozenset[str]:
@@ -63,13 +64,19 @@ class Api(FastAPI):
         return frozenset(path for path in paths if "{" not in path)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI 3.1 document."""
+        """Return the OpenAPI 3.1 document, made once per model: it takes 40 ms, and whoever asks needs no key."""
+        current = self.model_in_use.current if self.model_in_use.ready else None
+        if self._described is None or self._described[0] is not current:
+            self._described = current, self._describe(current)
+        return self._described[1]
+
+    def _describe(self, current: InUse | None) -> dict[str, Any]:
         schemas = contract.component_schemas()
-        if self.model_in_use.ready:
-            example = contract.example_document(self.model_in_use.current.scorer.project)
+        if current is not None:
+            example = contract.example_document(current.scorer.project)
             schemas["LeadDocument"]["examples"] = [example]
             schemas["Batch"]["examples"] = [{"documents": [example]}]
-            schemas["Arrivals"]["examples"] = [contract.example_arrivals(self.model_in_use.current.scorer.project)]
+            schemas["Arrivals"]["examples"] = [contract.example_arrivals(current.scorer.project)]
         document = super().openapi()
         paths = {path: _with_keys(path, operations) for path, operations in document["paths"].items()}
         components = {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -23,7 +22,7 @@ from service import contract
 from service.access import HOW_TO_CONFIGURE, Access
 from service.answers import Answers
 from service.api import create_api
-from service.following import Follower, Pointer
+from service.following import Follower
 from service.lead_routes import LeadAnswers
 from service.observing import Observer, json_lines_logger
 from service.orphans import end_with_parent, stop_server
@@ -118,11 +117,7 @@ class LeadScore:
         if access.keys is None and not access.keyless:
             observer.log("keys", {"fault": f"The service has no API keys and answers nobody. {HOW_TO_CONFIGURE}"})
         # A worker that dies is started again for ever; one that isn't ready fails its health checks.
-        pointer = os.environ.get("LEADSCORE_POINTER")
-        follower = Follower(model, observer, Path(pointer) if pointer else None)
-        follower.look()
-        if not model.ready:
-            follower.take(lambda: Pointer.of(os.environ))
+        follower = Follower.begin(model, observer, os.environ)
         if lead_answers is not None:
             lead_answers.warm()
         follower.start()

@@ -10,7 +10,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
@@ -66,6 +66,16 @@ class ServiceProblem(Exception):  # noqa: N818 - the word of RFC 9457
     def __str__(self) -> str:
         known_as = f" [request {self.request_id}]" if self.request_id else ""
         return f"{self.status} {self.kind or 'no answer of the service'}: {self.detail}{known_as}"
+
+
+class ListFilters(TypedDict, total=False):
+    """Which leads of the call list; ages are durations, as ``14d``, and None filters nothing."""
+
+    grades: Sequence[str]
+    source: str | None
+    owner: str | None
+    min_age: str | None
+    max_age: str | None
 
 
 class Client:
@@ -156,50 +166,24 @@ class Client:
         asked = {"limit": limit, "receipts": "true" if receipts else "false"}
         return self._get(f"/v1/leads/{_segment(lead_id)}/history", asked, History)
 
-    def call_list(
-        self,
-        *,
-        grades: Sequence[str] = (),
-        source: str | None = None,
-        owner: str | None = None,
-        min_age: str | None = None,
-        max_age: str | None = None,
-        page: int = 500,
-    ) -> Iterator[ListedScore]:
-        """Iterate over all open leads, the best first, a page at a time; ages are durations, as ``14d``.
+    def call_list(self, *, page: int = 500, **filters: Unpack[ListFilters]) -> Iterator[ListedScore]:
+        """Iterate over all open leads, the best first, a page at a time.
 
         Each page is as the list stands when it is asked for: a lead that moves meanwhile may come twice, or not at all.
         """
         cursor: str | None = None
         while True:
-            found = self.call_list_page(
-                grades=grades,
-                source=source,
-                owner=owner,
-                min_age=min_age,
-                max_age=max_age,
-                limit=page,
-                cursor=cursor,
-            )
+            found = self.call_list_page(limit=page, cursor=cursor, **filters)
             yield from found.leads
             cursor = found.next
             if cursor is None:
                 return
 
-    def call_list_page(
-        self,
-        *,
-        grades: Sequence[str] = (),
-        source: str | None = None,
-        owner: str | None = None,
-        min_age: str | None = None,
-        max_age: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> CallList:
+    def call_list_page(self, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[ListFilters]) -> CallList:
         """Return one page of the call list; `cursor` is the `next` of the page before, asked with the same filters."""
-        asked = {"grade": [*grades], "source": source, "owner": owner, "min_age": min_age, "max_age": max_age}
-        return self._get("/v1/leads", {**asked, "limit": limit, "cursor": cursor}, CallList)
+        asked: dict[str, Any] = {**filters, "limit": limit, "cursor": cursor}
+        asked["grade"] = [*asked.pop("grades", ())]
+        return self._get("/v1/leads", asked, CallList)
 
     def model(self) -> ModelCard:
         """Return the model in use."""

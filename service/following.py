@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from leadscore.batch import whole_or_nothing
 from leadscore.errors import LeadScoreError
 from service import UNREGISTERED
 from service.observing import Observer
@@ -62,9 +63,8 @@ class Pointer:
 
     def write(self, path: Path) -> None:
         """Write the file, seen whole or not at all."""
-        beside = path.with_name(f"{path.name}.part")
-        beside.write_text(json.dumps({"folder": str(self.folder), "version": self.version}), encoding="utf-8")
-        beside.replace(path)
+        with whole_or_nothing(path) as beside:
+            beside.write_text(json.dumps({"folder": str(self.folder), "version": self.version}), encoding="utf-8")
 
 
 class Signpost:
@@ -128,6 +128,16 @@ class Follower:
         self._path = path
         self._seen: tuple[int, int] | None = None
         self._taken: Pointer | None = None
+
+    @classmethod
+    def begin(cls, model: ModelInUse, observer: Observer, environment: Mapping[str, str]) -> Follower:
+        """Put to use what ``LEADSCORE_POINTER`` names, or else ``LEADSCORE_SCORER``; `start` follows from there."""
+        pointer = environment.get("LEADSCORE_POINTER")
+        follower = cls(model, observer, Path(pointer) if pointer else None)
+        follower.look()
+        if not model.ready:
+            follower.take(lambda: Pointer.of(environment))
+        return follower
 
     def look(self) -> None:
         """Take what the pointer names if it was written since the last look; what was refused isn't tried again."""

@@ -21,7 +21,7 @@ import prometheus_client
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs
 from service import counting
-from service.following import Follower, Pointer
+from service.following import Follower
 from service.observing import Observer, json_lines_logger
 from service.orphans import end_with_parent
 from service.remembering import Memory
@@ -29,6 +29,7 @@ from service.security import fault_of
 from service.serving import InUse, ModelInUse
 from service.store import Store
 from service.store.arrivals import LEADS, OUTCOME
+from service.store.journal import not_before
 from service.store.tables import whole
 from service.stored import StoredLeads
 
@@ -70,6 +71,7 @@ class Keeper:
     now: Callable[[], int]
     _leads: StoredLeads = field(init=False)
     _version: str | None = field(default=None, init=False)
+    _counted_for: str | None = field(default=None, init=False)
     _looked_until: int = field(default=0, init=False)
     _count_again: float = field(default=0.0, init=False)
     _held_until: int = field(default=0, init=False)
@@ -85,10 +87,13 @@ class Keeper:
         return self.rescore_all() or self.rescore_touched() or counted
 
     def count(self) -> bool:
-        """Count the base again if leads or outcomes have changed, and hand the counts to the workers."""
+        """Count the base again if leads or outcomes have changed, or the model; hand the counts to the workers."""
         counted, start = self._leads.counted, clock.monotonic()
-        project = self.model.current.scorer.project if self.model.ready else self.store.journal.project
-        fits = counted is not None and counted.counts.groups.keys() == project.leads.roles.keys()
+        version, project = None, self.store.journal.project
+        if self.model.ready:
+            version, project = self.model.current.version, self.model.current.scorer.project
+        fits = counted is not None and counted.holds(project) and self._counted_for in (None, version)
+        self._counted_for = version
         if fits and (start < self._count_again or not self._has_changed()):
             return False
         self._leads.counted = counted = counting.count(self.store, project)
@@ -101,13 +106,14 @@ class Keeper:
         """Score the leads of rows that arrived since the last time, and those that share an account with them."""
         current = self.model.current
         done = self.store.shared.mark(TOUCHED)
-        lead_ids, until = self.store.journal.touched(done, at_most=AT_MOST)
+        lead_ids, until, known = self.store.journal.touched(done, at_most=AT_MOST)
         if until == done:
             return False
         if current.scorer.plan.reads_accounts:
             lead_ids = self.store.journal.mates(lead_ids)
         for start in range(0, len(lead_ids), SLICE):
-            said, closed = self._leads.rescore(current.scorer, lead_ids[start : start + SLICE], at=self.now())
+            at = not_before(known, self.now())  # who wrote the rows may have another clock
+            said, closed = self._leads.rescore(current.scorer, lead_ids[start : start + SLICE], at=at)
             self.store.scores.keep(said, closed, cause="event")
         self.store.shared.set_mark(TOUCHED, until)
         return True
@@ -183,12 +189,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     end_with_parent(os.environ, stop.set)
     model = ModelInUse(observer)
-    pointer = os.environ.get("LEADSCORE_POINTER")
-    follower = Follower(model, observer, Path(pointer) if pointer else None)
-    follower.look()
-    if not model.ready:
-        follower.take(lambda: Pointer.of(os.environ))
-    follower.start()
+    Follower.begin(model, observer, os.environ).start()
     keeper = Keeper(
         store=memory.open(),
         model=model,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -17,6 +18,7 @@ from starlette.responses import Response
 
 from leadscore import time
 from leadscore.errors import DocumentError, StoreError, nearest
+from leadscore.model.population import WORST
 from leadscore.time import NEVER
 from service import payload
 from service.auditing import Sampler
@@ -34,9 +36,19 @@ N_READERS = 4
 """Reads at once that wait for a database elsewhere; one in a file needs no thread."""
 PATIENCE_SECONDS = 2.0
 """What a health check waits for the store."""
+ASK_SECONDS = 1.0
+"""Between two times that the store is asked for a health check."""
 MOST_LEADS = 500
 MOST_POINTS = 200
 _T = TypeVar("_T")
+
+
+@dataclass
+class _Reached:
+    """When the store was last asked whether it answers (seconds, monotonic), and whether it did."""
+
+    at: float = -math.inf
+    said: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,7 @@ class LeadAnswers:
     observer: Observer
     limits: Limits
     rescore_seconds: int
+    _reached: _Reached = field(default_factory=lambda: _Reached())
     _writer: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(N_READERS))
 
@@ -69,7 +82,12 @@ class LeadAnswers:
                 self.leads.score(self.model.current, lead_id, as_of=_now(), now=_now())
 
     async def reachable(self) -> bool:
-        """Whether the store answers."""
+        """Whether the store answers, as asked at most once a second: health checks need no key."""
+        if clock.monotonic() - self._reached.at >= ASK_SECONDS:
+            self._reached.at, self._reached.said = clock.monotonic(), await self._reaches()
+        return self._reached.said
+
+    async def _reaches(self) -> bool:
         try:
             with fail_after(PATIENCE_SECONDS):
                 await to_thread.run_sync(self.leads.store.journal.until, abandon_on_cancel=True)
@@ -104,7 +122,7 @@ class LeadAnswers:
         store = self.leads.store
         asked = _Asked(request.query_params, _FILTERS, store.journal.project.timezone)
         now = _now()
-        query = asked.list_query(now)
+        query = asked.list_query(now, grades=(*store.journal.project.grades, WORST))
         # Who is of an age changes by itself.
         minute = 0 if query.created_from is query.created_before is None else now // 60_000_000
         etag = f'W/"{await self.read(lambda: store.scores.changes)}-{_digest(f"{request.query_params} {minute}")}"'
@@ -155,13 +173,16 @@ class LeadAnswers:
         self.observer.stored(
             (row.kind, (appended.known - row.time) / 1e6) for row in appended.stored if row.time != NEVER
         )
+        warnings = [*arrived.warnings]
+        if appended.n_contradicted:
+            warnings.append(f"{appended.n_contradicted} row(s) have the id of another, stored row: left out")
         return payload.dump(
             {
                 "stored": len(appended.stored),
                 "repeated": appended.n_repeated,
                 "outdated": appended.n_outdated,
                 "unknown_leads": appended.n_unknown,
-                "warnings": arrived.warnings,
+                "warnings": warnings,
             }
         )
 
@@ -207,10 +228,13 @@ class _Asked:
             raise _refused(name, "must be true or false")
         return default if text is None else text == "true"
 
-    def list_query(self, now: int) -> ListQuery:
+    def list_query(self, now: int, grades: Sequence[str]) -> ListQuery:
+        wanted = tuple(self._query.getlist("grade"))
+        if not {*wanted} <= {*grades}:
+            raise _refused("grade", f"must be one of {', '.join(grades)}")
         oldest, youngest = self._span("max_age"), self._span("min_age")
         return ListQuery(
-            grades=tuple(self._query.getlist("grade")),
+            grades=wanted,
             origin=self._query.get("source"),
             owner=self._query.get("owner"),
             created_from=None if oldest is None else max(now - oldest, time.EARLIEST),

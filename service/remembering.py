@@ -25,7 +25,6 @@ from service.stored import StoredLeads
 
 FILE = "store.db"
 """The store of a project that names no other, in its folder."""
-RESCORE_SECONDS = 900
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 N_REASONS = 3
 
 
+class Found(NamedTuple):
+    """Some leads: their tables, the rows that these were made of, and up to which row others were counted (0: not)."""
+
+    data: Data
+    rows: list[Stored]
+    counts_until: int
+
+
 @dataclass
 class StoredLeads:
     """Scores the leads of a store; `counted` is what the base has in common, as last counted."""
@@ -37,10 +45,13 @@ class StoredLeads:
     counted: Counted | None = None
     sampler: Sampler | None = None
 
-    def read(self, scorer: LeadScorer, lead_ids: Sequence[str]) -> tuple[Data, list[Stored]]:
-        """Return the tables of some leads, with what their accounts hold, and the rows that they were made of.
+    def read(self, scorer: LeadScorer, lead_ids: Sequence[str]) -> Found:
+        """Read some leads, with what their accounts hold; a lead without profile isn't in the tables.
 
-        A lead without profile isn't in them.
+        Raises
+        ------
+        Problem
+            503, if what the model asks of other leads was not counted yet.
         """
         plan, journal, counted = scorer.plan, self.store.journal, self.counted
         if plan.reads_counts and (counted is None or not counted.holds(scorer.project)):
@@ -50,7 +61,9 @@ class StoredLeads:
             rows = journal.of_lead(lead_ids[0], with_account=plan.reads_accounts)
         else:
             rows = journal.of_leads(lead_ids, with_account=plan.reads_accounts)
-        return some(scorer.project, rows, counted if plan.reads_counts else None), rows
+        if not plan.reads_counts:
+            counted = None
+        return Found(some(scorer.project, rows, counted), rows, 0 if counted is None else counted.until)
 
     def score(self, current: InUse, lead_id: str, *, as_of: int | None, now: int) -> dict[str, Any]:
         """Return the score record of one lead as of an instant (UTC microseconds); None is now.
@@ -63,8 +76,7 @@ class StoredLeads:
             404, if the lead is unknown, or was at that instant.
         """
         scorer = current.scorer
-        counted = self.counted
-        data, found = self.read(scorer, [lead_id])
+        data, rows, counts_until = self.read(scorer, [lead_id])
         lead = _find(data, lead_id)
         at = max(now, _last_known(data, lead) + 1) if as_of is None else as_of
         if not _known_at(data, lead, at):
@@ -73,9 +85,8 @@ class StoredLeads:
         scores = scorer.score_rows(data, asked, n_reasons=N_REASONS)
         record = scorer.records(scores)[0]
         if self.sampler is not None and self.sampler.wants():
-            until = 0 if counted is None else counted.until
             features = scorer.plan.transform(data, asked)[0]
-            self.sampler.take(Answered(current.version, scorer.plan.hash, found, until, features, record, scores))
+            self.sampler.take(Answered(current.version, scorer.plan.hash, rows, counts_until, features, record, scores))
         record["warnings"] = [*_closed(data, lead, at), *record["warnings"]]
         return record
 
@@ -86,7 +97,7 @@ class StoredLeads:
 
     def rescore(self, scorer: LeadScorer, lead_ids: Sequence[str], *, at: int) -> tuple[list[Said], list[str]]:
         """Score those of some leads that are open at an instant; return their scores, and who is not open."""
-        data, _ = self.read(scorer, lead_ids)
+        data = self.read(scorer, lead_ids).data
         asked = open_leads(data, at)
         wanted = np.isin(asked.lead, data.leads.find(lead_ids))
         asked = Cutoffs(asked.lead[wanted], asked.at[wanted])
@@ -104,7 +115,7 @@ class StoredLeads:
         """
         points = self.store.scores.history(lead_id, limit=limit + 1)
         scorer = current.scorer
-        data, _ = self.read(scorer, [lead_id])
+        data = self.read(scorer, [lead_id]).data
         _find(data, lead_id)
         told = []
         for before, point in zip([None, *points], points, strict=False):
@@ -117,7 +128,7 @@ class StoredLeads:
         return told[-limit:]
 
 
-def _said(scorer: LeadScorer, data: Data, asked: Cutoffs, scores: Scores) -> Any:
+def _said(scorer: LeadScorer, data: Data, asked: Cutoffs, scores: Scores) -> Iterator[Said]:
     names = {role: (*vocabulary, None) for role, (_, vocabulary) in data.leads.roles.items()}
     roles = {role: data.leads.latest(role) for role in names}
     records = scorer.records(scores)

@@ -16,9 +16,7 @@ the same feature: ``k0 + d k1``, or ``k0 + c (k1 + d k2)``. Coefficients are lai
 `walk_many` walks with many rows side by side, `walk_one` with one row and all nodes side by side: the same operations
 on the same numbers in the same order, so that a row's effects have the same bits however many rows come with it. That
 is why no ``fastmath`` is allowed here. A small tree is walked but once for every pattern of its splits; from then on a
-row is a look-up.
-
-Serial on purpose: threads run over slices of rows, outside.
+row is a look-up. Serial on purpose: threads run over slices of rows, outside.
 """
 
 from __future__ import annotations

@@ -82,6 +82,10 @@ class Population:
         )
 
 
+WORST = "D"
+"""The grade of who reaches no floor."""
+
+
 def grade(score: int, floors: Mapping[str, float]) -> str:
-    """Return the best grade whose percentile floor the score reaches, D below all."""
-    return next((name for name, floor in floors.items() if score >= floor), "D")
+    """Return the best grade whose percentile floor the score reaches, `WORST` below all."""
+    return next((name for name, floor in floors.items() if score >= floor), WORST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,7 @@ class Database:
             address = sa.make_url(url) if "://" in url else sa.URL.create("sqlite", database=str(Path(url)))
             if address.get_backend_name() == "postgresql":
                 address = address.set(drivername="postgresql+psycopg")
+            _make_private(address)
             # To change a connection's isolation costs a statement each time, so there are two pools.
             engine, asking = _engine(address), _engine(address, isolation_level="AUTOCOMMIT")
             with engine.connect() as connection:
@@ -177,6 +179,12 @@ def reason(error: BaseException) -> str:
 
 
 _REMEDY = "Name a file in a folder that is there, or a URL such as postgresql://user@host/name, with --store"
+
+
+def _make_private(address: sa.URL) -> None:
+    """Let a file that isn't there yet be readable by its owner alone; SQLite's files beside it follow."""
+    if address.get_backend_name() == "sqlite" and address.database and not Path(address.database).exists():
+        os.close(os.open(address.database, os.O_CREAT | os.O_WRONLY, 0o600))
 
 
 def _engine(address: sa.URL, **options: Any) -> Engine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,14 +14,14 @@ from leadscore.errors import DocumentError
 from leadscore.events import MOST_EVENTS
 from leadscore.project import Project
 from leadscore.time import DAY, NEVER
-from service.store.arrivals import LEADS, OUTCOME, STAMP, Row, filled
+from service.store.arrivals import LEADS, OUTCOME, STAMP, VERDICT, Row, filled
 from service.store.database import Database
 from service.store.schema import members, rows
 
 CHUNK = 500
 """Ids in one query."""
 LARGEST_STEP = DAY
-"""Of a clock, back."""
+"""Microseconds that a clock may step back, or be behind another."""
 PART = 50_000
 """Rows of the whole journal that are read at once."""
 
@@ -62,6 +62,7 @@ class Appended:
     n_repeated : rows that were there already, or change nothing
     n_outdated : profiles older than the one that is stored
     n_unknown : leads that rows are of, and of which no profile is stored yet
+    n_contradicted : rows among the repeated that say something else than the row with their id
     """
 
     stored: tuple[Row, ...]
@@ -69,6 +70,7 @@ class Appended:
     n_repeated: int
     n_outdated: int
     n_unknown: int
+    n_contradicted: int
 
 
 class Journal:
@@ -111,10 +113,11 @@ class Journal:
         """
         with self.database.writing() as connection:
             latest = _latest_profiles(connection, {row.lead_id for row in arrived if row.kind == LEADS})
-            known = _not_before(latest, clock())
+            known = not_before(max((profile.known for profile in latest.values()), default=NEVER), clock())
             others = _first_of_each(row for row in arrived if row.kind != LEADS)
-            there = _stored_ids(connection, others)
+            there = _stored(connection, others)
             fresh = [row for row in others if (row.kind, row.row_id) not in there]
+            n_contradicted = sum(there.get((row.kind, row.row_id), row) != row for row in others)
             self._refuse_long_leads(connection, fresh)
             profiles, n_repeated, n_outdated = self._profiles(connection, arrived, latest, known)
             fresh += profiles
@@ -122,7 +125,7 @@ class Journal:
             self._join_accounts(connection, profiles)
             n_unknown = _without_profile(connection, {row.lead_id for row in fresh})
         n_repeated += len([row for row in arrived if row.kind != LEADS]) - (len(fresh) - len(profiles))
-        return Appended(tuple(fresh), known, n_repeated, n_outdated, n_unknown)
+        return Appended(tuple(fresh), known, n_repeated, n_outdated, n_unknown, n_contradicted)
 
     def fill(self, imported: Iterable[Sequence[tuple[Row, int]]]) -> int:
         """Store rows with when each was known, in one transaction; returns how many."""
@@ -149,11 +152,12 @@ class Journal:
             found += [Stored(*row) for row in self.database.ask(_OF_LEADS, lead_ids=part)]
         return sorted(found)
 
-    def touched(self, after: int, *, at_most: int) -> tuple[list[str], int]:
-        """Return the leads of the rows after number `after`, and the number of the last row looked at."""
-        query = select(rows.c.seq, rows.c.lead_id).where(rows.c.seq > after).order_by(rows.c.seq).limit(at_most)
-        found = self.database.ask(query)
-        return sorted({lead_id for _, lead_id in found}), found[-1][0] if found else after
+    def touched(self, after: int, *, at_most: int) -> tuple[list[str], int, int]:
+        """Return the leads of the rows after number `after`, the number of the last, and when the last became known."""
+        query = select(rows.c.seq, rows.c.lead_id, rows.c.known).where(rows.c.seq > after)
+        found = self.database.ask(query.order_by(rows.c.seq).limit(at_most))
+        lead_ids = sorted({row.lead_id for row in found})
+        return lead_ids, found[-1].seq if found else after, max((row.known for row in found), default=NEVER)
 
     def arrived_for(self, after: int) -> set[str]:
         """Return the leads of all rows after a number."""
@@ -222,8 +226,8 @@ class Journal:
             query = select(rows.c.lead_id, rows.c.kind, func.count()).where(rows.c.lead_id.in_(part))
             for lead_id, kind, n_stored in connection.execute(query.group_by(rows.c.lead_id, rows.c.kind)):
                 if n_stored + added.get((lead_id, kind), 0) > MOST_EVENTS and (lead_id, kind) in added:
-                    message = f"a lead would have more than {MOST_EVENTS} of them; at most that many are kept"
-                    raise DocumentError(message, where=f"events.{kind}")
+                    message = f"a lead would have more than {MOST_EVENTS} of them. Send the others without that lead's"
+                    raise DocumentError(message, where=_PLURAL.get(kind, f"events.{kind}"))
 
     def _join_accounts(self, connection: Connection, profiles: Sequence[Row]) -> None:
         account = self.project.leads.account
@@ -235,6 +239,9 @@ class Journal:
             connection.execute(self.database.insert_new(members), told)
 
 
+_PLURAL = {OUTCOME: "outcomes", VERDICT: "verdicts"}
+
+
 def _first_of_each(arrived: Iterable[Row]) -> list[Row]:
     """Of rows that share an id in one batch, the first: they were delivered twice."""
     first: dict[tuple[str, str], Row] = {}
@@ -243,12 +250,15 @@ def _first_of_each(arrived: Iterable[Row]) -> list[Row]:
     return list(first.values())
 
 
-def _stored_ids(connection: Connection, arrived: Sequence[Row]) -> set[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
+def _stored(connection: Connection, arrived: Sequence[Row]) -> dict[tuple[str, str], Row]:
+    """Those of the rows, by kind and id, that are there already, as they are there."""
+    found: dict[tuple[str, str], Row] = {}
+    columns = (rows.c.kind, rows.c.row_id, rows.c.lead_id, rows.c.time, rows.c.data)
     for kind in {row.kind for row in arrived}:
         for part in _chunks([row.row_id for row in arrived if row.kind == kind]):
-            query = select(rows.c.row_id).where(rows.c.kind == kind, rows.c.row_id.in_(part))
-            found |= {(kind, row_id) for row_id in connection.scalars(query)}
+            query = select(*columns).where(rows.c.kind == kind, rows.c.row_id.in_(part))
+            for of_kind, row_id, lead_id, time, data in connection.execute(query):
+                found[of_kind, row_id] = Row(of_kind, row_id, lead_id, time, json.loads(data))
     return found
 
 
@@ -268,12 +278,12 @@ class _Profile(NamedTuple):
     known: int
 
 
-def _not_before(latest: Mapping[str, _Profile], now: int) -> int:
-    """Return now, or just after what is known of these leads, if a clock has stepped back since.
+def not_before(newest: int, now: int) -> int:
+    """Return now, or just after what is known already, if a clock has stepped back since, or another is ahead.
 
-    The version known last is the one that counts. One from much further on is a mistake in a file, not of a clock.
+    What is known last is what counts. An instant much further on is a mistake in a file, not of a clock. All are UTC
+    microseconds.
     """
-    newest = max((profile.known for profile in latest.values()), default=NEVER)
     return newest + 1 if now <= newest <= now + LARGEST_STEP else now
 
 
@@ -306,7 +316,3 @@ def _insert(connection: Connection, stored: Sequence[tuple[Row, int]]) -> None:
 def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
-
-
-COUNTED = (LEADS, OUTCOME)
-"""Kinds of rows that change what accounts, origins and owners have in common."""

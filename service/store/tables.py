@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.json
 from numpy.typing import NDArray
 
+from leadscore.columns import number_value, text_value
 from leadscore.company import Among, Counts
 from leadscore.documents import encoded
 from leadscore.eventlog import EventLog
@@ -76,12 +77,8 @@ def some(project: Project, found: Sequence[Stored], counted: Counted | None) -> 
 def whole(journal: Journal, *, project: Project | None = None, until: int | None = None, events: bool = True) -> Data:
     """Read the whole base as of a row number (None is now), as a project names its columns (None is the journal's).
 
-    Without events where only what leads have in common counts.
-
-    Raises
-    ------
-    DataError
-        If there are no leads.
+    Without events where only what leads have in common counts. What was stored as another kind than the project
+    declares now is read as a file's would be: numbers as text, text as numbers where it is one.
     """
     project = project or journal.project
     stored = replace(
@@ -119,7 +116,19 @@ class _Parts:
         if len(self._schema):
             options = pyarrow.json.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior="ignore")
             text = pa.BufferReader("\n".join(data).encode())
-            self._content.append(pyarrow.json.read_json(text, parse_options=options))
+            try:
+                content = pyarrow.json.read_json(text, parse_options=options)
+            except pa.ArrowInvalid:  # a column has changed its kind since
+                content = self._read_one_by_one(data)
+            self._content.append(content)
+
+    def _read_one_by_one(self, data: Sequence[str]) -> pa.Table:
+        parsed = [json.loads(row) for row in data]
+        values = {
+            kind.name: (_texts if kind.type == pa.string() else _numbers)([row.get(kind.name) for row in parsed])
+            for kind in self._schema
+        }
+        return pa.table(values, schema=self._schema)
 
     def frame(self) -> pd.DataFrame:
         content = pa.concat_tables(self._content) if self._content else self._schema.empty_table()
@@ -151,19 +160,30 @@ def _by_kind(ids: Sequence[str], found: Sequence[Stored]) -> defaultdict[str, li
     return by_kind
 
 
-def _column(rows: Sequence[_Found], name: str) -> list[Any]:
-    return [row.data.get(name) for row in rows]
+def _texts(values: list[Any]) -> list[str | None]:
+    return values if {*map(type, values)} <= {str, _NULL} else [text_value(value) for value in values]
+
+
+def _numbers(values: list[Any]) -> list[float | None]:
+    return values if str not in {*map(type, values)} else [number_value(value) for value in values]
+
+
+_NULL = type(None)
+
+
+def _text_column(rows: Sequence[_Found], name: str) -> list[str | None]:
+    return _texts([row.data.get(name) for row in rows])
 
 
 def _values(rows: Sequence[_Found], names: Sequence[str]) -> NDArray[np.float64]:
-    columns = [_column(rows, name) for name in names]  # None becomes NaN
+    columns = [_numbers([row.data.get(name) for row in rows]) for name in names]  # None becomes NaN
     return np.array(columns, dtype=np.float64).reshape(len(names), len(rows))
 
 
 def _leads(project: Project, ids: Sequence[str], versions: Sequence[_Found]) -> Leads:
     spec = project.leads
     names = (*spec.categorical, *spec.roles.values())
-    codes, vocabularies = encoded([_column(versions, name) for name in names], len(versions))
+    codes, vocabularies = encoded([_text_column(versions, name) for name in names], len(versions))
     n_categorical = len(spec.categorical)
     n_versions = np.bincount([version.lead for version in versions], minlength=len(ids))
     return Leads(
@@ -189,7 +209,7 @@ def _created(versions: Sequence[_Found], n_leads: int) -> Instants:
 
 
 def _log(spec: EventsSpec, rows: Sequence[_Found], n_leads: int) -> EventLog:
-    codes, vocabularies = encoded([_column(rows, name) for name in spec.categorical], len(rows))
+    codes, vocabularies = encoded([_text_column(rows, name) for name in spec.categorical], len(rows))
     lead, time, known = np.array([(row.lead, row.time, row.known) for row in rows], dtype=np.int64).reshape(-1, 3).T
     return EventLog.group(
         np.ascontiguousarray(lead),

@@ -125,6 +125,16 @@ def test_an_unknown_route_is_a_problem(service: Service) -> None:
     assert SECRET not in service.metrics() + "".join(service.log.lines)
 
 
+def test_the_document_is_made_once_per_model(service: Service, scorer: LeadScorer) -> None:
+    """Whoever asks for it needs no key, and it takes long to make."""
+    api = service.app.app  # type: ignore[attr-defined]
+    first = api.openapi()
+    assert api.openapi() is first
+    service.model.use(scorer)
+    assert api.openapi() is not first
+    assert api.openapi() == first
+
+
 @pytest.mark.parametrize("path", ["/v1/model/", "/docs/", "/v1/score/"])
 def test_a_slash_too_many_leads_nowhere(service: Service, path: str) -> None:
     problem(service.get(path, headers={"host": "localhost:1"}), 404, "not-found")

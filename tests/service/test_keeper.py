@@ -204,3 +204,20 @@ def test_counts_follow_the_project_of_the_model(kept: Kept, scorer: ls.LeadScore
     assert kept.keeper._leads.counted is not None
     assert "owner" in kept.keeper._leads.counted.counts.groups
     assert kept.list()
+
+
+def test_rows_of_a_writer_whose_clock_is_ahead_are_scored_with_them(kept: Kept) -> None:
+    kept.settle()
+    lead = {"lead_id": "ahead", "created_at": "2026-05-01T08:00:00Z"}
+    append(kept.store, {"leads": [lead]}, now=NOW + MINUTE // 60)
+    kept.settle()
+    assert "ahead" in {record["lead_id"] for record in kept.list()}
+
+
+def test_another_model_is_counted_for_anew(kept: Kept, scorer: ls.LeadScorer, sample_scorer_folder: Path) -> None:
+    """It may call a win otherwise."""
+    kept.settle()
+    before = kept.keeper._leads.counted
+    kept.keeper.model.use(ls.LeadScorer.load(sample_scorer_folder, version="8"))
+    kept.settle()
+    assert kept.keeper._leads.counted is not before

@@ -113,3 +113,12 @@ def test_a_file_that_is_gone_takes_nothing(new_url: Callable[[str], str], small:
     path.with_name("moved.db").rename(path)
     store.shared.set_mark("x", 1)
     store.close()
+
+
+def test_a_new_file_is_for_its_owner_alone(new_url: Callable[[str], str], small: ls.Project) -> None:
+    """It holds people's data."""
+    path = Path(new_url("sqlite"))
+    store = open_store(str(path), small)
+    store.shared.set_mark("x", 1)
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    store.close()

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from leadscore.errors import DocumentError
-from leadscore.time import parse_instant
+from leadscore.time import DAY, parse_instant
 from service.store import Store
 from service.store import journal as journal_module
 from service.store.arrivals import parse
-from service.store.journal import Appended
+from service.store.journal import Appended, not_before
 from service.store.tables import some
 
 AT = "2025-01-10T00:00:00Z"
@@ -63,6 +63,9 @@ def test_a_batch_is_stored_whole_or_not_at_all(store: Store, monkeypatch: pytest
     body = {"leads": [{"lead_id": "z", "created_at": "2025-01-01"}], "events": {"touchpoints": events}}
     with pytest.raises(DocumentError, match=r"events\.touchpoints: a lead would have more than 3"):
         append(store, body)
+    losses = [{"lead_id": "b", "closed_at": f"2025-01-{day}", "status": "lost"} for day in range(10, 14)]
+    with pytest.raises(DocumentError, match=r"^outcomes: a lead would have"):
+        append(store, {"outcomes": losses})
     assert store.journal.until() == before
     assert kinds(store, "z") == []
 
@@ -183,3 +186,18 @@ def test_a_profile_counts_though_the_clock_stepped_back(store: Store) -> None:
     data = some(store.journal.project, store.journal.of_lead("a", with_account=False), None)
     assert data.leads.values[0, -1] == 5_000
     assert data.leads.known[-1] == NOW + 1
+
+
+def test_another_content_under_a_known_id_is_left_out_and_told(store: Store) -> None:
+    assert append(store, event("9", channel="web")).n_contradicted == 0
+    assert append(store, event("9", channel="web")).n_contradicted == 0
+    for other in (event("9", channel="mail"), event("9", lead="b", channel="web"), event("9", at="2025-01-11")):
+        appended = append(store, other)
+        assert (len(appended.stored), appended.n_repeated, appended.n_contradicted) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("now", "known"), [(NOW, NOW), (NOW - 1, NOW + 1), (NOW + 1, NOW + 1), (NOW - 2 * DAY, NOW - 2 * DAY)]
+)
+def test_now_is_never_just_before_what_is_known(now: int, known: int) -> None:
+    assert not_before(NOW - 1 if now == NOW else NOW, now) == known

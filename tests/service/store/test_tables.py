@@ -113,3 +113,17 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, small: ls.Project
     with pytest.raises(StoreError, match="leadscore serve"):
         named.read()
     assert not (tmp_path / "nowhere.db").exists()
+
+
+def test_a_column_that_changes_its_kind_is_read_as_a_file_is(store: Store) -> None:
+    """In bulk and lead by lead: numbers as text, text as numbers where it is one."""
+    raw = store.journal.project.raw
+    columns = {"categorical": ["employees"], "numeric": ["source"]}
+    changed = ls.Project.from_dict({**raw, "leads": {**raw["leads"], **columns}}, folder=store.journal.project.folder)
+    expected = ls.read(changed)
+    in_bulk = whole(store.journal, project=changed)
+    alone = some(changed, store.journal.of_leads(["a", "b", "c"], with_account=False), None)
+    for data in (in_bulk, alone):
+        assert data.leads.vocabularies == expected.leads.vocabularies == (("10", "250"),)
+        np.testing.assert_array_equal(data.leads.codes, expected.leads.codes)
+        np.testing.assert_array_equal(data.leads.values, expected.leads.values)
