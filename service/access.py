@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -104,6 +105,7 @@ def authorize(key: Key, path: str) -> None:
     raise Problem(SCOPE_MISSING, f"This route needs a key with the scope {scope}")
 
 
+@functools.lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether a name or address means this machine alone: localhost, 127.0.0.0/8 or ::1."""
     if host.lower() == "localhost":

@@ -93,18 +93,18 @@ def _too_deep() -> Problem:
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:
-    level = [value]
+    level = [value] if type(value) in _NESTED else []
     for _ in range(limit):
         level = [
             child
             for parent in level
-            if isinstance(parent, (dict, list))
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, (dict, list))
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) in _NESTED
         ]
         if not level:
             return False
     return True
 
 
+_NESTED = {dict, list}
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole)

@@ -35,6 +35,8 @@ SECURITY_HEADERS = {
 }
 _STAMPS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _PROBLEM = MEDIA_TYPE.encode()
+_CLOSED = "the handler is closed"
+"""What uvloop says of a connection that has gone; asyncio's own loop says nothing."""
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -219,7 +221,12 @@ class _Answer:
             headers += [stamp for stamp in _STAMPS if stamp[0] not in there]
             headers.append((b"x-request-id", self.exchange.request_id.encode()))
         if self._to_mend is None:
-            await self._send(message)
+            try:
+                await self._send(message)
+            except RuntimeError as error:
+                if _CLOSED in str(error):
+                    raise _ClientLeft from None
+                raise
 
     async def finish(self, scope: Scope, receive: Receive) -> None:
         """Send the problem that stands for an error of the application's own."""
@@ -238,7 +245,7 @@ def _full() -> Problem:
 
 
 class _ClientLeft(Exception):  # noqa: N818 - not an error
-    """The client closed the connection before its body was whole."""
+    """The client closed the connection before its body, or the answer, was whole."""
 
 
 async def _with_body(headers: Headers, receive: Receive, limits: Limits) -> Receive:

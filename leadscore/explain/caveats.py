@@ -54,6 +54,13 @@ def _unseen(plan: FeaturePlan, table: str, column: str, vocabulary: tuple[str, .
     return {code: word for code, word in enumerate(vocabulary) if word not in learnt.known}
 
 
+def _is_one_of(codes: Collection[int], vocabulary: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Whether each code of a vocabulary is among some; its last element stands for null, the code −1."""
+    among = np.zeros(len(vocabulary) + 1, dtype=np.bool_)
+    among[list(codes)] = True
+    return among
+
+
 def _text(table: str, column: str, word: str) -> str:
     shown = word if len(word) <= 40 else word[:40] + "…"
     return f"{table}.{column}: '{shown}' was not seen in training"
@@ -68,7 +75,7 @@ def _unseen_profile_values(plan: FeaturePlan, data: Data, asked: Cutoffs, warnin
         version = np.empty(len(asked), dtype=np.int64)
         lead_kernels.version_at(asked.lead, asked.at, leads.offsets, leads.known, version)
         codes = np.where(version < 0, -1, leads.codes[position, version])
-        for row in np.flatnonzero(np.isin(codes, list(unseen))):
+        for row in np.flatnonzero(_is_one_of(unseen, leads.vocabularies[position])[codes]):
             warnings[row].append(_text("lead", column, unseen[int(codes[row])]))
 
 
@@ -79,7 +86,7 @@ def _unseen_event_values(plan: FeaturePlan, data: Data, table: str, asked: Cutof
         unseen = _unseen(plan, table, column, log.vocabularies[position])
         if not unseen:
             continue
-        rows = np.flatnonzero(np.isin(log.codes[position], list(unseen)))
+        rows = np.flatnonzero(_is_one_of(unseen, log.vocabularies[position])[log.codes[position]])
         owners = np.searchsorted(log.offsets, rows, side="right") - 1
         first, last = (np.searchsorted(owners, asked.lead, side=side) for side in ("left", "right"))
         for asked_row in np.flatnonzero(first < last):

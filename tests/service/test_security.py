@@ -131,6 +131,20 @@ def test_a_client_that_leaves_is_counted_and_not_answered() -> None:
     assert answer.observed[0].status == 499
 
 
+def test_a_client_that_leaves_before_its_answer_is_no_fault() -> None:
+    async def gone(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError
+
+    async def writes_to_nobody(message: Message) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    observed: list[Exchange] = []
+    gate = Gate(answering(Response(b"{}")), LIMITS, observed.append, ["/echo"], KEYLESS)
+    scope: Scope = {"type": "http", "method": "GET", "path": "/echo", "headers": [(b"host", b"localhost")]}
+    asyncio.run(gate(scope, gone, writes_to_nobody))
+    assert (observed[0].status, observed[0].fault) == (499, None)
+
+
 @pytest.mark.parametrize("given", ["abc", "A-b_c.9", "x" * 64])
 def test_a_sane_request_id_is_kept(given: str) -> None:
     answer = call(echo, headers={"x-request-id": given})
