@@ -18,6 +18,7 @@ from leadscore.console import Console, page_option, project_argument, verb
 from leadscore.errors import DataError, ProjectError
 from leadscore.project import Project, Source
 from leadscore.reading import read
+from leadscore.reports import report
 from leadscore.tables import Cutoffs, Data
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class _Verbs(click.Group):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        for command in (simulate, init, check, evaluate, score, explain):
+        for command in (simulate, init, check, evaluate, score, explain, report):
             self.add_command(command)
         for point in entry_points(group="leadscore.commands"):
             for command in point.load():

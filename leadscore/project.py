@@ -15,6 +15,7 @@ from leadscore.errors import ProjectError
 from leadscore.options import FeatureOptions, feature_options, grade_floors, model_options
 from leadscore.phrases.section import ReasonOptions, reason_options
 from leadscore.section import FILE, Section, checked
+from leadscore.sla import Sla, sla_options
 
 if TYPE_CHECKING:
     from leadscore.tables import Data
@@ -142,6 +143,7 @@ class Project:
     model: Mapping[str, Any]
     grades: Mapping[str, float]
     reasons: ReasonOptions
+    sla: Sla
     raw: Mapping[str, Any]
     folder: Path
     store: str | None = None
@@ -179,12 +181,13 @@ class Project:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], *, folder: str | Path = ".") -> Project:
         """Check the content of a project file; raises ProjectError as `load` does."""
-        top = Section(raw, "", "name timezone store leads events outcome task features model grades reasons")
+        top = Section(raw, "", "name timezone store leads events outcome task features model grades reasons sla")
         timezone = top.text("timezone") or "UTC"
         checked(time.zone, timezone, "timezone")
         leads = _leads(top.section("leads"))
         events = tuple(_events(name, table) for name, table in top.sections("events"))
         outcome = _outcome(top.section("outcome"), leads)
+        grades = grade_floors(top.section("grades", required=False))
         project = cls(
             name=top.text("name") or _name_from_folder(folder),
             timezone=timezone,
@@ -194,8 +197,9 @@ class Project:
             task=_task(top.section("task", required=False), timezone, bool(events), outcome.time is not None),
             features=feature_options(top.section("features", required=False)),
             model=model_options(top.section("model", required=False)),
-            grades=grade_floors(top.section("grades", required=False)),
+            grades=grades,
             reasons=reason_options(top.section("reasons", required=False), _named_columns(leads, events)),
+            sla=sla_options(top.section("sla", required=False), list(grades), [spec.name for spec in events]),
             raw=dict(raw),
             folder=Path(folder),
             store=_store(top.text("store")),

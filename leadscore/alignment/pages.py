@@ -1,0 +1,263 @@
+"""The three reports as pages, in the words of those who read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from leadscore import time
+from leadscore.alignment import pictures
+from leadscore.alignment.agreement import KEPT, MISSED, PENDING, WAIVED, Agreement
+from leadscore.alignment.attribution import RULES
+from leadscore.alignment.channels import Channels
+from leadscore.alignment.cohort import Cohort
+from leadscore.alignment.funnel import STAGES, Funnel
+from leadscore.evaluate.page import Block, Listing, Page, Picture, Section, Table, Text, render
+from leadscore.sla import EVERYWHERE, Sla
+
+MOST_WEEKS = 13
+_NEWEST = f"The {MOST_WEEKS} newest weeks; the CSV files hold all."
+
+
+def channels_page(cohort: Cohort, found: Sequence[Channels]) -> str:
+    """Return the report on channels as HTML; raises MissingExtraError without jinja2 or matplotlib."""
+    first = found[0]
+    judged, won, expected = (float(first.table[name].sum()) for name in ("judged", "won", "expected"))
+    verdict = f"Of {judged:,.0f} judged leads {won:,.0f} converted; the model expected {expected:,.0f}"
+    sections = [_dimension(each) for each in found]
+    sections.append(
+        Section(
+            "How to read this",
+            [
+                Listing(
+                    [
+                        "A lead is judged a day after it was created, by the channels that had touched it by then, if "
+                        "it was open and its horizon has passed since. Younger leads are counted, never judged.",
+                        "Rates of few leads are pulled towards the rate of all, and their intervals are wide.",
+                        "A lead that several channels touched is in each one's row; only credits add up.",
+                        *(f"{rule.replace('_', ' ').capitalize()}: {told}" for rule, told in RULES.items()),
+                    ]
+                )
+            ],
+        )
+    )
+    title = f"{cohort.data.project.name}: what each channel brings"
+    return render(Page(title, verdict, sections, facts=_facts(cohort, first.n_immature)))
+
+
+def _dimension(found: Channels) -> Section:
+    table = found.table
+    blocks: list[Block] = []
+    if (table["judged"] > 0).any():
+        figure = pictures.expected_and_found(table)
+        blocks.append(Picture(figure, f"Rates found and expected for each {found.by}; the table below has the numbers"))
+    blocks.append(
+        Table(
+            ("", "leads", "judged", "converted", "expected", "wins so far", "open, expected", "cost per win", "days"),
+            [_channel_row(row) for row in table.to_dict("records")],
+            "Expected: what the model said on entry, with its 90 % range. Cost per win counts credited wins, known and "
+            "to be expected. Days from creation to win: median.",
+        )
+    )
+    if not np.allclose(table["credit_first_touch"], table["credit_last_touch"]):  # else the rules have nothing to share
+        figure = pictures.credits_by_rule(table)
+        blocks += [
+            Picture(figure, f"Wins credited to each {found.by} by four rules; the table below has the numbers"),
+            Table(
+                ("", *(rule.replace("_", " ") for rule in RULES)),
+                [
+                    (row["channel"], *(f"{row[f'credit_{rule}']:.1f}" for rule in RULES))
+                    for row in table.to_dict("records")
+                ],
+                "Wins so far, shared out by four rules.",
+            ),
+        ]
+    if found.n_untouched:
+        blocks.append(Text(f"{found.n_untouched:,} of {found.n_leads:,} leads have no touch here and are in no row."))
+    return Section(f"By {found.by}", blocks)
+
+
+def _channel_row(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    rate = f"{row['won_rate']:.1%} ({row['won_rate_low']:.1%} to {row['won_rate_high']:.1%})" if row["judged"] else "–"
+    expected = f"{row['expected']:.1f} ({row['expected_low']:.0f} to {row['expected_high']:.0f})"
+    return (
+        str(row["channel"]),
+        f"{row['leads']:,}",
+        f"{row['judged']:,}",
+        rate if not row["judged"] else f"{row['won']:,}: {rate}",
+        expected if row["judged"] else "–",
+        f"{row['wins_so_far']:,}",
+        f"{row['open_expected']:.1f}",
+        _number(row["cost_per_win"], ",.0f"),
+        _number(row["days_half"], ".0f"),
+    )
+
+
+def funnel_page(cohort: Cohort, found: Funnel) -> str:
+    """Return the report on the funnel as HTML; raises as `channels_page`."""
+    table = found.table
+    stopped = table[table["stage"] != "won"]
+    worst = stopped.iloc[int(stopped["lost"].to_numpy().argmax())]
+    verdict = (
+        f"Of {len(cohort):,} leads {int(cohort.won.sum()):,} were won; most were lost in the stage "
+        f"“{worst['stage']}”: {worst['lost']:,}"
+    )
+    sections = [
+        Section(
+            "How far leads came",
+            [
+                Picture(pictures.stages(table), "Leads by stage; the table below has the numbers"),
+                Table(
+                    ("", "when", "leads", "of the stage before", "stopped", "lost", "open"),
+                    [_stage_row(row) for row in table.to_dict("records")],
+                    "Whoever reached a stage counts in all before it. Open leads may still go on.",
+                    words=(1,),
+                ),
+            ],
+        ),
+        Section("By month of creation", [_by_month(found)]),
+    ]
+    title = f"{cohort.data.project.name}: where leads leak"
+    return render(Page(title, verdict, sections, facts=_facts(cohort, None)))
+
+
+def _stage_row(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    share = "" if row["of_before"] != row["of_before"] else (
+        f"{row['of_before']:.1%} ({row['of_before_low']:.1%} to {row['of_before_high']:.1%})"
+    )  # fmt: skip
+    stage = str(row["stage"])
+    return (stage, STAGES[stage], *(f"{row[name]:,}" for name in ("leads",)), share,
+            *(f"{row[name]:,}" for name in ("stopped", "lost", "open")))  # fmt: skip
+
+
+def _by_month(found: Funnel) -> Table:
+    wide = found.months.pivot(index="month", columns="stage", values="leads").reindex(columns=list(found.names))
+    open_ = found.months.groupby("month")["open"].sum()
+    rows = [(str(month), *(f"{n:,}" for n in counts), f"{open_[month]:,}") for month, counts in zip(
+        wide.index, wide.to_numpy().tolist(), strict=True)]  # fmt: skip
+    return Table(("", *found.names, "still open"), rows, "The younger a month, the more of its leads are open.")
+
+
+def agreement_page(cohort: Cohort, found: Agreement) -> str:
+    """Return the report on the agreement as HTML; raises as `channels_page`."""
+    sla = cohort.data.project.sla
+    sections = [_marketing(found), _sales(found), _speed(found), Section("What was agreed", [Listing(promises(sla))])]
+    title = f"{cohort.data.project.name}: what marketing and sales promised"
+    facts = [*_facts(cohort, None), ("Handed over", f"{len(found.leads):,} leads")]
+    return render(Page(title, verdict(found), [section for section in sections if section.blocks], facts=facts))
+
+
+def verdict(found: Agreement) -> str:
+    """Say in one sentence how both sides kept their word; what isn't due yet is left out."""
+    told = []
+    done = found.marketing[~found.marketing["unfinished"].astype(bool)]
+    if len(done):
+        # A promise for all origins holds those for single ones.
+        whole = done[done["origin"] == EVERYWHERE] if EVERYWHERE in set(done["origin"]) else done
+        short = int((whole.groupby("week")["missing"].sum() > 0).sum())
+        told.append(
+            f"marketing promised {whole['promised'].sum():,.0f} qualified leads and delivered "
+            f"{whole['delivered'].sum():,.0f}, too few in {short} of {whole['week'].nunique()} weeks"
+        )
+    for promise, rows in found.sales.groupby("promise"):
+        kept, missed = int(rows[KEPT].sum()), int(rows[MISSED].sum())
+        if kept + missed:
+            told.append(f"sales kept {kept:,} of {kept + missed:,} promises of {_PROMISES[str(promise)]}")
+    text = "; ".join(told) or "nothing that was promised is due yet"
+    return text[0].upper() + text[1:]
+
+
+_PROMISES = {"response": "a first response", "attempts": "attempts", "verdict": "a verdict"}
+
+
+def promises(sla: Sla) -> list[str]:
+    """Say what an agreement holds, a sentence for each promise."""
+    told = [f"A lead is qualified, and handed over, when its grade first is {sla.qualified} or better."]
+    for origin, quota in sla.leads.items():
+        where = "" if origin == EVERYWHERE else f" from {origin}"
+        told.append(f"Marketing owes {quota:,} qualified leads a month{where}.")
+    told += [f"Sales owes {grade} leads a first response within {_span(span)}." for grade, span in sla.respond.items()]
+    told += [
+        f"Sales owes {grade} leads that don't answer {n} attempts within {_span(sla.within)}."
+        for grade, n in sla.attempts.items()
+    ]
+    return told + ([f"Sales owes a verdict within {_span(sla.verdict)}."] if sla.verdict is not None else [])
+
+
+def _span(microseconds: int) -> str:
+    hours = microseconds / 3_600_000_000
+    return f"{hours:g} hours" if hours < 48 else f"{hours / 24:g} days"
+
+
+def _marketing(found: Agreement) -> Section:
+    origins = list(dict.fromkeys(found.marketing["origin"]))
+    rows = []
+    for week, of_week in [*found.marketing.groupby("week")][: -MOST_WEEKS - 1 : -1]:
+        by_origin = of_week.set_index("origin")
+        cells = [f"{by_origin.loc[name, 'delivered']:,} of {by_origin.loc[name, 'promised']:.1f}" for name in origins]
+        rows.append((f"{week}{' (not over yet)' if of_week['unfinished'].any() else ''}", *cells))
+    headings = ["all origins" if name == EVERYWHERE else name for name in origins]
+    told = f"Delivered of promised; a month's promise is spread evenly over its days. {_NEWEST}"
+    return Section("Marketing: qualified leads", [Table(("week of", *headings), rows, told)] if rows else [])
+
+
+def _sales(found: Agreement) -> Section:
+    blocks: list[Block] = []
+    for promise, rows in found.sales.groupby("promise"):
+        by_week = rows.groupby("week")[["leads", KEPT, MISSED, PENDING, WAIVED]].sum().iloc[: -MOST_WEEKS - 1 : -1]
+        cells = [(str(week), *(f"{n:,}" for n in counts)) for week, counts in zip(
+            by_week.index, by_week.to_numpy().tolist(), strict=True)]  # fmt: skip
+        what = _PROMISES[str(promise)].capitalize()
+        told = f"{what}. Pending: not due yet. Waived: closed or answered before that. {_NEWEST}"
+        blocks.append(Table(("handed over in the week of", "leads", KEPT, MISSED, PENDING, WAIVED), cells,
+                            told))  # fmt: skip
+    return Section("Sales: what was owed to them", blocks)
+
+
+def _speed(found: Agreement) -> Section:
+    rows = [
+        (str(row["grade"]), f"{row['leads']:,}", f"{row['responded']:,}", *(
+            _number(row[name], ",.1f") for name in ("system_half", "system_tenth", "human_half", "human_tenth")))
+        for row in found.speed.to_dict("records")
+    ]  # fmt: skip
+    headings = ("grade", "leads", "responded to", "system: median", "slowest tenth", "people: median", "slowest tenth")
+    told = "Hours. System: from what happened to the handover. People: from the handover to the first response."
+    return Section("Speed to lead", [Table(headings, rows, told)] if rows else [])
+
+
+def _facts(cohort: Cohort, n_immature: int | None) -> list[tuple[str, str]]:
+    timezone = cohort.data.project.timezone
+    facts = [
+        ("Leads created", f"{time.format_instant(cohort.since)[:10]} to {time.format_instant(cohort.as_of)[:10]}"),
+        ("Leads", f"{len(cohort):,}"),
+        ("Still open", f"{int(cohort.open.sum()):,}"),
+        ("Time zone", timezone),
+    ]
+    return facts if n_immature is None else [*facts, ("Too young to judge", f"{n_immature:,}")]
+
+
+def _number(value: float, form: str) -> str:
+    return "–" if value != value else format(value, form)
+
+
+def tables_of(found: Sequence[Channels] | Funnel | Agreement) -> dict[str, pd.DataFrame]:
+    """Return every table of a report by the name of its file."""
+    if isinstance(found, Funnel):
+        return {"funnel": found.table, "funnel_by_month": found.months}
+    if isinstance(found, Agreement):
+        return {
+            "agreement_marketing": found.marketing,
+            "agreement_sales": found.sales,
+            "agreement_speed": found.speed,
+            "agreement_leads": found.leads,
+        }
+    return {
+        name: pd.concat([table.assign(by=each.by) for each, table in tables], ignore_index=True)
+        for name, tables in (
+            ("channels", [(each, each.table) for each in found]),
+            ("channels_by_month", [(each, each.months) for each in found]),
+        )
+    }
