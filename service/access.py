@@ -7,13 +7,16 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
 
 from service.keys import FILE_VARIABLE, MINT, ApiKeys, Key
 from service.problems import FOREIGN_HOST, NO_KEYS, NOT_FOUND, SCOPE_MISSING, UNAUTHENTICATED, Problem
 
-OPEN = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/livez", "/readyz"})
+OPEN = frozenset(
+    {"/", "/docs", "/openapi.json", "/healthz", "/livez", "/readyz", "/app/sign-in", "/app/sign-out", "/app/style.css"}
+)
 """Paths that need no key."""
 SCOPE_OF = {
     "/v1/score": "score",
@@ -25,8 +28,19 @@ SCOPE_OF = {
     "/score": "score",
     "/schema.json": "score",
     "/metrics": "admin",
+    "/app": "score",
+    "/app/verdicts/": "write",
+    "/app/": "score",
 }
-"""Path → scope; one that ends in a slash stands for all below it. What isn't here is there for `admin` alone."""
+"""Path → scope; one that ends in a slash stands for all below it, the first that fits.
+
+What isn't here is there for `admin` alone.
+"""
+
+PAGES = "/app"
+"""What people look at, and sign in to."""
+COOKIE = "leadscore_key"
+"""Holds the API key of a signed-in browser; no script sees it, no other site can send it."""
 
 KEYLESS_VARIABLE = "LEADSCORE_KEYLESS"
 KEYLESS_ON_LOOPBACK = "loopback"
@@ -80,7 +94,7 @@ class Access:
             return None
         if self.keys is None:
             raise Problem(NO_KEYS, f"The service has no API keys and answers nobody. {HOW_TO_CONFIGURE}")
-        presented = _presented(headers)
+        presented = _presented(headers) or _of_browser(path, headers)
         key = self.keys.find(presented.pop()) if len(presented) == 1 else None
         if key is None:
             detail = "Send a valid API key as Authorization: Bearer KEY, or as X-API-Key: KEY"
@@ -119,6 +133,17 @@ def is_loopback(host: str) -> bool:
 def _host_name(header: str) -> str:
     found = _HOST.fullmatch(header)
     return found[1].strip("[]") if found else ""
+
+
+def _of_browser(path: str, headers: Headers) -> set[bytes]:
+    """Return the secret that a signed-in browser sends with the requests for its pages, and with no others."""
+    if path != PAGES and not path.startswith(f"{PAGES}/"):
+        return set()
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return set()
+    return set() if found is None else {found.value.encode("utf-8", "replace")}
 
 
 def _presented(headers: Headers) -> set[bytes]:

@@ -17,10 +17,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from service import contract, pages, payload, problems
-from service.access import scope_of
+from service import contract, payload, problems
+from service.access import Access, scope_of
 from service.answers import Answers
 from service.lead_routes import LeadAnswers
+from service.pages import docs as described
+from service.pages.desk import add_desk
+from service.pages.refusals import respond
 from service.problems import NOT_FOUND, WRONG_METHOD, Problem
 from service.security import NATIVE_ROUTES, SYSTEM_ROUTES
 from service.serving import InUse, ModelInUse
@@ -76,7 +79,7 @@ class Api(FastAPI):
             problem = found
         except HTTPException as error:
             problem = _problem_of_status(scope["path"], error)
-        await problem.response(_request_id(scope))(scope, receive, send)
+        await respond(problem, scope["path"], _request_id(scope))(scope, receive, send)
 
     @property
     def fixed_paths(self) -> frozenset[str]:
@@ -104,10 +107,10 @@ class Api(FastAPI):
         return {**document, "paths": paths, "components": components}
 
 
-def create_api(answers: Answers, leads: LeadAnswers | None = None) -> Api:
+def create_api(answers: Answers, leads: LeadAnswers | None = None, access: Access | None = None) -> Api:
     """Return the application; while it has no model, routes that need one answer 503.
 
-    Without a store (`leads`) it has no routes over one.
+    Without a store (`leads`) it has no routes over one, and no pages. `access` is who may sign in there.
     """
     api = Api(
         title="leadscore",
@@ -122,6 +125,7 @@ def create_api(answers: Answers, leads: LeadAnswers | None = None) -> Api:
     _add_scoring(api, answers)
     if leads is not None:
         _add_leads(api, leads)
+        add_desk(api, leads, access or Access(None))
     _add_model_card(api, answers)
     _add_pages(api)
     return api
@@ -222,8 +226,8 @@ def _add_model_card(api: Api, answers: Answers) -> None:
 def _add_pages(api: Api) -> None:
     async def docs(request: Request) -> Response:
         """Answer the page that describes every route."""
-        page = pages.render(api.openapi(), problems.KINDS)
-        return HTMLResponse(page, headers={"content-security-policy": pages.CONTENT_SECURITY_POLICY})
+        page = described.render(api.openapi(), problems.KINDS)
+        return HTMLResponse(page, headers={"content-security-policy": described.CONTENT_SECURITY_POLICY})
 
     async def home(request: Request) -> Response:
         """Lead to the page; BentoML's own index page would load a tag manager."""

@@ -45,7 +45,7 @@ access = Access.of(os.environ)
 answers = Answers(model, limits)
 memory = Memory.of(os.environ)
 lead_answers = None if memory is None else LeadAnswers.of(memory, model, observer, limits)
-api = create_api(answers, lead_answers)
+api = create_api(answers, lead_answers, access)
 
 
 async def public_routes(scope: Scope, receive: Receive, send: Send) -> None:

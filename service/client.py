@@ -74,6 +74,7 @@ class ListFilters(TypedDict, total=False):
     grades: Sequence[str]
     source: str | None
     owner: str | None
+    search: str | None
     min_age: str | None
     max_age: str | None
 

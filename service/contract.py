@@ -254,6 +254,7 @@ LIST_PARAMETERS = [
     _parameter("grade", "Only these grades; may be repeated", {"type": "array", "items": _TEXT}),
     _parameter("source", "Only leads of this origin", _TEXT),
     _parameter("owner", "Only leads of this owner", _TEXT),
+    _parameter("search", "Only leads whose id holds this text", _TEXT),
     _parameter("min_age", "Only leads created longer ago", _DURATION),
     _parameter("max_age", "Only leads created since", _DURATION),
     _parameter("limit", "Leads on a page", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),

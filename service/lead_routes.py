@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time as clock
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -149,6 +149,15 @@ class LeadAnswers:
         )
         return _json(payload.dump({"lead_id": lead_id, "scores": points}))
 
+    async def in_thread(self, answer: Callable[[], _T]) -> _T:
+        """Run what takes longer than a request may hold up the others."""
+        return await self._in_thread(answer, self._readers)
+
+    def list_query(self, given: Mapping[str, str], now: int) -> ListQuery:
+        """Read the filters of the call list; raises Problem."""
+        project = self.leads.store.journal.project
+        return _Asked(QueryParams(given), _FILTERS, project.timezone).list_query(now, (*project.grades, WORST))
+
     async def _in_thread(self, answer: Callable[[], _T], limiter: CapacityLimiter) -> _T:
         with self._store_answers():
             return await to_thread.run_sync(answer, limiter=limiter)
@@ -187,7 +196,7 @@ class LeadAnswers:
         )
 
 
-_FILTERS = ("grade", "source", "owner", "min_age", "max_age", "limit", "cursor")
+_FILTERS = ("grade", "source", "owner", "search", "min_age", "max_age", "limit", "cursor")
 
 
 class _Asked:
@@ -237,6 +246,7 @@ class _Asked:
             grades=wanted,
             origin=self._query.get("source"),
             owner=self._query.get("owner"),
+            search=self._query.get("search"),
             created_from=None if oldest is None else max(now - oldest, time.EARLIEST),
             created_before=None if youngest is None else max(now - youngest, time.EARLIEST),
             limit=self.whole("limit", default=50, most=MOST_LEADS),

@@ -37,6 +37,7 @@ MALFORMED = Kind("malformed-json", 400, "Malformed JSON", "not UTF-8, not JSON, 
 UNAUTHENTICATED = Kind("unauthenticated", 401, "Unauthenticated", "no API key, an unknown one, or one that has expired")
 SCOPE_MISSING = Kind("scope-missing", 403, "Scope missing", "the API key lacks the scope that `detail` names")
 FOREIGN_HOST = Kind("foreign-host", 403, "Foreign host", "keys are off, and `Host` names more than localhost")
+FOREIGN_FORM = Kind("foreign-form", 403, "Foreign form", "a form of `/app` was sent by a page of another site")
 NOT_FOUND = Kind("not-found", 404, "Not found", "no such route")
 UNKNOWN_LEAD = Kind("unknown-lead", 404, "Unknown lead", "no such lead is stored, or was known at that instant")
 WRONG_METHOD = Kind("wrong-method", 405, "Wrong method", "the route exists, for the methods named in `Allow`")
@@ -57,6 +58,7 @@ KINDS = (
     UNAUTHENTICATED,
     SCOPE_MISSING,
     FOREIGN_HOST,
+    FOREIGN_FORM,
     NOT_FOUND,
     UNKNOWN_LEAD,
     WRONG_METHOD,

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leadscore.errors import LeadScoreError
 from service.access import Access, authorize
+from service.pages.refusals import is_page, respond
 from service.problems import BUSY, INTERNAL, MEDIA_TYPE, SLOW_BODY, TIMEOUT, TOO_LARGE, Problem
 from service.turns import Turns
 
@@ -141,7 +142,7 @@ class Gate:
         headers = Headers(scope=scope)
         exchange = Exchange(_request_id(headers), scope["method"], time.perf_counter())
         scope.setdefault("state", {})["request_id"] = exchange.request_id
-        answer = _Answer(exchange, send, mends_errors=scope["path"] not in SYSTEM_ROUTES)
+        answer = _Answer(exchange, send, mends_errors=scope["path"] not in SYSTEM_ROUTES and not is_page(scope["path"]))
         if self._is_full and scope["path"] not in SYSTEM_ROUTES:
             # Before anything else that costs time: in an overload most requests end here.
             await answer.refuse(_full(), scope, receive)
@@ -176,7 +177,7 @@ class Gate:
 
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: _Answer) -> None:
         try:
-            self._let_in(answer.exchange, scope["path"], headers)
+            self._let_in(answer.exchange, scope, headers)
             await self._work(scope, await _with_body(headers, receive, self.limits), answer)
         except Problem as problem:
             await answer.refuse(problem, scope, receive)
@@ -193,11 +194,12 @@ class Gate:
                 raise
             raise Problem(TIMEOUT, f"There was no answer within {self.limits.answer_seconds:g} seconds") from None
 
-    def _let_in(self, exchange: Exchange, path: str, headers: Headers) -> None:
-        key = self.access.identify(path, headers)
+    def _let_in(self, exchange: Exchange, scope: Scope, headers: Headers) -> None:
+        key = self.access.identify(scope["path"], headers)
         if key is not None:
             exchange.key = key.name
-            authorize(key, path)
+            authorize(key, scope["path"])
+            scope["state"]["key"] = key
 
 
 class _Answer:
@@ -237,7 +239,7 @@ class _Answer:
         """Send a problem, unless an answer has begun already."""
         if not self.exchange.status:
             self._to_mend = None
-            await problem.response(self.exchange.request_id)(scope, receive, self.send)
+            await respond(problem, scope["path"], self.exchange.request_id)(scope, receive, self.send)
 
 
 def _full() -> Problem:

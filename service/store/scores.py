@@ -34,11 +34,15 @@ class Said:
 
 @dataclass(frozen=True)
 class ListQuery:
-    """Which part of the call list is asked for; None filters nothing. `created` bounds are UTC microseconds."""
+    """Which part of the call list is asked for; None filters nothing. `created` bounds are UTC microseconds.
+
+    `search` is a part of the lead's id.
+    """
 
     grades: tuple[str, ...] = ()
     origin: str | None = None
     owner: str | None = None
+    search: str | None = None
     created_from: int | None = None
     created_before: int | None = None
     limit: int = 50
@@ -103,24 +107,30 @@ class ScoreBook:
 
     def page(self, query: ListQuery) -> ListPage:
         """Return one page of the call list, best first; equal margins stand in the order of their ids."""
-        wanted = [
-            scores.c.grade.in_(query.grades) if query.grades else None,
-            scores.c.origin == query.origin if query.origin is not None else None,
-            scores.c.owner == query.owner if query.owner is not None else None,
-            scores.c.created >= query.created_from if query.created_from is not None else None,
-            scores.c.created < query.created_before if query.created_before is not None else None,
-        ]
+        wanted = _conditions(query)
         if query.after is not None:
             margin, lead_id = query.after
             level = and_(scores.c.margin == margin, scores.c.lead_id > lead_id)
             wanted.append(or_(scores.c.margin < margin, level))
-        statement = select(scores.c.lead_id, scores.c.margin, scores.c.as_of, scores.c.record)
-        statement = statement.where(*(condition for condition in wanted if condition is not None))
-        statement = statement.order_by(scores.c.margin.desc(), scores.c.lead_id).limit(query.limit + 1)
-        found = self._database.ask(statement)
+        statement = select(scores.c.lead_id, scores.c.margin, scores.c.as_of, scores.c.record).where(*wanted)
+        found = self._database.ask(statement.order_by(*_BEST_FIRST).limit(query.limit + 1))
         shown = found[: query.limit]
         cursor = write_cursor(shown[-1].margin, shown[-1].lead_id) if len(found) > query.limit else None
         return ListPage([(row.record, row.as_of) for row in shown], cursor)
+
+    def best_probabilities(self, query: ListQuery, n: int) -> list[float]:
+        """Return the probabilities of the best leads that a query asks for, at most `n`, whatever page it is of."""
+        found = self._database.ask(select(scores.c.record).where(*_conditions(query)).order_by(*_BEST_FIRST).limit(n))
+        return [json.loads(row.record)["probability"] for row in found]
+
+    def choices(self, at_most: int = 200) -> dict[str, list[str]]:
+        """Return what the list can be filtered by: the sources and owners of the leads on it, some of very many."""
+        return {
+            name: [value for (value,) in self._database.ask(
+                select(column).where(column.is_not(None)).distinct().order_by(column).limit(at_most)
+            )]
+            for name, column in (("source", scores.c.origin), ("owner", scores.c.owner))
+        }  # fmt: skip
 
     def history(self, lead_id: str, *, limit: int) -> list[dict[str, Any]]:
         """Return the latest scores of a lead that differed from the one before, oldest first."""
@@ -139,6 +149,22 @@ class ScoreBook:
         """Return how many open leads have each score."""
         found = self._database.ask(select(scores.c.score, func.count()).group_by(scores.c.score))
         return dict(found)
+
+
+_BEST_FIRST = (scores.c.margin.desc(), scores.c.lead_id)
+
+
+def _conditions(query: ListQuery) -> list[Any]:
+    """What a lead must be to be asked for."""
+    wanted = [
+        scores.c.grade.in_(query.grades) if query.grades else None,
+        scores.c.origin == query.origin if query.origin is not None else None,
+        scores.c.owner == query.owner if query.owner is not None else None,
+        scores.c.lead_id.icontains(query.search, autoescape=True) if query.search else None,
+        scores.c.created >= query.created_from if query.created_from is not None else None,
+        scores.c.created < query.created_before if query.created_before is not None else None,
+    ]
+    return [condition for condition in wanted if condition is not None]
 
 
 def write_cursor(margin: float, lead_id: str) -> str:

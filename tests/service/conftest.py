@@ -113,8 +113,8 @@ class Service:
 
 
 @contextmanager
-def serving(store: Store | None = None) -> Iterator[Service]:
-    """A service without a model and without keys, as on a loopback address."""
+def serving(store: Store | None = None, access: Access = KEYLESS) -> Iterator[Service]:
+    """A service without a model; without keys, as on a loopback address, if none are given."""
     log = Lines()
     logger = logging.getLogger("tests.service")
     logger.setLevel(logging.INFO)
@@ -132,8 +132,8 @@ def serving(store: Store | None = None) -> Iterator[Service]:
             LIMITS,
             rescore_seconds=900,
         )
-    api = create_api(Answers(model, LIMITS), leads)
-    gate = Gate(api, LIMITS, observer.request, api.fixed_paths, KEYLESS)
+    api = create_api(Answers(model, LIMITS), leads, access)
+    gate = Gate(api, LIMITS, observer.request, api.fixed_paths, access)
     yield Service(gate, model, observer, registry, log, LIMITS, Conformance(api.openapi()), store)
     logger.removeHandler(log)
 

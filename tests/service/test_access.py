@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.access import OPEN, SCOPE_OF, Access, is_loopback, scope_of
 from service.keys import SCOPES, ApiKeys, Key
+from service.pages.refusals import is_page
 from service.security import NATIVE_ROUTES, SYSTEM_ROUTES, Gate, Limits
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ MINTED = {scope: Key.mint(f"for-{scope}", [scope]) for scope in SCOPES}
 EXPIRED, EXPIRED_SECRET = Key.mint("expired", SCOPES, dt.date(2020, 1, 1))
 SECRET = {scope: secret for scope, (_, secret) in MINTED.items()}
 KEYS = ApiKeys([*(key for key, _ in MINTED.values()), EXPIRED], "here")
-NAMED = sorted(path for path in SCOPE_OF if not path.endswith("/"))
+NAMED = sorted(path for path in SCOPE_OF if not path.endswith("/") and not is_page(path))
 BYPASSES = ["/v1/score/", "/v1/score\n\n", "//v1/score", "/V1/score", "/metrics/", "/docs\n", "/docs/", ""]
 
 

@@ -1,0 +1,194 @@
+"""One lead: who it is, what happened, how its score moved, and why."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadscore import time
+from leadscore.columns import text_value
+from leadscore.explain.facts import not_filled_in
+from leadscore.features.names import FeatureName
+from leadscore.project import Project
+from leadscore.tables import Cutoffs
+from leadscore.time import NEVER
+from service.pages.call_list import last_verdict
+from service.problems import UNKNOWN_LEAD, Problem
+from service.serving import InUse
+from service.store.arrivals import LEADS, OUTCOME, VERDICT
+from service.store.journal import Stored
+from service.stored import StoredLeads
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+MOST_ROWS = 200
+MOST_MOVES = 10
+WIDEST = 100.0
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A reason in words; `share` is the length of its bar in percent, `seq` the newest event that it speaks of."""
+
+    text: str
+    effect: float
+    share: float
+    seq: int | None
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One row of the timeline."""
+
+    seq: int
+    when: str
+    what: str
+    fields: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """Everything that is shown of a lead."""
+
+    lead_id: str
+    record: Mapping[str, Any]
+    raising: Sequence[Reason]
+    lowering: Sequence[Reason]
+    profile: Sequence[tuple[str, str]]
+    missing: Sequence[str]
+    timeline: Sequence[Happening]
+    n_earlier: int
+    moves: Sequence[Mapping[str, Any]]
+    chart: Markup | None
+    verdict: Mapping[str, Any] | None
+
+
+def portrait(leads: StoredLeads, current: InUse, lead_id: str, *, now: int) -> Portrait:
+    """Put together what is known of a lead now (UTC microseconds).
+
+    Raises
+    ------
+    Problem
+        404, if it is unknown.
+    """
+    scorer = current.scorer
+    data, rows, _ = leads.read(scorer, [lead_id])
+    found = np.flatnonzero(data.leads.ids == lead_id)
+    if not len(found):
+        raise Problem(UNKNOWN_LEAD, "No lead with this id is stored")
+    lead = int(found[0])
+    own = [row for row in rows if row.lead_id == lead_id]
+    at = max(now, max(row.known for row in own) + 1)
+    record = scorer.explain(data, Cutoffs(found[:1], np.array([at], dtype=np.int64)))[0]
+    strongest = max((abs(reason["effect"]) for reason in record["reasons"]), default=1.0)
+    reasons = [_reason(reason, strongest, own, data.project) for reason in record["reasons"]]
+    moves = leads.history(current, lead_id, limit=MOST_MOVES, receipts=True)
+    happened = sorted((row for row in own if row.kind != LEADS), key=lambda row: (_happened(row), row.seq), reverse=True)
+    return Portrait(
+        lead_id=lead_id,
+        record=record,
+        raising=[reason for reason in reasons if reason.effect > 0],
+        lowering=[reason for reason in reasons if reason.effect < 0],
+        profile=_profile(own),
+        missing=[str(name) for name in not_filled_in(data, lead, at)],
+        timeline=[_happening(row) for row in happened[:MOST_ROWS]],
+        n_earlier=max(0, len(happened) - MOST_ROWS),
+        moves=moves[::-1],
+        chart=_chart(moves),
+        verdict=last_verdict(own),
+    )
+
+
+def _reason(reason: Mapping[str, Any], strongest: float, rows: Sequence[Stored], project: Project) -> Reason:
+    share = WIDEST * abs(reason["effect"]) / strongest
+    return Reason(reason["text"], reason["effect"], share, _newest(FeatureName.parse(reason["feature"]), rows, project))
+
+
+def _newest(name: FeatureName, rows: Sequence[Stored], project: Project) -> int | None:
+    """The newest event of the lead itself that a feature counts."""
+    if name.scope is not None or name.table not in {spec.name for spec in project.events}:
+        return None
+    mine = [row for row in rows if row.kind == name.table]
+    if name.column is not None and name.category is not None:
+        mine = [row for row in mine if str(json.loads(row.data).get(name.column)) == name.category]
+    return max(mine, key=lambda row: (row.time, row.seq)).seq if mine else None
+
+
+def _profile(rows: Sequence[Stored]) -> list[tuple[str, str]]:
+    """The fields of the newest version of a profile."""
+    newest = max((row for row in rows if row.kind == LEADS), key=lambda row: (row.known, row.seq))
+    created = min((row.time for row in rows if row.kind == LEADS and row.time != NEVER), default=None)
+    fields = [] if created is None else [("created", _when(created))]
+    return fields + _fields(newest)
+
+
+def _fields(row: Stored) -> list[tuple[str, str]]:
+    return [(name, text_value(value) or "") for name, value in json.loads(row.data).items()]
+
+
+def _happening(row: Stored) -> Happening:
+    what = {OUTCOME: "outcome", VERDICT: "verdict"}.get(row.kind, row.kind)
+    return Happening(row.seq, _when(_happened(row)), what, _fields(row))
+
+
+def _happened(row: Stored) -> int:
+    """When it was, as far as anybody said; else when it arrived."""
+    return row.known if row.time == NEVER else row.time
+
+
+def _when(instant: int) -> str:
+    return time.format_instant(instant)[:16].replace("T", " ")
+
+
+def _chart(moves: Sequence[Mapping[str, Any]]) -> Markup | None:
+    """The scores over time as steps, drawn here; None where there is only one."""
+    if len(moves) < 2:
+        return None
+    from markupsafe import Markup
+
+    from leadscore.evaluate.plots import BLUE, GREY, PALE, _blank
+
+    figure = _blank(1.7)
+    axes = figure.add_axes((0.06, 0.2, 0.92, 0.72))
+    at = [np.datetime64(move["as_of"].rstrip("Z")) for move in moves]
+    axes.step([*at, at[-1]], [*(move["score"] for move in moves), moves[-1]["score"]], where="post", color=BLUE)
+    axes.plot(at, [move["score"] for move in moves], "o", color=BLUE, markersize=4)
+    axes.set(ylim=(0, 104))
+    axes.set_yticks([0, 50, 100])
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(PALE)
+    axes.tick_params(length=0, labelsize=8, labelcolor=GREY)
+    axes.locator_params(axis="x", nbins=6)
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    return Markup(inline(drawn.getvalue(), "How the score moved; the table below has the numbers"))
+
+
+_STYLES = re.compile(r'style="([^"]*)"')
+
+
+def inline(svg: str, alt: str) -> str:
+    """Make a drawn figure an element of a page whose policy forbids styles beside its own sheet."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
+    svg = _STYLES.sub(lambda found: _attributes(found[1]), svg)
+    width, height = (float(size) for size in re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2])
+    opening = f'<svg role="img" aria-label="{alt}" viewBox="0 0 {width:g} {height:g}" class="chart" '
+    return (
+        opening
+        + 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        + re.sub(r"^<svg[^>]*>", "", svg)
+    )
+
+
+def _attributes(style: str) -> str:
+    """Declarations of a style as presentation attributes, which mean the same in SVG."""
+    pairs = (pair.partition(":")[::2] for pair in style.split(";") if pair.strip())
+    return " ".join(f'{name.strip()}="{value.strip()}"' for name, value in pairs if name.strip() != "font")

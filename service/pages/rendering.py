@@ -1,0 +1,75 @@
+"""Templates → HTML: everything escaped, no script, nothing from other hosts."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import HTMLResponse, Response
+
+from service.access import PAGES
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HOME = PAGES
+SIGN_IN = f"{HOME}/sign-in"
+STYLE_PATH = f"{HOME}/style.css"
+HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "cache-control": "private, no-store",
+}
+
+
+def page(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """Answer a template of this package, filled with values."""
+    text = _environment().get_template(template).render(home=HOME, style=style_address(), **values)
+    return HTMLResponse(text, status_code=status, headers=HEADERS)
+
+
+def refusal(title: str, detail: str, status: int) -> HTMLResponse:
+    """Answer a refusal to a person."""
+    return page("refusal.html", status=status, title=title, detail=detail)
+
+
+def style() -> Response:
+    """Answer the style sheet; its address changes with it, so it may be kept for ever."""
+    headers = {"cache-control": "public, max-age=31536000, immutable"}
+    return Response(_style(), media_type="text/css; charset=utf-8", headers=headers)
+
+
+@cache
+def style_address() -> str:
+    """Return where the style sheet is."""
+    return f"{STYLE_PATH}?v={hashlib.sha256(_style().encode()).hexdigest()[:12]}"
+
+
+@cache
+def _style() -> str:
+    return files(__package__).joinpath("templates", "style.css").read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    def read(name: str) -> str:
+        return files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
+
+    environment = Environment(
+        loader=FunctionLoader(read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["ago"] = ago
+    return environment
+
+
+def ago(seconds: float) -> str:
+    """Say how long something is, in its largest unit: ``3 days``, ``5 minutes``."""
+    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            n = int(seconds // size)
+            return f"{n} {name}{'s' if n > 1 else ''}"
+    return "under a minute"

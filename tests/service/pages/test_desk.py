@@ -1,0 +1,253 @@
+"""The rooms below /app, over the sample's store on both databases."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from leadscore import LeadScorer
+from leadscore.evaluate.capacity import at_capacity
+from service.access import COOKIE, Access
+from service.keys import ApiKeys, Key
+from service.pages.lead import inline
+from service.pages.rendering import ago
+from service.pages.session import inside
+from service.store import Store
+from tests.service.conftest import Service, serving
+
+SELLER, SELLER_SECRET = Key.mint("seller", ["score", "write"])
+READER, READER_SECRET = Key.mint("reader", ["score"])
+SENDER, SENDER_SECRET = Key.mint("sender", ["write"])
+ACCESS = Access(ApiKeys([SELLER, READER, SENDER], "here"))
+OURS = {"origin": "http://localhost"}
+
+
+@pytest.fixture
+def desk(kept_store: Store, scorer: LeadScorer) -> Iterator[Service]:
+    """A service over the sample's store that asks for keys."""
+    with serving(kept_store, ACCESS) as service:
+        service.model.use(scorer)
+        yield service
+
+
+def signed_in(secret: str) -> dict[str, str]:
+    return {"cookie": f"{COOKIE}={secret}"}
+
+
+def listed(page: httpx.Response) -> list[str]:
+    return re.findall(r'<div class="who"><a href="/app/leads/([^"]+)"', page.text)
+
+
+def get(desk: Service, path: str, secret: str = SELLER_SECRET) -> httpx.Response:
+    return desk.get(path, headers=signed_in(secret))
+
+
+def test_who_is_not_signed_in_is_led_to_the_door(desk: Service) -> None:
+    answer = desk.get("/app/leads/L000007")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/app/sign-in?after=/app/leads/L000007")
+    assert "API key" in desk.get(answer.headers["location"]).text
+
+
+def test_signing_in_leads_to_where_one_wanted_to_go(desk: Service) -> None:
+    form = {"key": SELLER_SECRET, "after": "/app/leads/L000007"}
+    answer = desk.post("/app/sign-in", data=form, headers=OURS)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/app/leads/L000007")
+    cookie = answer.headers["set-cookie"]
+    assert all(word in cookie for word in ("HttpOnly", "SameSite=strict", "Path=/app"))
+    assert "Max-Age" not in cookie, "it ends with the browser"
+    assert get(desk, "/app").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["", "wrong", "é", "x" * 5_000])
+def test_a_wrong_key_is_not_let_in(desk: Service, key: str) -> None:
+    answer = desk.post("/app/sign-in", data={"key": key}, headers=OURS)
+    assert answer.status_code == 401
+    assert "not valid" in answer.text
+    assert "set-cookie" not in answer.headers
+
+
+def test_signing_out_forgets_the_key(desk: Service) -> None:
+    answer = desk.post("/app/sign-out", headers=OURS | signed_in(SELLER_SECRET))
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    "address", ["https://elsewhere.example", "//elsewhere.example", "/docs", "/application", "javascript:alert(1)", ""]
+)
+def test_a_sign_in_leads_nowhere_else(address: str) -> None:
+    assert inside(address) == "/app"
+
+
+@pytest.mark.parametrize("path", ["/app/sign-in", "/app/verdicts/L000007", "/app/sign-out"])
+def test_a_form_of_another_site_is_refused(desk: Service, path: str) -> None:
+    for origin in ({"origin": "http://elsewhere.example"}, {}, {"origin": "null"}):
+        answer = desk.post(path, data={"verdict": "accept"}, headers=origin | signed_in(SELLER_SECRET))
+        assert answer.status_code == 403
+        assert "another site" in answer.text
+
+
+def test_the_cookie_opens_the_pages_alone(desk: Service) -> None:
+    assert desk.get("/v1/leads", headers=signed_in(SELLER_SECRET)).status_code == 401
+    assert get(desk, "/app", "x").status_code == 303
+
+
+def test_a_key_without_the_scope_is_told_so_on_a_page(desk: Service) -> None:
+    answer = get(desk, "/app", SENDER_SECRET)
+    assert answer.status_code == 403
+    assert "score" in answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_the_list_is_that_of_the_api(desk: Service) -> None:
+    leads = desk.get("/v1/leads?limit=50", headers={"x-api-key": SELLER_SECRET}).json()["leads"]
+    assert listed(get(desk, "/app")) == [lead["lead_id"] for lead in leads]
+    text = html.unescape(get(desk, "/app").text)
+    for reason in leads[0]["reasons"][:2]:
+        assert reason["text"] in text
+
+
+def test_pages_follow_each_other_without_a_gap(desk: Service) -> None:
+    first = get(desk, "/app")
+    following = html.unescape(re.findall(r'href="(/app\?[^"]*cursor[^"]*)"', first.text)[0])
+    second = get(desk, following)
+    everybody = desk.get("/v1/leads?limit=100", headers={"x-api-key": SELLER_SECRET}).json()["leads"]
+    assert [*listed(first), *listed(second)] == [lead["lead_id"] for lead in everybody]
+    assert '<ol class="leads" start="51">' in second.text
+
+
+@pytest.mark.parametrize(
+    "query", ["grade=A", "source=webinar", "search=0012", "max_age=90d", "grade=B&source=referral"]
+)
+def test_filters_are_those_of_the_api(desk: Service, query: str) -> None:
+    leads = desk.get(f"/v1/leads?limit=50&{query}", headers={"x-api-key": SELLER_SECRET}).json()["leads"]
+    assert listed(get(desk, f"/app?{query}")) == [lead["lead_id"] for lead in leads]
+
+
+def test_the_line_says_what_the_calls_bring(desk: Service) -> None:
+    page = get(desk, "/app?calls=7").text
+    leads = desk.get("/v1/leads?limit=7", headers={"x-api-key": SELLER_SECRET}).json()["leads"]
+    wins = at_capacity(np.array([lead["probability"] for lead in leads]), 7)
+    expected = f"{wins.expected:.0f}" if wins.expected >= 10 else f"{wins.expected:.1f}"
+    assert f"<strong>{expected} wins</strong>" in page
+    assert page[: page.index('class="line"')].count('<li class="lead') == 7
+
+
+@pytest.mark.parametrize("query", ["grade=Z", "calls=-1", "calls=many", "cursor=x", "max_age=old", "calls=99999"])
+def test_a_wrong_question_is_answered_on_a_page(desk: Service, query: str) -> None:
+    answer = get(desk, f"/app?{query}")
+    assert answer.status_code == 422
+    assert "<h1>Invalid document</h1>" in answer.text
+
+
+def test_a_reader_can_look_and_not_say(desk: Service) -> None:
+    assert "Reject" in get(desk, "/app").text
+    assert "Reject" not in get(desk, "/app", READER_SECRET).text
+    answer = desk.post("/app/verdicts/L000007", data={"verdict": "accept"}, headers=OURS | signed_in(READER_SECRET))
+    assert answer.status_code == 403
+
+
+def test_a_verdict_is_kept_with_who_gave_it_and_why(desk: Service) -> None:
+    lead_id = listed(get(desk, "/app"))[3]
+    form = {"verdict": "reject", "reason": "<b>no budget</b>", "back": "/app?grade=A"}
+    answer = desk.post(f"/app/verdicts/{lead_id}", data=form, headers=OURS | signed_in(SELLER_SECRET))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/app?grade=A")
+    page = get(desk, f"/app/leads/{lead_id}").text
+    assert "rejected by seller: &lt;b&gt;no budget&lt;/b&gt;" in page
+    assert "<strong>verdict</strong>" in page
+    desk.post(f"/app/verdicts/{lead_id}", data={"verdict": "accept"}, headers=OURS | signed_in(SELLER_SECRET))
+    assert "accepted by seller" in get(desk, f"/app/leads/{lead_id}").text
+
+
+@pytest.mark.parametrize("form", [{}, {"verdict": "maybe"}, {"verdict": "reject", "reason": "x" * 20_000}])
+def test_a_verdict_of_another_kind_is_refused(desk: Service, form: dict[str, str]) -> None:
+    answer = desk.post("/app/verdicts/L000007", data=form, headers=OURS | signed_in(SELLER_SECRET))
+    assert answer.status_code in (413, 422)
+
+
+def test_a_lead_is_shown_with_all_its_reasons(desk: Service) -> None:
+    lead_id = listed(get(desk, "/app"))[0]
+    page = html.unescape(get(desk, f"/app/leads/{lead_id}").text)
+    record: dict[str, Any] = desk.get(f"/v1/leads/{lead_id}/score", headers={"x-api-key": SELLER_SECRET}).json()
+    for reason in record["reasons"]:
+        assert reason["text"] in page
+    anchors = set(re.findall(r'href="#(e\d+)"', page))
+    assert anchors
+    assert anchors <= set(re.findall(r'id="(e\d+)"', page)), "a reason leads to its event"
+
+
+def test_an_unknown_lead_is_said_on_a_page(desk: Service) -> None:
+    answer = get(desk, "/app/leads/nobody")
+    assert answer.status_code == 404
+    assert "<h1>Unknown lead</h1>" in answer.text
+
+
+def test_an_unknown_room_is_said_on_a_page(desk: Service) -> None:
+    with_admin = Key.mint("admin", ["admin", "score"])
+    answer = desk.guarded_by(Access(ApiKeys([with_admin[0]], "here"))).get(
+        "/app/attic", headers=signed_in(with_admin[1])
+    )
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_nothing_is_loaded_from_elsewhere_and_no_script_runs(desk: Service) -> None:
+    for path in ("/app", f"/app/leads/{listed(get(desk, '/app'))[0]}", "/app/sign-in"):
+        answer = get(desk, path)
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; style-src 'self'")
+        assert "unsafe" not in policy
+        assert not re.search(r"<script|<style|\sstyle=|\son\w+=", answer.text)
+        assert not re.search(r'(?:href|src|action)="(?!/app|#)', answer.text)
+        assert answer.headers["cache-control"] == "private, no-store"
+
+
+def test_the_style_sheet_may_be_kept_for_ever(desk: Service) -> None:
+    address = re.findall(r'<link rel="stylesheet" href="([^"]+)"', desk.get("/app/sign-in").text)[0]
+    answer = desk.get(address)
+    assert answer.headers["content-type"].startswith("text/css")
+    assert "immutable" in answer.headers["cache-control"]
+
+
+def test_no_key_is_ever_logged(desk: Service) -> None:
+    desk.post("/app/sign-in", data={"key": SELLER_SECRET}, headers=OURS)
+    get(desk, "/app?search=Mrs+Secret")
+    lines = "\n".join(desk.log.lines)
+    assert SELLER_SECRET not in lines
+    assert "Secret" not in lines
+    assert '"route": "/app"' in lines
+
+
+def test_without_keys_nobody_need_sign_in(stored_service: Service) -> None:
+    page = stored_service.get("/app")
+    assert page.status_code == 200
+    assert "Sign out" not in page.text
+    lead_id = listed(page)[5]
+    answer = stored_service.post(f"/app/verdicts/{lead_id}", data={"verdict": "accept"}, headers=OURS)
+    assert answer.status_code == 303
+    assert "accepted" in stored_service.get(f"/app/leads/{lead_id}").text
+
+
+def test_a_figure_needs_no_style_of_its_own() -> None:
+    drawn = (
+        '<?xml?><svg width="20pt" height="10pt"><metadata>x</metadata><defs><style type="text/css">*{}</style></defs>'
+    )
+    drawn += '<path style="fill: none; stroke: #fff"/></svg>'
+    assert inline(drawn, "what it shows") == (
+        '<svg role="img" aria-label="what it shows" viewBox="0 0 20 10" class="chart" '
+        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"><defs></defs>'
+        '<path fill="none" stroke="#fff"/></svg>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "under a minute"), (60, "1 minute"), (7_199, "1 hour"), (86_400 * 2.5, "2 days")],
+)
+def test_ages_in_their_largest_unit(seconds: float, said: str) -> None:
+    assert ago(seconds) == said
