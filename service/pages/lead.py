@@ -90,7 +90,9 @@ def portrait(leads: StoredLeads, current: InUse, lead_id: str, *, now: int) -> P
     strongest = max((abs(reason["effect"]) for reason in record["reasons"]), default=1.0)
     reasons = [_reason(reason, strongest, own, data.project) for reason in record["reasons"]]
     moves = leads.history(current, lead_id, limit=MOST_MOVES, receipts=True)
-    happened = sorted((row for row in own if row.kind != LEADS), key=lambda row: (_happened(row), row.seq), reverse=True)
+    happened = sorted(
+        (row for row in own if row.kind != LEADS), key=lambda row: (_happened(row), row.seq), reverse=True
+    )
     return Portrait(
         lead_id=lead_id,
         record=record,

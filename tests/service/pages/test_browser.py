@@ -1,0 +1,179 @@
+"""The pages in a real browser: with a mouse, with keys alone, in the dark, on a telephone, for a screen reader."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from leadscore.cli import main
+from tests.service.running import Serving, start, wait_for
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe_core = pytest.importorskip("axe_core_python", reason="axe-core is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+AXE = Path(axe_core.__file__).with_name("axe.min.js")
+SHOTS = Path(__file__).parents[3] / "build" / "pages"
+"""Pictures of every room, to be looked at."""
+
+
+@pytest.fixture(scope="module")
+def served(
+    fresh_sample: Any, sample_scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Serving, str]]:
+    """A running service over the sample with a key for a seller, and that key."""
+    home = tmp_path_factory.mktemp("desk")
+    keys = home / "keys.toml"
+    minted = CliRunner().invoke(
+        main, ["key", "eva", "--scope", "score", "--scope", "write", "--file", str(keys), "--json"]
+    )
+    secret = re.findall(r'"secret": "([^"]+)"', minted.output)[0]
+    running = start(home, fresh_sample(), "--model", str(sample_scorer_folder), LEADSCORE_API_KEYS_FILE=str(keys))
+    yield running, secret
+    running.process.terminate()
+    running.process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+def sign_in(page: Any, served: tuple[Serving, str], path: str = "/app") -> None:
+    running, secret = served
+    page.goto(f"{running.url}{path}")
+    page.get_by_label("API key").fill(secret)
+    page.get_by_role("button", name="Sign in").click()
+
+
+@pytest.fixture
+def page(browser: Any, served: tuple[Serving, str]) -> Iterator[Any]:
+    """A page that is signed in and shows the list; anything that goes wrong on it fails the test."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    opened = context.new_page()
+    faults: list[str] = []
+    asked: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    opened.on("request", lambda request: asked.append(request.url))
+    sign_in(opened, served)
+
+    def is_there() -> bool:
+        opened.reload()
+        return bool(opened.locator("li.lead").count())
+
+    assert wait_for(is_there), "the keeper's first round"
+    yield opened
+    context.close()
+    assert faults == []
+    assert {re.sub(r"(//[^/]+)/.*", r"\1", url) for url in asked} == {served[0].url}, "nothing comes from elsewhere"
+
+
+def violations(page: Any) -> list[str]:
+    """What a screen reader or a person with weak eyes would stumble over, serious or worse."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("async () => await axe.run()")["violations"]
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found if one["impact"] in ("serious", "critical")
+    ]
+
+
+def shoot(page: Any, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(SHOTS / f"{name}.png"), full_page=False)
+
+
+def test_a_seller_works_the_list(page: Any) -> None:
+    page.get_by_label("We can call").fill("3")
+    page.get_by_role("button", name="Show").click()
+    assert "The best 3 should bring" in page.inner_text("main")
+    assert page.get_by_text("Below this line").count() == 1
+    shoot(page, "call_list")
+    first = page.locator("li.lead").first
+    lead_id = first.locator(".who a").inner_text()
+    first.get_by_text("Reject…").click()
+    first.get_by_label("Why").fill("no budget")
+    first.get_by_role("button", name=f"Reject {lead_id}").click()
+    assert "rejected by eva: no budget" in page.locator("li.lead").first.inner_text()
+    assert page.url.endswith("calls=3"), "one comes back to where one was"
+
+
+def test_a_reason_leads_to_its_event(page: Any) -> None:
+    page.locator(".who a").nth(1).click()
+    shoot(page, "lead")
+    reason = page.locator(".effects a").first
+    target = reason.get_attribute("href")
+    reason.click()
+    assert page.url.endswith(target)
+    assert page.locator(f"li{target}").is_visible()
+
+
+def test_filters_stay_while_paging(page: Any) -> None:
+    page.get_by_label("Not older than").select_option("any age")
+    page.get_by_label("Source").select_option(index=1)
+    page.get_by_role("button", name="Show").click()
+    chosen = page.get_by_label("Source").input_value()
+    if page.get_by_role("link", name="Next").count():
+        page.get_by_role("link", name="Next").click()
+    assert page.get_by_label("Source").input_value() == chosen != ""
+
+
+def test_everything_can_be_done_with_keys_alone(browser: Any, served: tuple[Serving, str], page: Any) -> None:
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.who a')"):
+            break
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid", "one sees where one is"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/app/leads/**")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim().startsWith('Accept')"):
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_load_state()
+    assert "accepted by eva" in page.inner_text("main")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 375])
+def test_no_room_has_a_serious_barrier(
+    page: Any, served: tuple[Serving, str], browser: Any, scheme: str, width: int
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    lead = page.locator(".who a").first.get_attribute("href")
+    for name, path in (("call_list", "/app?calls=5"), ("lead", lead)):
+        page.goto(f"{served[0].url}{path}")
+        assert violations(page) == []
+        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert overflow <= 0, f"{name} is wider than the screen"
+        shoot(page, f"{name}_{scheme}_{width}")
+
+
+def test_the_door(browser: Any, served: tuple[Serving, str]) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{served[0].url}/app/leads/L000007")
+    assert violations(page) == []
+    shoot(page, "sign_in")
+    page.get_by_label("API key").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    assert page.get_by_role("alert").is_visible()
+    page.get_by_label("API key").fill(served[1])
+    page.get_by_role("button", name="Sign in").click()
+    assert page.url.endswith("/app/leads/L000007")
+    page.get_by_role("button", name="Sign out").click()
+    page.goto(f"{served[0].url}/app")
+    assert "sign-in" in page.url
+    context.close()
