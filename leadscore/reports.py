@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from leadscore.alignment import Agreement, Channels, Cohort, Funnel
+    from leadscore.evaluate.page import Page
     from leadscore.model.scorer import LeadScorer
 
 MONTHS = 12
@@ -155,21 +156,23 @@ def _handed(console: Console, cohort: Cohort, scorer: LeadScorer) -> Any:
         return alignment.handovers(cohort.data, scorer, qualified=qualified, until=cohort.as_of, progress=progress)
 
 
-def _write(console: Console, out: Path, name: str, html: str, found: Sequence[Channels] | Funnel | Agreement) -> None:
+def _write(console: Console, out: Path, name: str, page: Page, found: Sequence[Channels] | Funnel | Agreement) -> None:
     from leadscore.alignment.pages import tables_of
+    from leadscore.evaluate.page import render
 
     out.mkdir(parents=True, exist_ok=True)
-    files = [write_page(out / f"{name}.html", html)]
+    files = [write_page(out / f"{name}.html", render(page))]
     tables = tables_of(found)
     for title, table in tables.items():
-        files.append(_write_csv(out / f"{title}.csv", table))
+        files.append(write_csv(out / f"{title}.csv", table))
     console.say(f"Wrote {', '.join(str(file) for file in files)}")
     console.result(
         {"files": [str(file) for file in files], "rows": {title: len(table) for title, table in tables.items()}}
     )
 
 
-def _write_csv(path: Path, table: pd.DataFrame) -> Path:
+def write_csv(path: Path, table: pd.DataFrame) -> Path:
+    """Write a table of a report whole or not at all."""
     with whole_or_nothing(path) as beside:
         table.to_csv(beside, index=False, float_format="%.6g", date_format="%Y-%m-%dT%H:%M:%S.%fZ")
     return path

@@ -8,6 +8,7 @@ import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
@@ -60,6 +61,7 @@ class LeadAnswers:
     observer: Observer
     limits: Limits
     rescore_seconds: int
+    rooms: Path | None = None
     _reached: _Reached = field(default_factory=lambda: _Reached())
     _writer: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(N_READERS))
@@ -70,7 +72,7 @@ class LeadAnswers:
         store = memory.open()
         leads = StoredLeads(store, sampler=Sampler(store, observer, memory.audit_share))
         watch_counts(leads, memory.counts, observer)
-        return cls(leads, model, observer, limits, memory.rescore_seconds)
+        return cls(leads, model, observer, limits, memory.rescore_seconds, memory.rooms)
 
     def warm(self) -> None:
         """Score a stored lead a few times, so that no request waits for what is compiled or loaded the first time."""

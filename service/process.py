@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import signal
 import socket
@@ -28,6 +29,8 @@ from service.security import Limits
 
 METRICS_FOLDER = "prometheus_multiproc_dir"
 """Where BentoML has its workers write metrics, whatever the environment says; the keeper writes there too."""
+EVERY_SECONDS = 86_400.0
+"""Between two measurings of what marketing and sales see together."""
 READY_SECONDS = 120.0
 """A cold start takes about 12 s; a first one also compiles the kernels."""
 STOP_SECONDS = 15.0
@@ -85,6 +88,8 @@ class Server:
             self._environment[FILE_VARIABLE] = str(Path(file).resolve())
         self._child: subprocess.Popen[bytes] | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._measurer: subprocess.Popen[bytes] | None = None
+        self._measure_at = 0.0
         self._keeps = False
         self.asked_to_stop = False
         self.failure = ""
@@ -99,10 +104,14 @@ class Server:
         """The file that the keeper hands to the workers: see `counting`."""
         return Path(self._home.name) / counting.FILE
 
-    def remember(self, memory: Memory) -> None:
-        """Give the workers a store, and a keeper beside them; before the server is entered."""
+    def remember(self, memory: Memory, *, measures: bool = True) -> None:
+        """Give the workers a store, and a keeper beside them; before the server is entered.
+
+        `measures` says whether the rooms of marketing are filled, once a day.
+        """
         self._environment |= memory.to_environment()
         self._keeps = True
+        self._measure_at = 0.0 if measures else math.inf
 
     @property
     def url(self) -> str:
@@ -139,17 +148,23 @@ class Server:
         )
 
     def _tend_keeper(self) -> None:
-        """Start the keeper once the service is ready, and again should it end by itself."""
-        if self._keeps and not self.asked_to_stop and (self._keeper is None or self._keeper.poll() is not None):
+        """Start the keeper once the service is ready, again should it end by itself, and what measures once a day."""
+        if not self._keeps or self.asked_to_stop:
+            return
+        if self._keeper is None or self._keeper.poll() is not None:
             self._keeper = self._start([sys.executable, "-m", "service.keeper"])
+        if time.monotonic() >= self._measure_at and (self._measurer is None or self._measurer.poll() is not None):
+            self._measure_at = time.monotonic() + EVERY_SECONDS
+            self._measurer = self._start([sys.executable, "-m", "service.measuring"])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._child is not None
         _stop(self._child)
-        if self._keeper is not None:
-            _stop(self._keeper)
+        for child in (self._keeper, self._measurer):
+            if child is not None:
+                _stop(child)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._home.cleanup()

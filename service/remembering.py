@@ -45,6 +45,11 @@ class Memory:
     rescore_seconds: int
     audit_share: float = SHARE
 
+    @property
+    def rooms(self) -> Path:
+        """The folder of what marketing and sales measure together: see `measuring`."""
+        return self.counts.with_name("rooms")
+
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Memory | None:
         """Return what the command has set, None for a service that remembers nothing."""

@@ -15,15 +15,15 @@ from leadscore.alignment.attribution import RULES
 from leadscore.alignment.channels import Channels
 from leadscore.alignment.cohort import Cohort
 from leadscore.alignment.funnel import STAGES, Funnel
-from leadscore.evaluate.page import Block, Listing, Page, Picture, Section, Table, Text, render
+from leadscore.evaluate.page import Block, Listing, Page, Picture, Section, Table, Text
 from leadscore.sla import EVERYWHERE, Sla
 
 MOST_WEEKS = 13
 _NEWEST = f"The {MOST_WEEKS} newest weeks; the CSV files hold all."
 
 
-def channels_page(cohort: Cohort, found: Sequence[Channels]) -> str:
-    """Return the report on channels as HTML; raises MissingExtraError without jinja2 or matplotlib."""
+def channels_page(cohort: Cohort, found: Sequence[Channels]) -> Page:
+    """Return the report on channels; raises MissingExtraError without matplotlib."""
     first = found[0]
     judged, won, expected = (float(first.table[name].sum()) for name in ("judged", "won", "expected"))
     verdict = f"Of {judged:,.0f} judged leads {won:,.0f} converted; the model expected {expected:,.0f}"
@@ -45,7 +45,7 @@ def channels_page(cohort: Cohort, found: Sequence[Channels]) -> str:
         )
     )
     title = f"{cohort.data.project.name}: what each channel brings"
-    return render(Page(title, verdict, sections, facts=_facts(cohort, first.n_immature)))
+    return Page(title, verdict, sections, facts=_facts(cohort, first.n_immature))
 
 
 def _dimension(found: Channels) -> Section:
@@ -96,8 +96,8 @@ def _channel_row(row: Mapping[Any, Any]) -> tuple[str, ...]:
     )
 
 
-def funnel_page(cohort: Cohort, found: Funnel) -> str:
-    """Return the report on the funnel as HTML; raises as `channels_page`."""
+def funnel_page(cohort: Cohort, found: Funnel) -> Page:
+    """Return the report on the funnel; raises as `channels_page`."""
     table = found.table
     stopped = table[table["stage"] != "won"]
     worst = stopped.iloc[int(stopped["lost"].to_numpy().argmax())]
@@ -121,7 +121,7 @@ def funnel_page(cohort: Cohort, found: Funnel) -> str:
         Section("By month of creation", [_by_month(found)]),
     ]
     title = f"{cohort.data.project.name}: where leads leak"
-    return render(Page(title, verdict, sections, facts=_facts(cohort, None)))
+    return Page(title, verdict, sections, facts=_facts(cohort, None))
 
 
 def _stage_row(row: Mapping[Any, Any]) -> tuple[str, ...]:
@@ -141,13 +141,13 @@ def _by_month(found: Funnel) -> Table:
     return Table(("", *found.names, "still open"), rows, "The younger a month, the more of its leads are open.")
 
 
-def agreement_page(cohort: Cohort, found: Agreement) -> str:
-    """Return the report on the agreement as HTML; raises as `channels_page`."""
+def agreement_page(cohort: Cohort, found: Agreement) -> Page:
+    """Return the report on the agreement."""
     sla = cohort.data.project.sla
     sections = [_marketing(found), _sales(found), _speed(found), Section("What was agreed", [Listing(promises(sla))])]
     title = f"{cohort.data.project.name}: what marketing and sales promised"
     facts = [*_facts(cohort, None), ("Handed over", f"{len(found.leads):,} leads")]
-    return render(Page(title, verdict(found), [section for section in sections if section.blocks], facts=facts))
+    return Page(title, verdict(found), [section for section in sections if section.blocks], facts=facts)
 
 
 def verdict(found: Agreement) -> str:
@@ -243,7 +243,10 @@ def _number(value: float, form: str) -> str:
     return "–" if value != value else format(value, form)
 
 
-def tables_of(found: Sequence[Channels] | Funnel | Agreement) -> dict[str, pd.DataFrame]:
+Found = Sequence[Channels] | Funnel | Agreement
+
+
+def tables_of(found: Found) -> dict[str, pd.DataFrame]:
     """Return every table of a report by the name of its file."""
     if isinstance(found, Funnel):
         return {"funnel": found.table, "funnel_by_month": found.months}

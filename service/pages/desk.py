@@ -6,7 +6,7 @@ import json
 import math
 import secrets
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -18,15 +18,21 @@ from service.access import Access
 from service.pages import session
 from service.pages.call_list import MOST_CALLS, listed
 from service.pages.lead import portrait
+from service.pages.pictures import plain
 from service.pages.rendering import HOME, SIGN_IN, STYLE_PATH, page, style
-from service.problems import INVALID, Problem
+from service.problems import INVALID, NOT_FOUND, Problem
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from service.lead_routes import LeadAnswers
 
-ROOMS = ((HOME, "Call list"),)
+ROOMS = (
+    (HOME, "Call list"),
+    (f"{HOME}/channels", "Channels"),
+    (f"{HOME}/funnel", "Funnel"),
+    (f"{HOME}/agreement", "Agreement"),
+)
 AGES = ("7d", "30d", "90d")
 N_LEADS = 50
 CHOICES_SECONDS = 60.0
@@ -38,21 +44,29 @@ PARTS = {
     "model": "another model",
 }
 """The parts of a receipt, as a seller reads them."""
+TABLES = (
+    *("channels", "channels_by_month", "funnel", "funnel_by_month"),
+    *("agreement_marketing", "agreement_sales", "agreement_speed", "agreement_leads"),
+)
+"""Tables that can be had as CSV: what `service.measuring` writes."""
 _FILTERS = ("search", "grade", "source", "owner", "max_age", "calls")
 
 
 def add_desk(api: FastAPI, leads: LeadAnswers, access: Access) -> None:
     """Add the rooms to the public routes."""
     desk = _Desk(leads, access)
-    for path, endpoint, method in (
+    routes: tuple[tuple[str, Callable[..., Any], str], ...] = (
         (HOME, desk.call_list, "GET"),
         (f"{HOME}/leads/{{lead_id:text}}", desk.lead, "GET"),
+        *((address, desk.room, "GET") for address, _ in ROOMS[1:]),
+        (f"{HOME}/tables/{{name}}.csv", desk.table, "GET"),
         (f"{HOME}/verdicts/{{lead_id:text}}", desk.verdict, "POST"),
         (SIGN_IN, desk.ask, "GET"),
         (SIGN_IN, desk.sign_in, "POST"),
         (f"{HOME}/sign-out", desk.sign_out, "POST"),
         (STYLE_PATH, desk.style, "GET"),
-    ):
+    )
+    for path, endpoint, method in routes:
         api.add_api_route(path, endpoint, methods=[method], include_in_schema=False, response_class=Response)
 
 
@@ -109,6 +123,32 @@ class _Desk:
         current = self._leads.model.current
         found = await self._leads.in_thread(lambda: portrait(self._leads.leads, current, lead_id, now=_now()))
         return self._page(request, "lead.html", room="", lead=found, parts=PARTS)
+
+    async def room(self, request: Request) -> Response:
+        """A room that is measured once a day."""
+        name = request.url.path.rpartition("/")[2]
+        title = next(title for address, title in ROOMS if address.endswith(f"/{name}"))
+        found = await self._leads.in_thread(lambda: self._measured(f"{name}.html"))
+        there = None if self._leads.rooms is None else [
+            table for table in TABLES if table.startswith(name) and (self._leads.rooms / f"{table}.csv").exists()
+        ]  # fmt: skip
+        agreed = self._leads.leads.store.journal.project.sla.qualified is not None
+        body = None if found is None else plain(found)
+        return self._page(request, "room.html", room=title, title=title, body=body, tables=there or [], agreed=agreed)
+
+    async def table(self, request: Request, name: str) -> Response:
+        """A table of a room."""
+        found = None
+        if name in TABLES:
+            found = await self._leads.in_thread(lambda: self._measured(f"{name}.csv"))
+        if found is None:
+            raise Problem(NOT_FOUND, "There is no such table, or it was not measured yet")
+        headers = {"content-disposition": f'attachment; filename="{name}.csv"', "cache-control": "private, no-store"}
+        return Response(found, media_type="text/csv; charset=utf-8", headers=headers)
+
+    def _measured(self, name: str) -> str | None:
+        path = None if self._leads.rooms is None else self._leads.rooms / name
+        return path.read_text(encoding="utf-8") if path is not None and path.exists() else None
 
     async def verdict(self, request: Request, lead_id: str) -> Response:
         """Store what a seller says of a lead, and lead back."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from leadscore.project import Project
 from leadscore.tables import Cutoffs
 from leadscore.time import NEVER
 from service.pages.call_list import last_verdict
+from service.pages.pictures import inline
 from service.problems import UNKNOWN_LEAD, Problem
 from service.serving import InUse
 from service.store.arrivals import LEADS, OUTCOME, VERDICT
@@ -171,26 +171,3 @@ def _chart(moves: Sequence[Mapping[str, Any]]) -> Markup | None:
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     return Markup(inline(drawn.getvalue(), "How the score moved; the table below has the numbers"))
-
-
-_STYLES = re.compile(r'style="([^"]*)"')
-
-
-def inline(svg: str, alt: str) -> str:
-    """Make a drawn figure an element of a page whose policy forbids styles beside its own sheet."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
-    svg = _STYLES.sub(lambda found: _attributes(found[1]), svg)
-    width, height = (float(size) for size in re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2])
-    opening = f'<svg role="img" aria-label="{alt}" viewBox="0 0 {width:g} {height:g}" class="chart" '
-    return (
-        opening
-        + 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
-        + re.sub(r"^<svg[^>]*>", "", svg)
-    )
-
-
-def _attributes(style: str) -> str:
-    """Declarations of a style as presentation attributes, which mean the same in SVG."""
-    pairs = (pair.partition(":")[::2] for pair in style.split(";") if pair.strip())
-    return " ".join(f'{name.strip()}="{value.strip()}"' for name, value in pairs if name.strip() != "font")

@@ -113,7 +113,7 @@ class Service:
 
 
 @contextmanager
-def serving(store: Store | None = None, access: Access = KEYLESS) -> Iterator[Service]:
+def serving(store: Store | None = None, access: Access = KEYLESS, rooms: Path | None = None) -> Iterator[Service]:
     """A service without a model; without keys, as on a loopback address, if none are given."""
     log = Lines()
     logger = logging.getLogger("tests.service")
@@ -131,6 +131,7 @@ def serving(store: Store | None = None, access: Access = KEYLESS) -> Iterator[Se
             observer,
             LIMITS,
             rescore_seconds=900,
+            rooms=rooms,
         )
     api = create_api(Answers(model, LIMITS), leads, access)
     gate = Gate(api, LIMITS, observer.request, api.fixed_paths, access)

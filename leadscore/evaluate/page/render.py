@@ -47,14 +47,28 @@ def render(page: Page) -> str:
     MissingExtraError
         If jinja2 or matplotlib isn't installed.
     """
+    return _fill("page.html", page)
+
+
+def render_body(page: Page) -> str:
+    """Return what stands on a page, for one that has a frame of its own; raises as `render`."""
+    return _fill("body.html", page)
+
+
+def _fill(template: str, page: Page) -> str:
     try:
-        from jinja2 import Environment, StrictUndefined
+        from jinja2 import Environment, FunctionLoader, StrictUndefined
     except ImportError as error:
         raise MissingExtraError("A page", "tracking") from error
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+    def read(name: str) -> str:
+        return files("leadscore.evaluate.page").joinpath(name).read_text(encoding="utf-8")
+
+    environment = Environment(
+        loader=FunctionLoader(read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["svg"] = _svg
-    template = files("leadscore.evaluate.page").joinpath("page.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(page=page)
+    return environment.get_template(template).render(page=page)
 
 
 def _svg(picture: Picture, number: str) -> Markup:

@@ -34,7 +34,10 @@ def served(
         main, ["key", "eva", "--scope", "score", "--scope", "write", "--file", str(keys), "--json"]
     )
     secret = re.findall(r'"secret": "([^"]+)"', minted.output)[0]
-    running = start(home, fresh_sample(), "--model", str(sample_scorer_folder), LEADSCORE_API_KEYS_FILE=str(keys))
+    project = fresh_sample()
+    with (project / "leadscore.toml").open("a") as file:
+        file.write('\n[sla]\nqualified = "B"\nleads = { webinar = 10, "*" = 60 }\nrespond = { A = "4h", B = "24h" }\n')
+    running = start(home, project, "--model", str(sample_scorer_folder), LEADSCORE_API_KEYS_FILE=str(keys))
     yield running, secret
     running.process.terminate()
     running.process.wait(timeout=60)
@@ -53,6 +56,7 @@ def sign_in(page: Any, served: tuple[Serving, str], path: str = "/app") -> None:
     page.goto(f"{running.url}{path}")
     page.get_by_label("API key").fill(secret)
     page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign out").wait_for()
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def page(browser: Any, served: tuple[Serving, str]) -> Iterator[Any]:
     sign_in(opened, served)
 
     def is_there() -> bool:
-        opened.reload()
+        opened.goto(f"{served[0].url}/app")
         return bool(opened.locator("li.lead").count())
 
     assert wait_for(is_there), "the keeper's first round"
@@ -159,6 +163,27 @@ def test_no_room_has_a_serious_barrier(
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0, f"{name} is wider than the screen"
         shoot(page, f"{name}_{scheme}_{width}")
+
+
+def test_marketing_finds_its_rooms(page: Any, served: tuple[Serving, str]) -> None:
+    for room, heading in (("Channels", "what each channel brings"), ("Funnel", "where leads leak"),
+                          ("Agreement", "what marketing and sales promised")):  # fmt: skip
+
+        def is_measured(room: str = room, heading: str = heading) -> bool:
+            page.get_by_role("link", name=room, exact=True).click()
+            return heading in page.inner_text("main")
+
+        assert wait_for(is_measured), room
+        for scheme, width in (("light", 1200), ("dark", 1200), ("light", 375)):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 900})
+            assert violations(page) == []
+            overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert overflow <= 0, f"{room} is wider than the screen"
+            shoot(page, f"{room.lower()}_{scheme}_{width}")
+        with page.expect_download() as download:
+            page.locator(".downloads a").first.click()
+        assert Path(download.value.path()).read_text().count("\n") > 1
 
 
 def test_the_door(browser: Any, served: tuple[Serving, str]) -> None:

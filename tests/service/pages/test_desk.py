@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,11 +16,12 @@ from leadscore import LeadScorer
 from leadscore.evaluate.capacity import at_capacity
 from service.access import COOKIE, Access
 from service.keys import ApiKeys, Key
-from service.pages.lead import inline
+from service.measuring import measure
+from service.pages.pictures import inline
 from service.pages.rendering import ago
 from service.pages.session import inside
 from service.store import Store
-from tests.service.conftest import Service, serving
+from tests.service.conftest import NOW, Service, serving
 
 SELLER, SELLER_SECRET = Key.mint("seller", ["score", "write"])
 READER, READER_SECRET = Key.mint("reader", ["score"])
@@ -231,6 +233,23 @@ def test_without_keys_nobody_need_sign_in(stored_service: Service) -> None:
     answer = stored_service.post(f"/app/verdicts/{lead_id}", data={"verdict": "accept"}, headers=OURS)
     assert answer.status_code == 303
     assert "accepted" in stored_service.get(f"/app/leads/{lead_id}").text
+
+
+def test_rooms_are_filled_by_what_is_measured(kept_store: Store, scorer: LeadScorer, tmp_path: Path) -> None:
+    with serving(kept_store, rooms=tmp_path / "rooms") as service:
+        service.model.use(scorer)
+        assert "Come back in a few minutes" in service.get("/app/funnel").text
+        assert service.get("/app/tables/funnel.csv").status_code == 404
+        measure(kept_store, scorer, tmp_path / "rooms", now=NOW)
+        page = service.get("/app/funnel").text
+        assert "where leads leak" in page
+        assert not re.search(r"<style|\sstyle=", page)
+        table = service.get("/app/tables/funnel.csv")
+        assert table.headers["content-type"].startswith("text/csv")
+        assert table.text.startswith("stage,leads,")
+        assert "Wins credited" in service.get("/app/channels").text
+        assert "[sla]" in service.get("/app/agreement").text, "nothing is agreed in the sample"
+        assert service.get("/app/tables/..%2fcounts.csv").status_code == 404
 
 
 def test_a_figure_needs_no_style_of_its_own() -> None:

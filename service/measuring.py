@@ -1,0 +1,99 @@
+"""The rooms of marketing and sales together: measured once a day by a process aside, so that nothing waits for it.
+
+It reads the whole store as of now, writes what stands in each room, and its tables, beside the keeper's counts, and
+ends. The command starts it again a day later.
+"""
+
+from __future__ import annotations
+
+import os
+import time as clock
+from pathlib import Path
+
+import numpy as np
+import prometheus_client
+
+from leadscore import LeadScorer, alignment, time
+from leadscore.alignment import Cohort, Verdicts, pages
+from leadscore.batch import whole_or_nothing
+from leadscore.evaluate.page import Page, render_body
+from leadscore.reports import write_csv
+from leadscore.tables import Data
+from service.following import Pointer
+from service.observing import Observer, json_lines_logger
+from service.orphans import end_with_parent
+from service.remembering import Memory
+from service.security import fault_of
+from service.store import Store
+from service.store.arrivals import VERDICT
+from service.store.tables import whole
+
+DAYS = 365
+"""Leads that were created in so many days before are looked at."""
+NICENESS = 15
+
+
+def measure(store: Store, scorer: LeadScorer, folder: Path, *, now: int) -> None:
+    """Write every room and its tables into a folder, each file whole or not at all; `now` in UTC microseconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = whole(store.journal, project=store.journal.project)
+    cohort = Cohort.of(data, as_of=now, since=now - DAYS * time.DAY)
+    grades = list(data.project.grades)
+    qualified = data.project.sla.qualified or grades[min(1, len(grades) - 1)]
+    handed = alignment.handovers(data, scorer, qualified=qualified, until=now)
+    found = [
+        alignment.channels(data, scorer, by=by, as_of=now, since=cohort.since) for by in alignment.dimensions(data)
+    ]
+    if found:
+        _write(folder, "channels", pages.channels_page(cohort, found), found)
+    funnel = alignment.funnel(cohort, handed)
+    _write(folder, "funnel", pages.funnel_page(cohort, funnel), funnel)
+    if data.project.sla.qualified is not None:
+        agreed = alignment.agreement(cohort, handed, _verdicts(store, data))
+        _write(folder, "agreement", pages.agreement_page(cohort, agreed), agreed)
+
+
+def _write(folder: Path, name: str, page: Page, found: pages.Found) -> None:
+    for title, table in pages.tables_of(found).items():
+        write_csv(folder / f"{title}.csv", table)
+    with whole_or_nothing(folder / f"{name}.html") as beside:
+        beside.write_text(render_body(page), encoding="utf-8")
+
+
+def _verdicts(store: Store, data: Data) -> Verdicts:
+    """Read what sellers said, of leads that have a profile."""
+    lead_ids: list[str] = []
+    known: list[int] = []
+    accepted: list[bool] = []
+    for _, (ids, _, arrived, said) in store.journal.columns([VERDICT], store.journal.until()):
+        lead_ids += ids
+        known += arrived
+        accepted += ['"accept"' in one for one in said]
+    lead = data.leads.find(lead_ids)
+    there = lead >= 0
+    return Verdicts(lead[there], np.array(known, dtype=np.int64)[there], np.array(accepted, dtype=bool)[there])
+
+
+def main() -> None:
+    """Measure the store that the environment names, once."""
+    observer = Observer(prometheus_client.REGISTRY, json_lines_logger())
+    memory = Memory.of(os.environ)
+    if memory is None:
+        raise SystemExit("LEADSCORE_STORE is not set. Start with: leadscore serve")
+    os.nice(NICENESS)
+    end_with_parent(os.environ, lambda: os._exit(0))
+    start = clock.monotonic()
+    try:
+        pointed = Path(os.environ["LEADSCORE_POINTER"])
+        pointer = Pointer.read(pointed) if pointed.exists() else Pointer.of(os.environ)
+        store = memory.open()
+        scorer = LeadScorer.load(pointer.folder, version=pointer.version)
+        measure(store, scorer, memory.rooms, now=clock.time_ns() // 1_000)
+    except Exception as error:
+        observer.log("measured", {"fault": fault_of(error)})
+        raise SystemExit(1) from None
+    observer.log("measured", {"seconds": round(clock.monotonic() - start, 2)})
+
+
+if __name__ == "__main__":
+    main()
