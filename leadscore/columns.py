@@ -76,6 +76,17 @@ def encode(text: pa.Array, missing: Collection[str] = ()) -> tuple[NDArray[np.in
     return lookup[indices], vocabulary
 
 
+def ranked(text: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Codes int64 (n,), −1 where null, and the sorted distinct texts they index: `encode` for columns of ids."""
+    coded = text.dictionary_encode()
+    order = pc.sort_indices(coded.dictionary).to_numpy()
+    rank = np.full(len(order) + 1, -1, dtype=np.int64)  # null, the last, stays −1
+    rank[order] = np.arange(len(order))
+    indices = coded.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)
+    words = np.asarray(coded.dictionary.take(pa.array(order)).to_numpy(zero_copy_only=False), dtype=object)
+    return rank[indices], words
+
+
 def numbers(column: pa.ChunkedArray, missing: Collection[str] = ()) -> tuple[NDArray[np.float64], int]:
     """float64 (n,), NaN where null, named in `missing` or unreadable, and how many were unreadable or infinite.
 
@@ -125,8 +136,12 @@ def number_value(value: Any) -> float:
     return number + 0.0 if abs(number) <= LARGEST else math.nan
 
 
-def instants(column: pa.ChunkedArray, timezone: str, time_format: str | None) -> tuple[time.Instants, int]:
+def instants(
+    column: pa.ChunkedArray, timezone: str, time_format: str | None, *, recognise: bool = True
+) -> tuple[time.Instants, int]:
     """UTC microseconds (n,), `NEVER` where null or unreadable, and how many local readings were ambiguous.
+
+    `recognise` is as in `time.parse_instants`.
 
     Raises ValueError where day-first and month-first dates can't be told apart.
     """
@@ -135,9 +150,16 @@ def instants(column: pa.ChunkedArray, timezone: str, time_format: str | None) ->
     if pa.types.is_timestamp(column.type):
         unit = pa.timestamp("us", column.type.tz)
         return time.parse_instants(pd.Series(column.cast(unit, safe=False).to_pandas()), timezone)
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+    if is_clock(column.type):
         return time.parse_instants(pd.Series(column.cast(pa.float64(), safe=False).to_numpy()), timezone)
-    return time.parse_instants(pd.Series(text_column(column).to_pandas()), timezone, time_format)
+    text = pd.Series(text_column(column).to_pandas())
+    return time.parse_instants(text, timezone, time_format, recognise=recognise)
+
+
+def is_clock(kind: pa.DataType) -> bool:
+    """Whether times of this type are read by themselves, not as text."""
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return bool(numeric or pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
 def shape_of(text: str | None) -> str:

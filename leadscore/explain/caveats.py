@@ -108,9 +108,9 @@ def untimely(data: Data, lead: int, at: int) -> list[str]:
             warnings.append(f"the lead was {word} on {time.format_instant(closed_at)}: this is no forecast")
     if created == time.NEVER or created > at:
         warnings.append("the lead was not created yet, or nobody knows when: this is no forecast")
-    return warnings + ([beyond(data, at)] if at > data.observed_until else [])
+    return warnings + ([beyond(data.observed_until, at)] if at > data.observed_until else [])
 
 
-def beyond(data: Data, at: int) -> str:
+def beyond(until: int, at: int) -> str:
     """Say that a time lies past the end of the data."""
-    return f"the data end at {time.format_instant(data.observed_until)}, before {time.format_instant(at)}"
+    return f"the data end at {time.format_instant(until)}, before {time.format_instant(at)}"
