@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from leadscore import time
-from leadscore.batch.writing import ListWriter, list_table, require_place, whole_or_nothing
+from leadscore.batch.writing import COLUMNS, ListWriter, json_texts, list_table, require_place, whole_or_nothing
 from leadscore.model.booster import Progress
 from leadscore.model.scorer import LeadScorer, Scores
 from leadscore.snapshots import open_leads
@@ -59,8 +59,9 @@ def sliced(scorer: LeadScorer, data: Data, asked: Cutoffs, *, n_reasons: int) ->
 
 
 def score_part(
-    scorer: LeadScorer, data: Data, asked: Cutoffs, *, n_reasons: int, place: NDArray[np.int64] | None = None
-) -> pa.Table:
+    scorer: LeadScorer, data: Data, asked: Cutoffs, *, n_reasons: int, place: NDArray[np.int64] | None = None,
+    progress: Progress | None = None,
+) -> pa.Table:  # fmt: skip
     """Score some leads of a list, so that parts can be merged into what `score_list` gives of all of them.
 
     Parameters
@@ -75,12 +76,31 @@ def score_part(
     """
     tables, margins = [], []
     for scores in sliced(scorer, data, asked, n_reasons=n_reasons):
-        tables.append(list_table(scorer.frame(scores)))
+        tables.append(scores_table(scorer, scores))
         margins.append(scores.margin)
+        if progress is not None:
+            progress(sum(map(len, margins)), len(asked))
     table, margin = pa.concat_tables(tables), np.concatenate(margins)
     by = -margin if place is None else place.astype(np.float64)  # exact: a list is shorter than 2**53
     order = np.argsort(by, kind="stable")
     return table.append_column(MERGED_BY, pa.array(by)).take(pa.array(order)).combine_chunks()
+
+
+def scores_table(scorer: LeadScorer, scores: Scores) -> pa.Table:
+    """Return scores in the columns of a file: what `list_table` makes of ``scorer.frame(scores)``, but at once."""
+    n_rows = len(scores.margin)
+    at = scores.at if scorer.project.timed else np.full(n_rows, time.NEVER)  # which Arrow takes for null
+    columns = [
+        scores.lead_ids, at.view("M8[us]"), scores.probability, scores.score, scores.grade,
+        scores.fit or pa.nulls(n_rows), scores.intent or pa.nulls(n_rows),
+        ["[]"] * n_rows if scores.reasons is None else json_texts(scores.reasons),
+        json_texts(scores.warnings), pa.nulls(n_rows) if scorer.version is None else [scorer.version] * n_rows,
+    ]  # fmt: skip
+    arrays = [
+        pa.array(column, field.type) if not isinstance(column, pa.Array) else column.cast(field.type)
+        for column, field in zip(columns, COLUMNS, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=COLUMNS)
 
 
 MERGED_BY = "merged_by"

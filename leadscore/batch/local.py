@@ -15,15 +15,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from leadscore import time
 from leadscore.batch.asked import Asked, Listed, Phases
 from leadscore.batch.budget import Budget, plan_budget
-from leadscore.batch.lists import score_list, write_list
+from leadscore.batch.lists import score_part
 from leadscore.batch.merging import merged, n_sorted
 from leadscore.batch.parting import tables_of
 from leadscore.batch.run import Run
-from leadscore.batch.writing import COLUMNS, ListWriter, require_place
+from leadscore.batch.writing import COLUMNS, ListWriter, require_place, whole_or_nothing
 from leadscore.model.scorer import LeadScorer
 from leadscore.reading import read
+from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs
 
 Say = Callable[[str], None]
@@ -61,14 +63,19 @@ def score_at_once(scorer: LeadScorer, asked: Asked, phases: Phases) -> Listed:
         as_of = data.observed_until
         if asked.leads is not None:  # a new list is younger than the project
             as_of = max(as_of, int(data.leads.created.max(initial=as_of)))
+    asked_for = cutoffs or open_leads(data, time.FOREVER if as_of is None else as_of)
+    place = None if cutoffs is None else np.arange(len(cutoffs))
     with phases("Scoring leads") as progress:
-        scores = score_list(scorer, data, as_of=as_of, cutoffs=cutoffs, n_reasons=asked.n_reasons, progress=progress)
-    write_list(scores if asked.capacity is None else scores.head(asked.capacity), asked.out)
+        scores = score_part(scorer, data, asked_for, n_reasons=asked.n_reasons, place=place, progress=progress).select(
+            COLUMNS.names
+        )
+    with whole_or_nothing(asked.out) as beside, ListWriter(beside, asked.out.suffix) as writer:
+        writer.write(scores if asked.capacity is None else scores.slice(0, asked.capacity))
     return Listed(
         as_of if asked.cutoffs is None else None,
         data.observed_until if asked.project.timed else None,
         scores["probability"].to_numpy(),
-        dict(Counter(scores["grade"])),
+        dict(Counter(scores["grade"].to_pylist())),
         len(data.leads.ids) if data.listed is None else int(data.listed.sum()),
         data.notes,
     )

@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 
 from leadscore.batch.keys import Parts
 from leadscore.batch.writing import whole_or_nothing
+from leadscore.columns import ranked
 from leadscore.reading import TypedRows
 from leadscore.tables import Coded
 
 _KINDS = {"texts": "text", "instants": "at", "flags": "flag"}
 _ABOUT = b"leadscore"
+_FEW_WORDS = 1_000
+"""Words of a column that stand beside the rows; of more, as of accounts, each part has its own."""
 
 
 def write_stretch(path: Path, typed: TypedRows, parts: Parts, n_parts: int, facts: dict[str, Any]) -> None:
     """Write rows as one batch a part; `facts` are plain JSON values that stand beside them."""
     order = np.argsort(parts, kind="stable")
     edges = np.concatenate([[0], np.cumsum(np.bincount(parts, minlength=n_parts))])
-    words = {
-        "vocabularies": typed.vocabularies,
-        "roles": {role: vocabulary for role, (_, vocabulary) in typed.roles.items()},
-    }
-    about = json.dumps({"facts": facts, **words}, ensure_ascii=False).encode()
-    table = pa.table(_arrays(typed, order)).replace_schema_metadata({_ABOUT: about})
+    coded = _coded(typed)
+    words = {name: vocabulary for name, (_, vocabulary) in coded.items() if len(vocabulary) <= _FEW_WORDS}
+    about = json.dumps({"facts": facts, "words": words}, ensure_ascii=False).encode()
+    table = pa.table(_arrays(typed, coded, order)).replace_schema_metadata({_ABOUT: about})
     options = pyarrow.ipc.IpcWriteOptions(compression="lz4")
     with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema, options=options) as file:
         for part in range(n_parts):
@@ -41,14 +42,23 @@ def _batch(table: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
 
 
-def _arrays(typed: TypedRows, order: NDArray[np.int64]) -> dict[str, pa.Array]:
+def _coded(typed: TypedRows) -> dict[str, Coded]:
+    """Roles and categorical columns by the names they have in a file."""
+    roles = {f"role.{role}": coded for role, coded in typed.roles.items()}
+    columns = enumerate(zip(typed.codes, typed.vocabularies, strict=True))
+    return roles | {f"code.{position}": coded for position, coded in columns}
+
+
+def _arrays(typed: TypedRows, coded: dict[str, Coded], order: NDArray[np.int64]) -> dict[str, pa.Array]:
     arrays = {"row": pa.array(typed.row[order])}
     arrays |= {f"text.{name}": text.take(pa.array(order)) for name, text in typed.texts.items()}
     for field in ("instants", "flags"):
         arrays |= {f"{_KINDS[field]}.{name}": pa.array(found[order]) for name, found in getattr(typed, field).items()}
-    arrays |= {f"role.{role}": pa.array(_narrow(coded)[order]) for role, coded in typed.roles.items()}
-    for position, coded in enumerate(zip(typed.codes, typed.vocabularies, strict=True)):
-        arrays[f"code.{position}"] = pa.array(_narrow(coded)[order])
+    for name, (codes, words) in coded.items():
+        if len(words) <= _FEW_WORDS:
+            arrays[name] = pa.array(_narrow((codes, words))[order])
+        else:
+            arrays[name] = pa.array(words).take(pa.array(codes[order], mask=codes[order] < 0))
     arrays |= {f"value.{position}": pa.array(values[order]) for position, values in enumerate(typed.values)}
     return arrays
 
@@ -63,28 +73,44 @@ def _narrow(coded: Coded) -> NDArray[np.signedinteger[Any]]:
 def read_part(path: Path, part: int) -> TypedRows:
     """Read the rows of one part of a stretch."""
     with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
-        about = json.loads(file.schema.metadata[_ABOUT])
+        words = json.loads(file.schema.metadata[_ABOUT])["words"]
         batch = file.get_batch(part)
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, dict[str, Any]] = {
+            "row": {},
+            "text": {},
+            "at": {},
+            "flag": {},
+            "role": {},
+            "code": {},
+            "value": {},
+        }
         for name in batch.schema.names:
             kind, _, rest = name.partition(".")
-            column = batch.column(name)
-            found.setdefault(kind, {})[rest] = column if kind == "text" else column.to_numpy(zero_copy_only=False)
-        return _typed(found, about, batch.num_rows)
+            found[kind][rest] = _column(kind, batch.column(name), words.get(name))
+        return _typed(found, batch.num_rows)
 
 
-def _typed(found: dict[str, dict[str, Any]], about: dict[str, Any], n_rows: int) -> TypedRows:
-    codes = [column.astype(np.int32) for column in found.get("code", {}).values()]
-    values = list(found.get("value", {}).values())
-    words = {role: tuple(vocabulary) for role, vocabulary in about["roles"].items()}
+def _column(kind: str, column: pa.Array, words: list[str] | None) -> Any:
+    if kind == "text":
+        return column
+    if kind not in ("role", "code"):
+        return column.to_numpy(zero_copy_only=False)
+    if words is None:
+        codes, found = ranked(column)
+        return codes.astype(np.int32), tuple(found.tolist())
+    return column.to_numpy().astype(np.int32), tuple(words)
+
+
+def _typed(found: dict[str, dict[str, Any]], n_rows: int) -> TypedRows:
+    coded, values = list(found["code"].values()), list(found["value"].values())
     return TypedRows(
         found["row"][""],
         found["text"],
-        found.get("at", {}),
-        found.get("flag", {}),
-        {role: (codes.astype(np.int32), words[role]) for role, codes in found.get("role", {}).items()},
-        np.array(codes, dtype=np.int32).reshape(len(codes), n_rows),
-        tuple(map(tuple, about["vocabularies"])),
+        found["at"],
+        found["flag"],
+        found["role"],
+        np.array([codes for codes, _ in coded], dtype=np.int32).reshape(len(coded), n_rows),
+        tuple(words for _, words in coded),
         np.array(values, dtype=np.float64).reshape(len(values), n_rows),
     )
 

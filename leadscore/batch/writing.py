@@ -39,7 +39,7 @@ COLUMNS = pa.schema(
 
 def list_table(scores: pd.DataFrame) -> pa.Table:
     """Return a scored list, as of `LeadScorer.frame`, in the columns of a file: reasons and warnings as JSON text."""
-    texts = {name: _json_texts(scores[name]) for name in ("reasons", "warnings")}
+    texts = {name: json_texts(scores[name]) for name in ("reasons", "warnings")}
     arrays = [
         pa.array(texts[name] if name in texts else scores[name], COLUMNS.field(name).type, from_pandas=True)
         for name in COLUMNS.names
@@ -47,8 +47,12 @@ def list_table(scores: pd.DataFrame) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=COLUMNS)
 
 
-def _json_texts(values: Iterable[Any]) -> list[str]:
-    return [json.dumps(value, ensure_ascii=False) if value else "[]" for value in values]
+def json_texts(values: Iterable[Any]) -> list[str]:
+    """Write lists as JSON, the empty ones, which are most, at once."""
+    return [_ENCODE(value) if value else "[]" for value in values]
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def require_place(out: str | Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from leadscore import time
@@ -79,14 +80,26 @@ def _unseen_event_values(plan: FeaturePlan, data: Data, table: str, asked: Cutof
         unseen = _unseen(plan, table, column, log.vocabularies[position])
         if not unseen:
             continue
-        rows = np.flatnonzero(np.isin(log.codes[position], list(unseen)))
-        owners = np.searchsorted(log.offsets, rows, side="right") - 1
-        first, last = (np.searchsorted(owners, asked.lead, side=side) for side in ("left", "right"))
-        for asked_row in np.flatnonzero(first < last):
-            mine = rows[first[asked_row] : last[asked_row]]
-            mine = mine[time.visible(log.time[mine], log.known[mine], asked.at[asked_row])]
-            if len(mine):
-                warnings[asked_row].append(_text(table, column, unseen[int(log.codes[position, mine].min())]))
+        strange = np.zeros(len(log.vocabularies[position]) + 1, dtype=np.bool_)  # null, the last, is not
+        strange[list(unseen)] = True
+        first = np.empty(len(asked), dtype=np.int64)
+        codes = log.codes[position]
+        _first_visible(asked.lead, asked.at, log.offsets, log.time, log.known, codes, strange, first)
+        for row in np.flatnonzero(first >= 0).tolist():
+            warnings[row].append(_text(table, column, unseen[int(first[row])]))
+
+
+@njit(nogil=True, cache=True)
+def _first_visible(lead, cutoff, offsets, time, known, codes, wanted, first):  # type: ignore[no-untyped-def]
+    """Write the lowest of the wanted codes among the lead's events that are visible at each cutoff, −1 for none."""
+    for i in range(len(lead)):
+        first[i] = -1
+        for j in range(offsets[lead[i]], offsets[lead[i] + 1]):
+            if time[j] >= cutoff[i]:
+                break
+            code = codes[j]
+            if known[j] < cutoff[i] and wanted[code] and (first[i] < 0 or code < first[i]):
+                first[i] = code
 
 
 def _cold(data: Data, asked: Cutoffs) -> NDArray[np.bool_]:
