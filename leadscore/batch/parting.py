@@ -38,7 +38,7 @@ TypeRows = Callable[[Rows, Counted], TypedRows]
 def tables_of(asked: Asked) -> list[Table]:
     """Every table that a run reads, in the order of reading; those that aren't there among them."""
     project = asked.project
-    leads = tuple(lead_columns(project)) or ("",)
+    leads = tuple(lead_columns(project))
     found = [Table("own", project.leads.source, leads, "leads")] if asks_for_own(project, asked.leads) else []
     found.append(Table("leads", asked.leads or project.leads.source, leads, "leads"))
     found += [
@@ -92,8 +92,7 @@ class Spill:
         same_list = self.project.outcome.source == self.project.leads.source
         if table.key == "outcome" and self.listed and "own" not in self.places and same_list:
             return None
-        wanted = [name for name in table.columns if name]
-        rows = stretches(table.source, self.project.folder, wanted, where=table.where, n_rows=self._n_rows)
+        rows = stretches(table.source, self.project.folder, table.columns, where=table.where, n_rows=self._n_rows)
         try:
             return chain([next(rows)], rows)
         except DataError as error:

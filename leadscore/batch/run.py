@@ -115,8 +115,10 @@ class Run:
     def count(self, phases: Phases, as_of: int | None) -> Counts | None:
         """Count what the model asks of all leads of an origin or owner; None where it asks for nothing."""
         roles = tuple(sorted(self._roles - {"account"}))
-        at = np.array([as_of], dtype=np.int64) if self.cutoffs is None else np.unique(self.cutoffs[1])
-        if not roles or not self.asked.project.timed or not len(at):
+        at = np.array([] if as_of is None else [as_of], dtype=np.int64)
+        if self.cutoffs is not None:
+            at = np.unique(self.cutoffs[1])
+        if not roles or not len(at):
             return None
         tallied = Tallied(at, roles)
         with phases("Counting leads") as progress, ThreadPoolExecutor(1) as ahead:
