@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from leadscore.batch.budget import format_size
 from leadscore.batch.writing import whole_or_nothing
-from leadscore.errors import DataError
+from leadscore.errors import DataError, LeadScoreError
 
 _MANIFEST = "manifest.json"
 _WHAT = {
@@ -21,7 +21,7 @@ _WHAT = {
     "scorer": "it is another model",
     "inputs": "its input has changed",
     "asked": "other options were given",
-    "cut": "other options of --memory were given",
+    "cut": "--memory cuts the list in another way",
 }
 
 
@@ -80,15 +80,18 @@ class RunFolder:
 
     @contextmanager
     def kept(self, needs: int) -> Iterator[None]:
-        """Say, where the disk is full or the run is stopped, that it goes on when it is asked for again."""
+        """Keep the folder where the disk is full or the run is stopped, and say so; remove it where input is at fault."""
         try:
             yield
+        except LeadScoreError:
+            self.remove()
+            raise
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             raise DataError(
-                f"there is no space left in {self.path.parent}: the run needs about {format_size(needs)} there. "
-                "Free some and run the same command again: it goes on where it stopped"
+                f"there is no space left in {self.path.absolute().parent}: the run needs about {format_size(needs)} "
+                "there. Free some and run the same command again: it goes on where it stopped"
             ) from None
         except KeyboardInterrupt:
             raise KeyboardInterrupt("run the same command again and it goes on") from None

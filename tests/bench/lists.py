@@ -170,7 +170,9 @@ def run(n_leads: int, *, memory: str, hand: bool) -> list[str]:
         options = ["--out", out, "--as-of", AS_OF, "--reasons", n_reasons, "--memory", memory, "--fresh"]
         seconds, peak, printed = timed(*leadscore, *options)
         print(printed, file=sys.stderr)
-        lines.append(_line(f"`leadscore score --reasons {n_reasons} --memory {memory}`", seconds, peak, n_leads, bare_s))
+        lines.append(
+            _line(f"`leadscore score --reasons {n_reasons} --memory {memory}`", seconds, peak, n_leads, bare_s)
+        )
     if hand:
         code = f"from pathlib import Path; from tests.bench.lists import by_hand; by_hand(Path({str(project)!r}))"
         seconds, peak, _ = timed(sys.executable, "-c", code)
