@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 from collections.abc import Iterator
@@ -146,6 +147,8 @@ class Run:
                 if writing is not None:
                     writing.result()
                 writing = after.submit(write_sorted, paths[part], table, json.dumps(about).encode())
+                del data, table
+                gc.collect()  # tables and what they have in common know each other
                 progress(len(paths) - len(todo) + done, len(paths))
             if writing is not None:
                 writing.result()

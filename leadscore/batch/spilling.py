@@ -31,8 +31,7 @@ def write_stretch(path: Path, typed: TypedRows, parts: Parts, n_parts: int, fact
     words = {name: vocabulary for name, (_, vocabulary) in coded.items() if len(vocabulary) <= _FEW_WORDS}
     about = json.dumps({"facts": facts, "words": words}, ensure_ascii=False).encode()
     table = pa.table(_arrays(typed, coded, order)).replace_schema_metadata({_ABOUT: about})
-    options = pyarrow.ipc.IpcWriteOptions(compression="lz4")
-    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema, options=options) as file:
+    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema) as file:
         for part in range(n_parts):
             file.write_batch(_batch(table.slice(edges[part], edges[part + 1] - edges[part])))
 

@@ -73,9 +73,10 @@ def stopped(
             raise error
         return real(*args, **options)
 
-    with monkeypatch.context() as patched, pytest.raises((ls.LeadScoreError, KeyboardInterrupt, OSError)) as raised:
-        patched.setattr(*where, fail)
+    monkeypatch.setattr(*where, fail)
+    with pytest.raises((ls.LeadScoreError, KeyboardInterrupt, OSError)) as raised:
         in_parts(scorer, project, out, 6, 5_000)
+    monkeypatch.setattr(*where, real)
     assert not out.exists()
     return str(raised.value)
 
@@ -119,10 +120,14 @@ def test_anything_else_starts_anew_and_says_why(sample, sample_scorer, fresh_sam
     other = dataclasses.replace(project, raw={**project.raw, "grades": {"A": 80}})
     asked = Asked(project, out, n_reasons=0)
 
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "write_sorted", stop)
+
     def told(asked: Asked, *, n_parts: int = 6, fresh: bool = False) -> list[str]:
         said: list[str] = []
-        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr(run, "write_sorted", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
             score_in_parts(sample_scorer, asked, silently, cut(n_parts, 5_000), fresh=fresh, say=said.append)
         return said
 
