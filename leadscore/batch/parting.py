@@ -184,7 +184,7 @@ class Spill:
     @property
     def latest(self) -> NDArray[np.int64]:
         """The last instant in the rows of each part, those that will be left out among them."""
-        return np.maximum.reduce([*self._latest.values()])
+        return np.asarray(np.maximum.reduce([*self._latest.values()]), dtype=np.int64)
 
     def part(self, number: int) -> PartSupply:
         """Hand out the rows of one part."""

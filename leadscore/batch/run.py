@@ -136,20 +136,20 @@ class Run:
         paths = [self.folder.path / f"part-{part:06}.scored" for part in self.parts]
         todo = [part for part in self.parts if not paths[part].exists()]
         with phases("Scoring leads") as progress, ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as after:
-            progress(len(paths) - len(todo), len(paths))
-            writing = None
+            n_leads, n_parts, writing = max(1, self.spill.counted["leads"].n_rows), len(paths), None
+            progress(n_leads * (n_parts - len(todo)) // n_parts, n_leads)
             for done, (part, (data, counted)) in enumerate(_ahead(ahead, self.data, todo), 1):
                 if counts is not None:
                     data = replace(data, among=Among(counts, data.leads, data.outcomes))
                 table = self._score(data, part, as_of)
-                n_leads = len(data.leads.ids) if data.listed is None else int(data.listed.sum())
-                about = {"n_leads": n_leads, "counted": {key: found.to_dict() for key, found in counted.items()}}
+                n_asked = len(data.leads.ids) if data.listed is None else int(data.listed.sum())
+                about = {"n_leads": n_asked, "counted": {key: found.to_dict() for key, found in counted.items()}}
                 if writing is not None:
                     writing.result()
                 writing = after.submit(write_sorted, paths[part], table, json.dumps(about).encode())
                 del data, table
                 gc.collect()  # tables and what they have in common know each other
-                progress(len(paths) - len(todo) + done, len(paths))
+                progress(n_leads * (n_parts - len(todo) + done) // n_parts, n_leads)
             if writing is not None:
                 writing.result()
         return paths
