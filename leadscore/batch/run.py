@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -34,6 +33,8 @@ from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data, refuse_strangers
 
 FORMAT = 1
+_AT_ONCE = 2
+"""Parts that are scored at once: most of the work lets go of the interpreter, the rest is then not waited for."""
 
 
 class Run:
@@ -135,24 +136,29 @@ class Run:
         """Score every part into a file, best first; parts that are there are kept."""
         paths = [self.folder.path / f"part-{part:06}.scored" for part in self.parts]
         todo = [part for part in self.parts if not paths[part].exists()]
-        with phases("Scoring leads") as progress, ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as after:
-            n_leads, n_parts, writing = max(1, self.spill.counted["leads"].n_rows), len(paths), None
-            progress(n_leads * (n_parts - len(todo)) // n_parts, n_leads)
-            for done, (part, (data, counted)) in enumerate(_ahead(ahead, self.data, todo), 1):
-                if counts is not None:
-                    data = replace(data, among=Among(counts, data.leads, data.outcomes))
-                table = self._score(data, part, as_of)
-                n_asked = len(data.leads.ids) if data.listed is None else int(data.listed.sum())
-                about = {"n_leads": n_asked, "counted": {key: found.to_dict() for key, found in counted.items()}}
-                if writing is not None:
-                    writing.result()
-                writing = after.submit(write_sorted, paths[part], table, json.dumps(about).encode())
-                del data, table
-                gc.collect()  # tables and what they have in common know each other
-                progress(n_leads * (n_parts - len(todo) + done) // n_parts, n_leads)
-            if writing is not None:
-                writing.result()
+        n_leads, n_done = max(1, self.spill.counted["leads"].n_rows), len(paths) - len(todo)
+
+        def work(part: int) -> None:
+            self._score_part(part, paths[part], as_of, counts)
+            gc.collect()  # tables and what they have in common know each other
+
+        with phases("Scoring leads") as progress, ThreadPoolExecutor(_AT_ONCE) as pool:
+            progress(n_leads * n_done // len(paths), n_leads)
+            try:
+                for done, _ in enumerate(pool.map(work, todo), n_done + 1):
+                    progress(n_leads * done // len(paths), n_leads)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
         return paths
+
+    def _score_part(self, part: int, path: Path, as_of: int | None, counts: Counts | None) -> None:
+        data, counted = self.data(part)
+        if counts is not None:
+            data = replace(data, among=Among(counts, data.leads, data.outcomes))
+        n_leads = len(data.leads.ids) if data.listed is None else int(data.listed.sum())
+        about = {"n_leads": n_leads, "counted": {key: found.to_dict() for key, found in counted.items()}}
+        write_sorted(path, self._score(data, part, as_of), json.dumps(about).encode())
 
     def _score(self, data: Data, part: int, as_of: int | None) -> pa.Table:
         n_reasons = self.asked.n_reasons
@@ -176,16 +182,6 @@ class Run:
             for key, found in about["counted"].items():
                 counted[key].add(Counted(**found))
         return Listed(as_of, until, probability, grades, n_leads, told(self.asked.project, counted)[0])
-
-
-def _ahead(pool: ThreadPoolExecutor, load: Any, parts: list[int]) -> Iterator[tuple[int, Any]]:
-    """Load the next part while one is worked on."""
-    loading = pool.submit(load, parts[0]) if parts else None
-    for position, part in enumerate(parts):
-        assert loading is not None
-        found = loading.result()
-        loading = pool.submit(load, parts[position + 1]) if position + 1 < len(parts) else None
-        yield part, found
 
 
 def _manifest(scorer: LeadScorer, asked: Asked, budget: Budget) -> dict[str, Any]:
