@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet
 
 from leadscore import sources
-from leadscore.errors import NoSourceError
+from leadscore.errors import DataError, NoSourceError
 from leadscore.project import Source
 from leadscore.reading import OWN
 
@@ -96,10 +96,13 @@ def plan_budget(tables: list[Table], folder: Path, *, memory: int, n_reasons: in
 
 
 def _n_rows(table: Table, folder: Path) -> int:
-    """About how many rows a source has; 0 where it isn't there."""
-    try:
-        if table.source.sql is not None:
+    """About how many rows a source has; 0 where it isn't there, or can't be counted."""
+    if table.source.sql is not None:
+        try:
             return sources.count_rows(table.source, table.where)
+        except DataError:  # some databases count no query that sorts; what is wrong with it, reading says
+            return 0
+    try:
         paths = sources.paths_of(table.source, folder, table.where)
     except NoSourceError:
         return 0
