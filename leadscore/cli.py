@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from leadscore import time
-from leadscore.console import Console, page_option, project_argument, verb
+from leadscore.console import Console, memory_option, page_option, project_argument, verb
 from leadscore.errors import DataError, ProjectError
 from leadscore.project import Project, Source
 from leadscore.reading import read
@@ -22,6 +22,7 @@ from leadscore.reports import report
 from leadscore.tables import Cutoffs, Data
 
 if TYPE_CHECKING:
+    from leadscore.batch.asked import Asked, Listed
     from leadscore.evaluate.capacity import CallList
     from leadscore.explain.parts import Receipt
     from leadscore.model.scorer import LeadScorer
@@ -161,63 +162,77 @@ def evaluate(console: Console, project: str, model: str | None, seed: int, html:
 @click.option("--capacity", type=click.IntRange(0), metavar="N",
               help="Only N can be worked, a week say: write the best N, say what they bring and leave.")  # fmt: skip
 @click.option("--model", metavar="M", help=MODEL_HELP)
+@memory_option
+@click.option("--fresh", is_flag=True, help="Begin anew where an earlier run of this command was stopped.")
 def score(
     console: Console, project: str, out: Path, as_of: str | None, cutoffs: str | None, leads: str | None,
-    n_reasons: int, capacity: int | None, model: str | None,
+    n_reasons: int, capacity: int | None, model: str | None, memory: int, fresh: bool,
 ) -> None:  # fmt: skip
     """Score every open lead of PROJECT, best first, into a file that appears whole or not at all.
+
+    A list larger than --memory is scored in parts, with the same result. If that is stopped, the same command goes on.
 
     \b
     Examples: leadscore score acme --out scored.csv --as-of 2026-05-01
               leadscore score acme --out monday.csv --capacity 50
               leadscore score acme --out scored.parquet --leads new_leads.csv --reasons 0
     """
-    from leadscore.batch import score_list, write_list
-    from leadscore.evaluate.capacity import at_capacity, call_list
-    from leadscore.evaluate.verdict import NO_SIGNAL, THERE_IS_NONE
-    from leadscore.explain.caveats import beyond
+    from leadscore.batch.asked import Asked
+    from leadscore.batch.local import score_project
 
     if capacity is not None and cutoffs:
         raise click.UsageError("--capacity cuts a list of open leads; --cutoffs are scored as given")
     if as_of and cutoffs:
         raise click.UsageError("--as-of and --cutoffs exclude each other: a cutoff file says when by itself")
     scorer, described = find(project, model)
-    data = _read_list(Project.load(project), leads)
-    if as_of and not data.project.timed:
+    loaded = Project.load(project)
+    if as_of and not loaded.timed:
         raise click.UsageError("--as-of needs times, and this project is a list without them")
-    for note in data.notes:
+    asked = Asked(
+        project=loaded,
+        out=out,
+        leads=None if leads is None else Source(path=os.path.abspath(leads)),
+        as_of=_instant_asked(loaded, as_of) if as_of or (loaded.store and not cutoffs) else None,
+        cutoffs=None if cutoffs is None else _read_cutoffs(loaded, cutoffs),
+        n_reasons=n_reasons,
+        capacity=capacity,
+    )
+    listed = score_project(scorer, asked, console.progress, memory=memory, fresh=fresh, say=console.say)
+    for note in listed.notes:
         console.warn(f"{note.table}: {note.text}")
-    asked = None if cutoffs is None else _read_cutoffs(data, cutoffs)
-    instant = None if asked is not None or not data.project.timed else _instant(data, as_of)
-    if leads and instant is not None and not as_of:
-        instant = max(instant, int(data.leads.created.max(initial=instant)))  # a new list is younger than the project
-    if instant is not None and instant > data.observed_until and not leads:
-        console.warn(beyond(data, instant))
-    with console.progress("Scoring leads") as progress:
-        scores = score_list(scorer, data, as_of=instant, cutoffs=asked, n_reasons=n_reasons, progress=progress)
-    write_list(scores if capacity is None else scores.head(capacity), out)
-    at = time.format_instant(instant) if instant is not None else None
-    grades = {grade: int(n) for grade, n in scores["grade"].value_counts().sort_index().items()}
-    counts = ", ".join(f"{grade} {n:,}" for grade, n in grades.items())
-    best = "" if capacity is None else f" (the best {min(capacity, len(scores)):,} of them)"
+    _say_listed(console, scorer, asked, listed, described)
+
+
+def _say_listed(console: Console, scorer: LeadScorer, asked: Asked, listed: Listed, described: dict[str, Any]) -> None:
+    """Say what a list holds and what it should bring."""
+    from leadscore.evaluate.capacity import at_capacity, call_list
+    from leadscore.evaluate.verdict import NO_SIGNAL, THERE_IS_NONE
+    from leadscore.explain.caveats import beyond
+
+    n, as_of, capacity = len(listed.probability), listed.as_of, asked.capacity
+    if as_of is not None and listed.until is not None and as_of > listed.until and asked.leads is None:
+        console.warn(beyond(listed.until, as_of))
+    at = time.format_instant(as_of) if as_of is not None else None
+    grades = dict(sorted(listed.grades.items()))
+    counts = ", ".join(f"{grade} {n_of_grade:,}" for grade, n_of_grade in grades.items())
+    best = "" if capacity is None else f" (the best {min(capacity, n):,} of them)"
     when = f" as of {at}" if at else ""
-    console.say(f"Scored {len(scores):,} leads{when} into {out}{best}: {counts or 'none is open'}")
-    wins = at_capacity(scores["probability"], len(scores))
-    if asked is None and len(scores):  # at given cutoffs a lead may stand twice
+    console.say(f"Scored {n:,} leads{when} into {asked.out}{best}: {counts or 'none is open'}")
+    wins = at_capacity(listed.probability, n)
+    if asked.cutoffs is None and n:  # at given cutoffs a lead may stand twice
         console.say(f"Of these, {wins.expected:.0f} should convert (90 %: {wins.low} to {wins.high})")
-    worked = None if capacity is None else call_list(scores["probability"], capacity)
+    worked = None if capacity is None else call_list(listed.probability, capacity)
     if worked is not None:
         _say_capacity(console, worked, scorer.manifest.get("lists", []))
-    n_listed = len(data.leads.ids) if data.listed is None else int(data.listed.sum())
-    n_closed = 0 if asked is not None else n_listed - len(scores)
+    n_closed = 0 if asked.cutoffs is not None else listed.n_leads - n
     if n_closed:
         console.say(f"{n_closed:,} leads are not open then (closed, not yet created, or without creation time)")
     if str(scorer.manifest.get("verdict", "")).startswith(NO_SIGNAL):
         console.say(THERE_IS_NONE)
     console.result(
         {
-            "out": str(out),
-            "n": len(scores),
+            "out": str(asked.out),
+            "n": n,
             "as_of": at,
             "grades": grades,
             "expected_wins": wins.expected,
@@ -265,7 +280,7 @@ def explain(
         raise click.UsageError("this project is a list without times; leave out --as-of, --from and --to")
     scorer, _ = find(project, model)
     earlier = find(project, from_model)[0] if from_model else None
-    data = _read_list(loaded, None)
+    data = read(loaded, outcome="optional")
     if before and after:
         _explain_change(console, scorer.receipt(data, lead_id, from_=before, to=after, model_before=earlier))
     else:
@@ -333,26 +348,28 @@ def find(project: str | Path, model: str | None) -> tuple[Any, dict[str, Any]]:
     return scorer, {"name": scorer.name, "version": version, "uri": uri}
 
 
-def _read_list(project: Project, leads: str | None) -> Data:
-    source = None if leads is None else Source(path=os.path.abspath(leads))
-    return read(project, leads=source, outcome="optional")
-
-
-def _read_cutoffs(data: Data, path: str) -> Cutoffs:
+def _read_cutoffs(project: Project, path: str) -> pd.DataFrame:
     from leadscore.sources import read_rows
 
-    columns = ["lead_id", "cutoff"] if data.project.timed else ["lead_id"]
+    columns = ["lead_id", "cutoff"] if project.timed else ["lead_id"]
     rows = read_rows(Source(path=os.path.abspath(path)), Path(), columns, where="--cutoffs")
     frame: pd.DataFrame = rows.table.to_pandas()
-    return Cutoffs.of(data, frame)
+    return frame
 
 
 def _instant(data: Data, text: str | None) -> int:
     """The instant that an option names; by default the end of the data, or now where a store is read."""
+    if text is None and data.project.store is None:
+        return data.observed_until
+    return _instant_asked(data.project, text)
+
+
+def _instant_asked(project: Project, text: str | None) -> int:
+    """The instant that an option names, or now."""
     if text is None:
-        return data.observed_until if data.project.store is None else clock.time_ns() // 1_000
+        return clock.time_ns() // 1_000
     try:
-        return time.parse_instant(text, data.project.timezone)
+        return time.parse_instant(text, project.timezone)
     except ValueError as error:
         raise ProjectError(f"'{text}' is {error}") from None
 

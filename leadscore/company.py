@@ -133,8 +133,9 @@ class Counts:
 class Among:
     """The base that some leads were taken from: what it counted, and those leads as they were when it did.
 
-    What became known of a lead since then is not in the counts, so it must not be taken out of them either. `leads` are
-    in the order, and their roles in the codes, of the tables that this belongs to.
+    A role that was not counted has no leads elsewhere. What became known of a lead since then is not in the counts, so
+    it must not be taken out of them either. `leads` are in the order, and their roles in the codes, of the tables that
+    this belongs to.
     """
 
     counts: Counts
@@ -217,7 +218,7 @@ class Company:
 
     def _count(self, role: str, tally: Tally) -> Totals:
         among = self._data.among
-        if among is not None:
+        if among is not None and role in among.counts.groups:
             return among.counts.named(role, tally, self._data.leads.roles[role][1])
         return Totals.of(self.members(role), *self.spans[tally])
 

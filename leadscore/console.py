@@ -28,6 +28,8 @@ class Advance(Protocol):
 
 
 _BETWEEN_LINES = 0.5  # seconds
+_MANY = 10_000
+"""Steps from which on a bar says how many are done a second."""
 
 
 class Console:
@@ -57,11 +59,15 @@ class Console:
             yield self._json_lines(label)
         elif sys.stderr.isatty():
             with click.progressbar(length=1, label=f"{label:<28}", file=sys.stderr, show_eta=True) as bar:
+                began = clock.monotonic()
 
                 def advance(done: int, total: int, best: float | None = None, /) -> None:
                     bar.length = max(total, 1)
+                    seconds = clock.monotonic() - began
                     if best is not None:
                         bar.label = f"{f'{label}, best {best:.4f}':<28}"
+                    elif total >= _MANY and seconds > _BETWEEN_LINES:
+                        bar.label = f"{f'{label}, {done / seconds:,.0f}/s':<28}"
                     bar.update(done - bar.pos)
 
                 yield advance
@@ -96,9 +102,10 @@ def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
                 console.result({"error": {"type": type(error).__name__, "message": str(error)}})
                 click.echo(f"leadscore {name}: {error}", err=True)
                 raise SystemExit(1) from None
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
                 console.result({"error": {"type": "KeyboardInterrupt", "message": "stopped"}})
-                click.echo(f"\nleadscore {name}: stopped; nothing was left half-written", err=True)
+                more = f"; {stop}" if str(stop) else ""
+                click.echo(f"\nleadscore {name}: stopped; nothing was left half-written{more}", err=True)
                 raise SystemExit(1) from None
 
         option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
@@ -122,3 +129,26 @@ def page_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
     kind = click.Path(dir_okay=False, path_type=Path)
     return click.option("--html", type=kind, callback=there, metavar="FILE", help=text)
+
+
+def memory_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Take ``--memory SIZE`` as bytes; by default half of what the machine has."""
+    text = (
+        "At most so much memory, as in 2GiB: a longer list goes through a folder beside the file. "
+        "[default: half of the machine's]"
+    )
+    return click.option("--memory", metavar="SIZE", callback=_size, help=text)(function)
+
+
+def _size(context: click.Context, parameter: click.Parameter, value: str | None) -> int:
+    from leadscore.batch.budget import LEAST, format_size, machine_memory, parse_size
+
+    if value is None:
+        return machine_memory() // 2
+    try:
+        size = parse_size(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if size < LEAST:
+        raise click.BadParameter(f"{value} is too little: the program itself takes most of {format_size(LEAST)}")
+    return size

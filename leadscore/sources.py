@@ -6,9 +6,10 @@ import csv
 import glob
 import io
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -20,21 +21,24 @@ from leadscore.project import Source
 
 _DELIMITERS = ",;\t|"
 _SNIFFED_BYTES = 1 << 16
-_UNREADABLE = (pa.ArrowException, OSError, UnicodeError, csv.Error, EOFError)
+UNREADABLE = (pa.ArrowException, OSError, UnicodeError, csv.Error, EOFError)
 
 
 @dataclass(frozen=True)
 class Rows:
     """The rows of one source, as they stand there.
 
-    `parts` names each file with its number of rows, so that a row can be found again by a person.
+    `parts` names each file with its number of rows, so that a row can be found again by a person. A stretch of a source
+    begins at its row `first`.
     """
 
     table: pa.Table
     parts: tuple[tuple[str, int], ...]
+    first: int = 0
 
     def place(self, row: int) -> str:
         """Return where a row stands, as ``leads.csv row 17`` (data rows count from 1)."""
+        row += self.first
         for name, n_rows in self.parts:
             if row < n_rows:
                 return f"{name} row {row + 1}"
@@ -64,38 +68,42 @@ def read_rows(source: Source, folder: Path, columns: Sequence[str], *, where: st
     """
     wanted = list(dict.fromkeys(columns))
     if source.sql is not None:
-        return _from_frame(_query(source, where), wanted, name=f"the query of [{where}]", where=where)
-    paths = _paths(source, folder, where)
+        return _from_frame(next(query(source, where)), wanted, name=f"the query of [{where}]", where=where)
+    paths = paths_of(source, folder, where)
     tables = [_read_file(path, wanted, where=where) for path in paths]
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(
-            f"[{where}] source {source}: its files don't agree on a column's type ({error}). Write them alike"
-        ) from None
+        raise disagreeing(source, where, error) from None
     return Rows(table, tuple((path.name, part.num_rows) for path, part in zip(paths, tables, strict=True)))
 
 
-def rows_from_frame(frame: pd.DataFrame, columns: Sequence[str], *, where: str) -> Rows:
-    """Take the named columns of a DataFrame; the index is ignored. Raises as `read_rows`."""
-    return _from_frame(frame, list(dict.fromkeys(columns)), name=f"the DataFrame of [{where}]", where=where)
+def rows_from_frame(frame: pd.DataFrame, columns: Sequence[str], *, where: str, name: str | None = None) -> Rows:
+    """Take the named columns of a DataFrame; the index is ignored. Raises as `read_rows`; `name` is for messages."""
+    return _from_frame(frame, list(dict.fromkeys(columns)), name=name or f"the DataFrame of [{where}]", where=where)
+
+
+def disagreeing(source: Source, where: str, error: Exception) -> DataError:
+    """Say that the files of a source can't be one table."""
+    return DataError(f"[{where}] source {source}: its files don't agree on a column's type ({error}). Write them alike")
 
 
 def header(source: Source, folder: Path, *, where: str) -> list[str]:
     """Return the column names of a source, in order."""
     if source.sql is not None:
-        return [str(column) for column in _query(source, where).columns]
-    path = _paths(source, folder, where)[0]
+        return [str(column) for column in next(query(source, where)).columns]
+    path = paths_of(source, folder, where)[0]
     try:
-        if _is_parquet(path):
+        if is_parquet(path):
             return list(pyarrow.parquet.read_schema(path).names)
         _, text = _head(path)
         return next(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)), [])
-    except _UNREADABLE as error:
-        raise _unreadable(path, where, error) from None
+    except UNREADABLE as error:
+        raise unreadable(path, where, error) from None
 
 
-def _paths(source: Source, folder: Path, where: str) -> list[Path]:
+def paths_of(source: Source, folder: Path, where: str) -> list[Path]:
+    """Return the files of a source, sorted; raises NoSourceError where there is none."""
     exact = folder / str(source.path)
     pattern = str(Path(glob.escape(str(folder))) / str(source.path))
     matches = [exact] if exact.is_file() else [Path(match) for match in glob.glob(pattern, recursive=True)]
@@ -109,25 +117,50 @@ def _paths(source: Source, folder: Path, where: str) -> list[Path]:
     return files
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its first bytes."""
     with path.open("rb") as file:
         return file.read(4) == b"PAR1"
 
 
 def _read_file(path: Path, columns: list[str], *, where: str) -> pa.Table:
     try:
-        if path.stat().st_size == 0:
-            raise DataError(f"{path.name} is empty; it needs a header row. It is the source of [{where}]")
-        if _is_parquet(path):
-            _check_columns(list(pyarrow.parquet.read_schema(path).names), columns, path.name, where)
+        _check_head(path, columns, where)
+        if is_parquet(path):
             table = pyarrow.parquet.read_table(path, columns=columns, partitioning=None)
-            return _plain(_whole(table), path.name, where)
+            return plain(whole(table), path.name, where)
         return _read_csv(path, columns, where)
-    except _UNREADABLE as error:
-        raise _unreadable(path, where, error) from None
+    except UNREADABLE as error:
+        raise unreadable(path, where, error) from None
 
 
-def _unreadable(path: Path, where: str, error: Exception) -> DataError:
+def bytes_a_row(path: Path) -> float:
+    """About how many bytes of a CSV file a row takes, by its first lines; of a compressed one a sixth of that."""
+    _, text = _head(path)
+    with path.open("rb") as file, pa.input_stream(str(path), compression="detect") as stream:
+        packed = file.read(64) != stream.read(64)
+    return max(1.0, len(text.encode()) / max(1, text.count("\n")) / (6 if packed else 1))
+
+
+def _check_head(path: Path, columns: list[str], where: str) -> None:
+    if path.stat().st_size == 0:
+        raise DataError(f"{path.name} is empty; it needs a header row. It is the source of [{where}]")
+    if is_parquet(path):
+        _check_columns(list(pyarrow.parquet.read_schema(path).names), columns, path.name, where)
+
+
+def read_head(path: Path, columns: list[str], *, where: str) -> pa.Table:
+    """Return the named columns of a file without its rows: as they will be read. Raises as `read_rows`."""
+    _check_head(path, columns, where)
+    if is_parquet(path):
+        schema = pyarrow.parquet.read_schema(path)
+        table = pa.schema([schema.field(name) for name in columns]).empty_table()
+        return plain(table, path.name, where)
+    CsvLayout.of(path, columns, where)
+    return pa.schema([(name, pa.string()) for name in columns]).empty_table()
+
+
+def unreadable(path: Path, where: str, error: Exception) -> DataError:
     """Say that a file is damaged, without quoting what it holds."""
     detail = (str(error).splitlines() or [type(error).__name__])[0].split(":")[0].rstrip(".")
     return DataError(
@@ -136,7 +169,7 @@ def _unreadable(path: Path, where: str, error: Exception) -> DataError:
     )
 
 
-def _whole(table: pa.Table) -> pa.Table:
+def whole(table: pa.Table) -> pa.Table:
     """Return the table if its text is text: the Parquet reader takes any bytes for it."""
     try:
         table.validate(full=True)
@@ -145,7 +178,7 @@ def _whole(table: pa.Table) -> pa.Table:
     return table
 
 
-def _plain(table: pa.Table, name: str, where: str) -> pa.Table:
+def plain(table: pa.Table, name: str, where: str) -> pa.Table:
     """Take bytes as text; refuse columns that hold lists or objects."""
     for position, column in enumerate(table.schema):
         kind = column.type
@@ -171,41 +204,62 @@ def _plain(table: pa.Table, name: str, where: str) -> pa.Table:
 
 
 def _read_csv(path: Path, columns: list[str], where: str) -> pa.Table:
-    encoding, text = _head(path)
-    delimiter = _delimiter(text)
-    names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
-    _check_columns(names, columns, path.name, where)
-    ragged: list[tuple[int | None, int, int]] = []
+    layout = CsvLayout.of(path, columns, where)
+    table = pyarrow.csv.read_csv(path, **layout.options(columns, threads=True))
+    if layout.ragged:
+        layout.ragged.clear()
+        pyarrow.csv.read_csv(path, **layout.options(columns, threads=False))  # only a serial reader knows row numbers
+        layout.refuse_ragged(path)
+    return table
 
-    def note_ragged(row: pyarrow.csv.InvalidRow) -> str:
-        ragged.append((row.number, row.expected_columns, row.actual_columns))
-        return "skip"
 
-    def parse(*, threads: bool) -> pa.Table:
-        return pyarrow.csv.read_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(encoding=encoding, use_threads=threads, block_size=1 << 24),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values='"' in text, invalid_row_handler=note_ragged
+@dataclass(frozen=True)
+class CsvLayout:
+    """How a CSV file is written, and the rows in it that have more or fewer fields than its header."""
+
+    encoding: str
+    delimiter: str
+    quoted: bool
+    names: list[str]
+    ragged: list[tuple[int | None, int, int]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, path: Path, columns: list[str], where: str) -> CsvLayout:
+        """Look at the first lines; raises DataError if a column isn't there once."""
+        encoding, text = _head(path)
+        delimiter = _delimiter(text)
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+        _check_columns(names, columns, path.name, where)
+        return cls(encoding, delimiter, '"' in text, names)
+
+    def options(self, columns: list[str], *, threads: bool) -> dict[str, Any]:
+        """Return options of Arrow's reader: everything is text, only nothing at all is null."""
+        return {
+            "read_options": pyarrow.csv.ReadOptions(encoding=self.encoding, use_threads=threads, block_size=1 << 24),
+            "parse_options": pyarrow.csv.ParseOptions(
+                delimiter=self.delimiter, newlines_in_values=self.quoted, invalid_row_handler=self._note
             ),
-            convert_options=pyarrow.csv.ConvertOptions(
+            "convert_options": pyarrow.csv.ConvertOptions(
                 include_columns=columns,
-                column_types=dict.fromkeys(names, pa.string()),
+                column_types=dict.fromkeys(self.names, pa.string()),
                 strings_can_be_null=True,
                 null_values=[""],
             ),
-        )
+        }
 
-    table = parse(threads=True)
-    if ragged:
-        ragged.clear()
-        parse(threads=False)  # only a serial reader knows row numbers
-        number, expected, actual = ragged[0]
+    def _note(self, row: pyarrow.csv.InvalidRow) -> str:
+        self.ragged.append((row.number, row.expected_columns, row.actual_columns))
+        return "skip"
+
+    def refuse_ragged(self, path: Path) -> None:
+        """Raise DataError if any row was ragged."""
+        if not self.ragged:
+            return
+        number, expected, actual = self.ragged[0]
         raise DataError(
             f"{path.name} row {(number or 2) - 1} has {actual} fields, the header has {expected} "
-            f"({len(ragged)} such rows). Quote fields that hold the delimiter {delimiter!r}, or mend the rows"
+            f"({len(self.ragged)} such rows). Quote fields that hold the delimiter {self.delimiter!r}, or mend the rows"
         )
-    return table
 
 
 def _head(path: Path) -> tuple[str, str]:
@@ -274,7 +328,8 @@ def _check_columns(found: list[str], wanted: list[str], name: str, where: str) -
             )
 
 
-def _query(source: Source, where: str) -> pd.DataFrame:
+def query(source: Source, where: str, chunk: int | None = None) -> Iterator[pd.DataFrame]:
+    """Ask a database: one DataFrame, or one for every `chunk` rows, without holding more. Raises as `read_rows`."""
     try:
         import sqlalchemy
     except ImportError:
@@ -288,7 +343,11 @@ def _query(source: Source, where: str) -> pd.DataFrame:
         )
     try:
         with sqlalchemy.create_engine(url).connect() as connection:
-            return pd.read_sql_query(sqlalchemy.text(str(source.sql)), connection)
+            text = sqlalchemy.text(str(source.sql))
+            if chunk is None:
+                yield pd.read_sql_query(text, connection)
+            else:
+                yield from pd.read_sql_query(text, connection.execution_options(stream_results=True), chunksize=chunk)
     except (
         sqlalchemy.exc.SQLAlchemyError,
         pd.errors.DatabaseError,
@@ -302,11 +361,17 @@ def _query(source: Source, where: str) -> pd.DataFrame:
         raise DataError(f"[{where}] the query on {variable} failed: {reason}") from None
 
 
+def count_rows(source: Source, where: str) -> int:
+    """Ask a database how many rows a query has. Raises as `read_rows`."""
+    counting = f"SELECT count(*) AS n FROM ({str(source.sql).strip().rstrip(';')}) AS counted"
+    return int(next(query(Source(sql=counting, url=source.url), where))["n"].iloc[0])
+
+
 def _from_frame(frame: pd.DataFrame, columns: list[str], *, name: str, where: str) -> Rows:
     names = [str(column) for column in frame.columns]
     _check_columns(names, columns, name, where)
     arrays = [_array(frame.iloc[:, names.index(column)], name) for column in columns]
-    return Rows(_plain(pa.table(arrays, names=columns), name, where), ((name, len(frame)),))
+    return Rows(plain(pa.table(arrays, names=columns), name, where), ((name, len(frame)),))
 
 
 def _array(column: pd.Series, name: str) -> pa.Array:

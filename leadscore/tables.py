@@ -103,7 +103,7 @@ class Leads:
 def _joined(first: Leads, second: Leads) -> Leads:
     """One after the other; their categories get codes in common."""
     columns_of = [list(zip(leads.codes, leads.vocabularies, strict=True)) for leads in (first, second)]
-    coded = [_recoded(*pair) for pair in zip(*columns_of, strict=True)]
+    coded = [recoded(*pair) for pair in zip(*columns_of, strict=True)]
     n_versions = len(first.known) + len(second.known)
     return Leads(
         ids=np.concatenate([first.ids, second.ids]),
@@ -114,22 +114,23 @@ def _joined(first: Leads, second: Leads) -> Leads:
         codes=np.array([codes for codes, _ in coded], dtype=np.int32).reshape(len(coded), n_versions),
         values=np.concatenate([first.values, second.values], axis=1),
         vocabularies=tuple(vocabulary for _, vocabulary in coded),
-        roles={role: _recoded(first.roles[role], second.roles[role]) for role in first.roles},
+        roles={role: recoded(first.roles[role], second.roles[role]) for role in first.roles},
     )
 
 
 Coded = tuple[NDArray[np.int32], tuple[str, ...]]
+"""Codes, −1 where null, and the words that they index."""
 
 
-def _recoded(first: Coded, second: Coded) -> Coded:
-    """Two coded columns as one, with the sorted words of both."""
-    vocabulary = tuple(sorted({*first[1], *second[1]}))
+def recoded(*parts: Coded) -> Coded:
+    """Coded columns one after the other as one, with the sorted words of all."""
+    vocabulary = tuple(sorted({word for _, words in parts for word in words}))
     position = {word: code for code, word in enumerate(vocabulary)}
-    parts = []
-    for codes, words in (first, second):
-        meant = np.array([*(position[word] for word in words), -1], dtype=np.int32)  # −1, null, stays the last
-        parts.append(meant[codes])
-    return np.concatenate(parts), vocabulary
+    meant = []
+    for codes, words in parts:
+        lookup = np.array([*(position[word] for word in words), -1], dtype=np.int32)  # −1, null, stays the last
+        meant.append(lookup[codes])
+    return np.concatenate(meant), vocabulary
 
 
 @dataclass(frozen=True)
@@ -277,19 +278,29 @@ class Cutoffs:
         if lacking:
             raise DataError(f"cutoffs are missing column '{lacking[0]}'; found {', '.join(map(str, frame.columns))}")
         lead = data.leads.find(frame["lead_id"])
-        _refuse_rows(lead < 0, "name a lead_id that is not in [leads]")
-        if not data.project.timed:
-            return cls(lead, np.full(len(lead), FOREVER, dtype=np.int64))
+        refuse_strangers(lead < 0)
+        return cls(lead, cls.instants(data.project, frame))
+
+    @staticmethod
+    def instants(project: Project, frame: pd.DataFrame) -> Instants:
+        """Read the column cutoff of a DataFrame, as `of` does."""
+        if not project.timed:
+            return np.full(len(frame), FOREVER, dtype=np.int64)
         cutoff = frame["cutoff"]
         if pd.api.types.infer_dtype(cutoff) == "datetime":  # timestamps in a column of objects are still timestamps
             cutoff = pd.to_datetime(cutoff, utc=True)
-        timezone = "UTC" if pd.api.types.is_datetime64_any_dtype(cutoff.dtype) else data.project.timezone
+        timezone = "UTC" if pd.api.types.is_datetime64_any_dtype(cutoff.dtype) else project.timezone
         try:
             at, _ = parse_instants(cutoff, timezone)
         except ValueError as error:
             raise DataError(f"cutoffs: column 'cutoff': {error}") from None
         _refuse_rows(at == NEVER, "have no readable cutoff; write ISO 8601, as in 2026-05-01T09:00:00Z")
-        return cls(lead, at)
+        return at
+
+
+def refuse_strangers(unknown: Mask) -> None:
+    """Raise DataError if rows of cutoffs name leads that aren't there."""
+    _refuse_rows(unknown, "name a lead_id that is not in [leads]")
 
 
 def _refuse_rows(bad: Mask, what: str) -> None:

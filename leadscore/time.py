@@ -133,12 +133,15 @@ def _last_reading(timezone: str) -> pd.Timestamp:
     return pd.Timestamp(dt.datetime.max + min(offset, dt.timedelta(0)))
 
 
-def parse_instants(values: pd.Series, timezone: str, time_format: str | None = None) -> tuple[Instants, int]:
+def parse_instants(
+    values: pd.Series, timezone: str, time_format: str | None = None, *, recognise: bool = True
+) -> tuple[Instants, int]:
     """UTC instants of a column of any type, and how many local readings were ambiguous.
 
     Recognised: timestamps and dates of a typed source; ISO 8601 with or without offset, date alone (midnight);
     epoch seconds, milliseconds or microseconds; day-first and month-first dates where only one of them reads the
     whole column. What has no offset is local to `timezone`. Null, unreadable and impossible values are `NEVER`.
+    Without `recognise`, where the values are not the whole column, such dates are unreadable.
 
     Raises
     ------
@@ -155,10 +158,10 @@ def parse_instants(values: pd.Series, timezone: str, time_format: str | None = N
     text = text.where(text != "")
     if time_format is not None:
         return _readings(text, time_format, timezone)
-    return _recognised(text, timezone)
+    return _recognised(text, timezone, recognise=recognise)
 
 
-def _recognised(text: pd.Series, timezone: str) -> tuple[Instants, int]:
+def _recognised(text: pd.Series, timezone: str, *, recognise: bool) -> tuple[Instants, int]:
     """Try ISO 8601, then epochs, then the local formats; what reads most of the column wins."""
     instants, ambiguous = _iso(text, timezone)
     filled = text.notna().to_numpy()
@@ -171,7 +174,8 @@ def _recognised(text: pd.Series, timezone: str) -> tuple[Instants, int]:
         instants[np.flatnonzero(left)[digits]] = _epochs(pd.to_numeric(rest[digits]))
         left = filled & (instants == NEVER)
         rest = text[left]
-    if left.sum() * 2 <= filled.sum():  # the odd unreadable value among readable ones is the row's fault
+    # the odd unreadable value among readable ones is the row's fault
+    if not recognise or left.sum() * 2 <= filled.sum():
         return instants, ambiguous
     time_format = _recognise_format(rest)
     if time_format is None:

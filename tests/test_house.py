@@ -12,8 +12,8 @@ import pytest
 import leadscore as ls
 
 ROOT = Path(__file__).parents[1]
-ORDER = """errors time section direction options sla phrases project sources columns eventlog company tables
-reading fields events documents snapshots features explain model evaluate alignment batch tracking simulate init
+ORDER = """errors time section direction options sla phrases project sources stretches columns eventlog company
+tables reading fields events documents snapshots features explain model evaluate alignment batch tracking simulate init
 console reports cli""".split()
 """A module of leadscore imports only what stands before it, or beside it in its own package."""
 EXCEPTION = ("project", "reading")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from leadscore import time
@@ -86,14 +87,25 @@ def _unseen_event_values(plan: FeaturePlan, data: Data, table: str, asked: Cutof
         unseen = _unseen(plan, table, column, log.vocabularies[position])
         if not unseen:
             continue
-        rows = np.flatnonzero(_is_one_of(unseen, log.vocabularies[position])[log.codes[position]])
-        owners = np.searchsorted(log.offsets, rows, side="right") - 1
-        first, last = (np.searchsorted(owners, asked.lead, side=side) for side in ("left", "right"))
-        for asked_row in np.flatnonzero(first < last):
-            mine = rows[first[asked_row] : last[asked_row]]
-            mine = mine[time.visible(log.time[mine], log.known[mine], asked.at[asked_row])]
-            if len(mine):
-                warnings[asked_row].append(_text(table, column, unseen[int(log.codes[position, mine].min())]))
+        strange = _is_one_of(unseen, log.vocabularies[position])
+        first = np.empty(len(asked), dtype=np.int64)
+        codes = log.codes[position]
+        _first_visible(asked.lead, asked.at, log.offsets, log.time, log.known, codes, strange, first)
+        for row in np.flatnonzero(first >= 0).tolist():
+            warnings[row].append(_text(table, column, unseen[int(first[row])]))
+
+
+@njit(nogil=True, cache=True)
+def _first_visible(lead, cutoff, offsets, time, known, codes, wanted, first):  # type: ignore[no-untyped-def]
+    """Write the lowest of the wanted codes among the lead's events that are visible at each cutoff, −1 for none."""
+    for i in range(len(lead)):
+        first[i] = -1
+        for j in range(offsets[lead[i]], offsets[lead[i] + 1]):
+            if time[j] >= cutoff[i]:
+                break
+            code = codes[j]
+            if known[j] < cutoff[i] and wanted[code] and (first[i] < 0 or code < first[i]):
+                first[i] = code
 
 
 def _cold(data: Data, asked: Cutoffs) -> NDArray[np.bool_]:
@@ -115,9 +127,9 @@ def untimely(data: Data, lead: int, at: int) -> list[str]:
             warnings.append(f"the lead was {word} on {time.format_instant(closed_at)}: this is no forecast")
     if created == time.NEVER or created > at:
         warnings.append("the lead was not created yet, or nobody knows when: this is no forecast")
-    return warnings + ([beyond(data, at)] if at > data.observed_until else [])
+    return warnings + ([beyond(data.observed_until, at)] if at > data.observed_until else [])
 
 
-def beyond(data: Data, at: int) -> str:
+def beyond(until: int, at: int) -> str:
     """Say that a time lies past the end of the data."""
-    return f"the data end at {time.format_instant(data.observed_until)}, before {time.format_instant(at)}"
+    return f"the data end at {time.format_instant(until)}, before {time.format_instant(at)}"

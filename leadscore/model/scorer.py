@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -339,6 +340,12 @@ class LeadScorer:
             }
             for row in range(len(scores.margin))
         ]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that decides a score, and of its version."""
+        parts = [self.plan.hash, self.model.to_text(), self.calibrator.to_json(), self.population.to_dict()]
+        return hashlib.sha256(json.dumps([*parts, self.project.raw, self.version], default=str).encode()).hexdigest()
 
     def save(self, folder: str | Path) -> Path:
         """Write the scorer as a folder; it appears whole or not at all. Returns the folder."""

@@ -1,0 +1,102 @@
+"""Which part of a list a row belongs to: a stable hash of its lead, or of the account that its lead shares.
+
+All rows of a lead are in one part. Where a model looks at the other leads of an account, so are all leads of an
+account; a lead that moved from one account to another brings both together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+from numpy.typing import NDArray
+
+from leadscore.columns import NOTHING, Hashes, hashed
+
+Parts = NDArray[np.uint16]
+
+_LEADS_PER_BUCKET = 4
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Of leads with an account, by hash: the hash of what its account is known by. 10 bytes a lead, and an index.
+
+    Attributes
+    ----------
+    leads : uint64 (n,), ascending
+    parts : uint16 (n,)
+    starts : int64, where the leads with each value of the first bits begin
+    """
+
+    leads: Hashes
+    parts: Parts
+    starts: NDArray[np.int64]
+    shift: int
+
+    @classmethod
+    def of(cls, leads: Hashes, accounts: Hashes, n_parts: int) -> Shared:
+        """Join accounts that a lead was in one after the other; rows are versions of leads, in any order."""
+        there = accounts != NOTHING
+        leads, accounts = leads[there], accounts[there]
+        names, account = np.unique(accounts, return_inverse=True)
+        order = np.argsort(leads, kind="stable")
+        leads, account = leads[order], account[order]
+        known_by = np.arange(len(names))
+        _unite(leads, account, known_by)
+        first = np.ones(len(leads), dtype=bool)
+        first[1:] = leads[1:] != leads[:-1]
+        parts = (names[known_by[account[first]]] % np.uint64(n_parts)).astype(np.uint16)
+        leads = leads[first]
+        bits = max(1, (len(leads) // _LEADS_PER_BUCKET).bit_length())
+        edges = np.arange(1, 1 << bits, dtype=np.uint64) << np.uint64(64 - bits)
+        starts = np.concatenate([[0], np.searchsorted(leads, edges), [len(leads)]]).astype(np.int64)
+        return cls(leads, parts, starts, 64 - bits)
+
+
+@njit(nogil=True, cache=True)
+def _unite(leads, account, known_by):  # type: ignore[no-untyped-def]
+    """Let every account know the least of those it was joined with."""
+    for i in range(1, len(leads)):
+        if leads[i] == leads[i - 1]:
+            one, other = _root(known_by, account[i]), _root(known_by, account[i - 1])
+            known_by[max(one, other)] = min(one, other)
+    for i in range(len(known_by)):
+        known_by[i] = _root(known_by, i)
+
+
+@njit(nogil=True, cache=True)
+def _root(known_by, i):  # type: ignore[no-untyped-def]
+    while known_by[i] != i:
+        known_by[i] = known_by[known_by[i]]
+        i = known_by[i]
+    return i
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Tells the part of every lead; `shared` is None where accounts may be torn apart."""
+
+    n_parts: int
+    shared: Shared | None = None
+
+    def of(self, leads: pa.Array) -> Parts:
+        """Return the part of each lead id, uint16 (n,); rows without one are in part 0."""
+        codes = hashed(leads)
+        parts = (codes % np.uint64(self.n_parts)).astype(np.uint16)
+        if self.shared is not None and len(self.shared.leads):
+            shared = self.shared
+            _look_up(codes, shared.leads, shared.parts, shared.starts, shared.shift, parts)
+        return parts
+
+
+@njit(nogil=True, cache=True)
+def _look_up(codes, leads, known, starts, shift, parts):  # type: ignore[no-untyped-def]
+    for i in range(len(codes)):
+        bucket = codes[i] >> np.uint64(shift)
+        for at in range(starts[bucket], starts[bucket + np.uint64(1)]):
+            if leads[at] == codes[i]:
+                parts[i] = known[at]
+                break

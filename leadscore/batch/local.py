@@ -1,0 +1,118 @@
+"""A list on one machine: in memory where it fits, else part by part through a folder beside the result.
+
+Either way the bytes are the same, whatever the memory, the parts, the threads and the order of the input; only a table
+with times in a local format must say it where it is read in stretches. A project with a store is scored in memory. Out
+of memory a run holds two parts and a few stretches; 10 bytes a lead where a model looks at the other leads of an
+account; the rows of ``--cutoffs``; and 8 bytes a scored lead, to say what the list will bring.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore import time
+from leadscore.batch.asked import Asked, Listed, Phases
+from leadscore.batch.budget import Budget, plan_budget
+from leadscore.batch.lists import score_part
+from leadscore.batch.merging import merged, n_sorted
+from leadscore.batch.parting import tables_of
+from leadscore.batch.run import Run
+from leadscore.batch.writing import COLUMNS, ListWriter, require_place, whole_or_nothing
+from leadscore.model.scorer import LeadScorer
+from leadscore.reading import read
+from leadscore.snapshots import open_leads
+from leadscore.tables import Cutoffs
+
+Say = Callable[[str], None]
+
+
+def score_project(
+    scorer: LeadScorer, asked: Asked, phases: Phases, *, memory: int, fresh: bool = False, say: Say = print
+) -> Listed:
+    """Score a list into its file, which appears whole or not at all, within so many bytes of memory.
+
+    Parameters
+    ----------
+    fresh : begin anew where an earlier run of the same was stopped
+    say : is told what becomes of such a run
+
+    Raises
+    ------
+    DataError
+        If a source can't be read or holds too much that is unusable, the disk is full, or the list is being written.
+    """
+    require_place(asked.out)
+    if asked.project.store is None or asked.leads is not None:
+        budget = plan_budget(tables_of(asked), asked.project.folder, memory=memory, n_reasons=asked.n_reasons)
+        if budget.n_parts > 1:
+            return score_in_parts(scorer, asked, phases, budget, fresh=fresh, say=say)
+    return score_at_once(scorer, asked, phases)
+
+
+def score_at_once(scorer: LeadScorer, asked: Asked, phases: Phases) -> Listed:
+    """Score a list in memory."""
+    data = read(asked.project, leads=asked.leads, outcome="optional")
+    cutoffs = None if asked.cutoffs is None else Cutoffs.of(data, asked.cutoffs)
+    as_of = asked.as_of
+    if cutoffs is None and as_of is None and asked.project.timed:
+        as_of = data.observed_until
+        if asked.leads is not None:  # a new list is younger than the project
+            as_of = max(as_of, int(data.leads.created.max(initial=as_of)))
+    asked_for = cutoffs or open_leads(data, time.FOREVER if as_of is None else as_of)
+    place = None if cutoffs is None else np.arange(len(cutoffs))
+    with phases("Scoring leads") as progress:
+        scores = score_part(scorer, data, asked_for, n_reasons=asked.n_reasons, place=place, progress=progress).select(
+            COLUMNS.names
+        )
+    with whole_or_nothing(asked.out) as beside, ListWriter(beside, asked.out.suffix) as writer:
+        writer.write(scores if asked.capacity is None else scores.slice(0, asked.capacity))
+    return Listed(
+        as_of if asked.cutoffs is None else None,
+        data.observed_until if asked.project.timed else None,
+        scores["probability"].to_numpy(),
+        dict(Counter(scores["grade"].to_pylist())),
+        len(data.leads.ids) if data.listed is None else int(data.listed.sum()),
+        data.notes,
+    )
+
+
+def score_in_parts(
+    scorer: LeadScorer, asked: Asked, phases: Phases, budget: Budget, *, fresh: bool = False, say: Say = print
+) -> Listed:
+    """Score a list that doesn't fit into memory: read, part, count, score, merge; what is done outlasts any stop."""
+    run = Run.begin(scorer, asked, budget, fresh=fresh)
+    if run.folder.told:
+        say(run.folder.told)
+    with run.folder.kept(budget.needs):
+        run.read(phases)
+        as_of, until = run.instants(phases)
+        counts = run.count(phases, as_of)
+        paths = run.score(phases, as_of, counts)
+        listed = run.listed(paths, as_of, until, *_merge(asked, paths, phases))
+        run.folder.remove()
+    return listed
+
+
+def _merge(asked: Asked, paths: list[Path], phases: Phases) -> tuple[NDArray[np.float64], dict[str, int]]:
+    """Write the list, and return the probability of every lead on it, and how many have each grade."""
+    probability: list[NDArray[np.float64]] = []
+    n_rows = sum(map(n_sorted, paths))
+    grades: Counter[str] = Counter()
+    left = n_rows if asked.capacity is None else asked.capacity
+    beside = paths[0].with_name(f"list{asked.out.suffix}")
+    with phases("Merging parts") as progress, ListWriter(beside, asked.out.suffix) as writer:
+        writer.write(COLUMNS.empty_table())
+        for piece in merged(paths):
+            if left:
+                writer.write(piece.slice(0, left))
+                left -= min(left, piece.num_rows)
+            probability.append(piece["probability"].to_numpy())
+            grades.update(piece["grade"].to_pylist())
+            progress(sum(map(len, probability)), n_rows)
+    beside.replace(asked.out)
+    return np.concatenate([*probability, np.empty(0)]), dict(grades)

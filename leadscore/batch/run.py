@@ -1,0 +1,214 @@
+"""One run out of memory, step by step; every step leaves in the folder of the run what it need not do again."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from leadscore import columns, sources, time
+from leadscore.batch.asked import Asked, Listed, Phases
+from leadscore.batch.budget import Budget, Table
+from leadscore.batch.keys import Parting
+from leadscore.batch.lists import score_part
+from leadscore.batch.merging import about_sorted, write_sorted
+from leadscore.batch.parting import Spill, shared_accounts, tables_of
+from leadscore.batch.run_folder import RunFolder
+from leadscore.batch.tally import Tallied, counted_roles
+from leadscore.company import Among, Counts
+from leadscore.errors import NoSourceError
+from leadscore.model.scorer import LeadScorer
+from leadscore.reading import Counted, assemble, told
+from leadscore.snapshots import open_leads
+from leadscore.tables import Cutoffs, Data, refuse_strangers
+
+FORMAT = 1
+_AT_ONCE = 2
+"""Parts that are scored at once: most of the work lets go of the interpreter, the rest is then not waited for."""
+
+
+class Run:
+    """A list that is scored part by part."""
+
+    def __init__(self, scorer: LeadScorer, asked: Asked, budget: Budget, folder: RunFolder) -> None:
+        self.scorer, self.asked, self.budget, self.folder = scorer, asked, budget, folder
+        self.tables = tables_of(asked)
+        self._roles = counted_roles(scorer.plan)
+
+    @classmethod
+    def begin(cls, scorer: LeadScorer, asked: Asked, budget: Budget, *, fresh: bool) -> Run:
+        """Open the folder of the run, or go on with an earlier one of the same."""
+        manifest = _manifest(scorer, asked, budget)
+        return cls(scorer, asked, budget, RunFolder.open(asked.out, manifest, fresh=fresh))
+
+    def read(self, phases: Phases) -> None:
+        """Bring all tables into the folder, by parts."""
+        n_parts, n_rows = self.budget.n_parts, self.budget.n_rows
+        with phases("Reading tables") as progress:
+            shared = None
+            if self.scorer.plan.reads_accounts or "account" in self._roles:
+                shared = shared_accounts(self.asked.project, self.tables, n_parts, n_rows)
+            self.spill = Spill(self.asked, self.folder, Parting(n_parts, shared), n_rows)
+            self.spill.bring(self.tables, progress, max(1, sum(self.budget.rows.values())))
+
+    def data(self, part: int, *, events: bool = True) -> tuple[Data, dict[str, Counted]]:
+        """Return one part of all tables, and what assembling it counted."""
+        supply = self.spill.part(part)
+        project = self.asked.project if events else replace(self.asked.project, events=())
+        return assemble(project, supply), supply.counted
+
+    @property
+    def parts(self) -> range:
+        """The numbers of all parts."""
+        return range(self.budget.n_parts)
+
+    def instants(self, phases: Phases) -> tuple[int | None, int | None]:
+        """Return as of when leads are scored (None where that is said for each), and how far the data reach."""
+        project, asked = self.asked.project, self.asked
+        if not project.timed:
+            return None, None
+        until = project.task.observed_until
+        if until is None:
+            with phases("Finding the last instant") as progress:
+                until = self._last_instant(progress)
+        if asked.cutoffs is not None:
+            return None, until
+        if asked.as_of is not None or asked.leads is None:
+            return until if asked.as_of is None else asked.as_of, until
+        created = [int(self.data(part, events=False)[0].leads.created.max(initial=until)) for part in self.parts]
+        return max(created), until  # a new list is younger than the project
+
+    def _last_instant(self, progress: Any) -> int:
+        """Look into parts from the one with the latest rows on, until none can hold a later one."""
+        latest, found = self.spill.latest, time.NEVER
+        for done, part in enumerate(np.argsort(-latest, kind="stable")):
+            if latest[part] <= found:
+                break
+            found = max(found, self.data(int(part))[0].observed_until)
+            progress(done + 1, len(latest))
+        return found
+
+    @cached_property
+    def cutoffs(self) -> tuple[NDArray[np.object_], time.Instants, NDArray[np.uint16]] | None:
+        """Of every row of the cutoffs its lead, its instant, and the part of the lead."""
+        frame = self.asked.cutoffs
+        if frame is None:
+            return None
+        ids = np.array([columns.text_value(value) for value in frame["lead_id"]], dtype=object)
+        parts = self.spill.parting.of(pa.array(ids, pa.string()))
+        unknown = np.zeros(len(ids), dtype=bool)
+        for part in self.parts:
+            mine = np.flatnonzero(parts == part)
+            if len(mine):
+                unknown[mine] = self.data(part, events=False)[0].leads.find(ids[mine]) < 0
+        refuse_strangers(unknown)
+        return ids, Cutoffs.instants(self.asked.project, frame), parts
+
+    def count(self, phases: Phases, as_of: int | None) -> Counts | None:
+        """Count what the model asks of all leads of an origin or owner; None where it asks for nothing."""
+        roles = tuple(sorted(self._roles - {"account"}))
+        at = np.array([] if as_of is None else [as_of], dtype=np.int64)
+        if self.cutoffs is not None:
+            at = np.unique(self.cutoffs[1])
+        if not roles or not len(at):
+            return None
+        tallied = Tallied(at, roles)
+        with phases("Counting leads") as progress, ThreadPoolExecutor(1) as ahead:
+            loaded = ahead.map(lambda part: self.data(part, events=False)[0], self.parts)
+            for part, data in enumerate(loaded):
+                if data.context is not None:
+                    return None
+                tallied.add(data)
+                progress(part + 1, self.budget.n_parts)
+        return tallied.counts()
+
+    def score(self, phases: Phases, as_of: int | None, counts: Counts | None) -> list[Path]:
+        """Score every part into a file, best first; parts that are there are kept."""
+        paths = [self.folder.path / f"part-{part:06}.scored" for part in self.parts]
+        todo = [part for part in self.parts if not paths[part].exists()]
+        n_leads, n_done = max(1, self.spill.counted["leads"].n_rows), len(paths) - len(todo)
+
+        def work(part: int) -> None:
+            self._score_part(part, paths[part], as_of, counts)
+            gc.collect()  # tables and what they have in common know each other
+
+        with phases("Scoring leads") as progress, ThreadPoolExecutor(_AT_ONCE) as pool:
+            progress(n_leads * n_done // len(paths), n_leads)
+            try:
+                for done, _ in enumerate(pool.map(work, todo), n_done + 1):
+                    progress(n_leads * done // len(paths), n_leads)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return paths
+
+    def _score_part(self, part: int, path: Path, as_of: int | None, counts: Counts | None) -> None:
+        data, counted = self.data(part)
+        if counts is not None:
+            data = replace(data, among=Among(counts, data.leads, data.outcomes))
+        n_leads = len(data.leads.ids) if data.listed is None else int(data.listed.sum())
+        about = {"n_leads": n_leads, "counted": {key: found.to_dict() for key, found in counted.items()}}
+        write_sorted(path, self._score(data, part, as_of), json.dumps(about).encode())
+
+    def _score(self, data: Data, part: int, as_of: int | None) -> pa.Table:
+        n_reasons = self.asked.n_reasons
+        if self.cutoffs is None:
+            asked = open_leads(data, time.FOREVER if as_of is None else as_of)
+            return score_part(self.scorer, data, asked, n_reasons=n_reasons)
+        ids, at, parts = self.cutoffs
+        place = np.flatnonzero(parts == part)
+        asked = Cutoffs(data.leads.find(ids[place]), at[place])
+        return score_part(self.scorer, data, asked, n_reasons=n_reasons, place=place)
+
+    def listed(
+        self, paths: list[Path], as_of: int | None, until: int | None,
+        probability: NDArray[np.float64], grades: dict[str, int],
+    ) -> Listed:  # fmt: skip
+        """Say what came of the run."""
+        counted, n_leads = self.spill.counted, 0
+        for path in paths:
+            about = json.loads(about_sorted(path))
+            n_leads += about["n_leads"]
+            for key, found in about["counted"].items():
+                counted[key].add(Counted(**found))
+        return Listed(as_of, until, probability, grades, n_leads, told(self.asked.project, counted)[0])
+
+
+def _manifest(scorer: LeadScorer, asked: Asked, budget: Budget) -> dict[str, Any]:
+    """What makes two runs the same, as plain JSON values."""
+    project = asked.project
+    cutoffs = None if asked.cutoffs is None else _digest(pd.util.hash_pandas_object(asked.cutoffs).to_numpy().tobytes())
+    manifest = {
+        "format": FORMAT,
+        "project": _digest(json.dumps(project.raw, sort_keys=True, default=str).encode()),
+        "scorer": scorer.digest,
+        "inputs": {table.key: _stamps(table, project.folder) for table in tables_of(asked)},
+        "asked": [str(asked.leads), asked.as_of, cutoffs, asked.n_reasons],
+        "cut": [budget.n_parts, budget.n_rows],
+    }
+    return json.loads(json.dumps(manifest))  # type: ignore[no-any-return]
+
+
+def _stamps(table: Table, folder: Path) -> list[list[Any]]:
+    """Name, size and time of change of every file of a table."""
+    if table.source.sql is not None:
+        return [[table.source.sql, table.source.url]]
+    try:
+        paths = sources.paths_of(table.source, folder, table.where)
+    except NoSourceError:
+        return []
+    return [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,121 @@
+"""Typed rows on disk: a file for each stretch of a table, a record batch in it for each part of the list."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+from numpy.typing import NDArray
+
+from leadscore.batch.keys import Parts
+from leadscore.batch.writing import whole_or_nothing
+from leadscore.columns import ranked
+from leadscore.reading import TypedRows
+from leadscore.tables import Coded
+
+_KINDS = {"texts": "text", "instants": "at", "flags": "flag"}
+_ABOUT = b"leadscore"
+_FEW_WORDS = 1_000
+"""Words of a column that stand beside the rows; of more, as of accounts, each part has its own."""
+
+
+def write_stretch(path: Path, typed: TypedRows, parts: Parts, n_parts: int, facts: dict[str, Any]) -> None:
+    """Write rows as one batch a part; `facts` are plain JSON values that stand beside them."""
+    order = np.argsort(parts, kind="stable")
+    edges = np.concatenate([[0], np.cumsum(np.bincount(parts, minlength=n_parts))])
+    coded = _coded(typed)
+    words = {name: vocabulary for name, (_, vocabulary) in coded.items() if len(vocabulary) <= _FEW_WORDS}
+    about = json.dumps({"facts": facts, "words": words}, ensure_ascii=False).encode()
+    table = pa.table(_arrays(typed, coded, order)).replace_schema_metadata({_ABOUT: about})
+    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema) as file:
+        for part in range(n_parts):
+            file.write_batch(_batch(table.slice(edges[part], edges[part + 1] - edges[part])))
+
+
+def _batch(table: pa.Table) -> pa.RecordBatch:
+    arrays = [column.combine_chunks() if column.num_chunks != 1 else column.chunk(0) for column in table.columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
+
+
+def _coded(typed: TypedRows) -> dict[str, Coded]:
+    """Roles and categorical columns by the names they have in a file."""
+    roles = {f"role.{role}": coded for role, coded in typed.roles.items()}
+    columns = enumerate(zip(typed.codes, typed.vocabularies, strict=True))
+    return roles | {f"code.{position}": coded for position, coded in columns}
+
+
+def _arrays(typed: TypedRows, coded: dict[str, Coded], order: NDArray[np.int64]) -> dict[str, pa.Array]:
+    arrays = {"row": pa.array(typed.row[order])}
+    arrays |= {f"text.{name}": text.take(pa.array(order)) for name, text in typed.texts.items()}
+    for field in ("instants", "flags"):
+        arrays |= {f"{_KINDS[field]}.{name}": pa.array(found[order]) for name, found in getattr(typed, field).items()}
+    for name, (codes, words) in coded.items():
+        if len(words) <= _FEW_WORDS:
+            arrays[name] = pa.array(_narrow((codes, words))[order])
+        else:
+            arrays[name] = pa.array(words).take(pa.array(codes[order], mask=codes[order] < 0))
+    arrays |= {f"value.{position}": pa.array(values[order]) for position, values in enumerate(typed.values)}
+    return arrays
+
+
+def _narrow(coded: Coded) -> NDArray[np.signedinteger[Any]]:
+    """Codes in as few bytes as their words need."""
+    codes, words = coded
+    kind = next(kind for kind in (np.int8, np.int16, np.int32) if len(words) <= np.iinfo(kind).max)
+    return codes.astype(kind)
+
+
+def read_part(path: Path, part: int) -> TypedRows:
+    """Read the rows of one part of a stretch."""
+    with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
+        words = json.loads(file.schema.metadata[_ABOUT])["words"]
+        batch = file.get_batch(part)
+        found: dict[str, dict[str, Any]] = {
+            "row": {},
+            "text": {},
+            "at": {},
+            "flag": {},
+            "role": {},
+            "code": {},
+            "value": {},
+        }
+        for name in batch.schema.names:
+            kind, _, rest = name.partition(".")
+            found[kind][rest] = _column(kind, batch.column(name), words.get(name))
+        return _typed(found, batch.num_rows)
+
+
+def _column(kind: str, column: pa.Array, words: list[str] | None) -> Any:
+    if kind == "text":
+        return column
+    if kind not in ("role", "code"):
+        return column.to_numpy(zero_copy_only=False)
+    if words is None:
+        codes, found = ranked(column)
+        return codes.astype(np.int32), tuple(found.tolist())
+    return column.to_numpy().astype(np.int32), tuple(words)
+
+
+def _typed(found: dict[str, dict[str, Any]], n_rows: int) -> TypedRows:
+    coded, values = list(found["code"].values()), list(found["value"].values())
+    return TypedRows(
+        found["row"][""],
+        found["text"],
+        found["at"],
+        found["flag"],
+        found["role"],
+        np.array([codes for codes, _ in coded], dtype=np.int32).reshape(len(coded), n_rows),
+        tuple(words for _, words in coded),
+        np.array(values, dtype=np.float64).reshape(len(values), n_rows),
+    )
+
+
+def facts_of(path: Path) -> dict[str, Any]:
+    """Read what stands beside the rows of a stretch."""
+    with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
+        facts: dict[str, Any] = json.loads(file.schema.metadata[_ABOUT])["facts"]
+        return facts
