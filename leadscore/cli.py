@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from leadscore.evaluate.capacity import CallList
     from leadscore.explain.parts import Receipt
     from leadscore.model.scorer import LeadScorer
+    from leadscore.simulate.writing import Kind
 
 
 class _Verbs(click.Group):
@@ -47,16 +48,19 @@ MODEL_HELP = "A registered model (champion, 7, models:/name/7) or a scorer's fol
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--leads", "n_leads", type=click.IntRange(1), default=2_000, show_default=True, help="How many leads.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Same seed, same bytes.")
-def simulate(console: Console, folder: Path, n_leads: int, seed: int) -> None:
-    """Write a project of a simulated market with a known truth into FOLDER.
+@click.option("--kind", type=click.Choice(["market", "renewals"]), default="market", show_default=True,
+              help="Leads that are won, or contracts that customers renew.")  # fmt: skip
+def simulate(console: Console, folder: Path, n_leads: int, seed: int, kind: Kind) -> None:
+    """Write a project of a simulated world with a known truth into FOLDER.
 
     \b
-    Example: leadscore simulate market --leads 20000
+    Examples: leadscore simulate market --leads 20000
+              leadscore simulate renewals --kind renewals
     """
     from leadscore.simulate import simulate as write
 
     with console.progress("Simulating days") as progress:
-        written = write(folder, n_leads=n_leads, seed=seed, progress=progress)
+        written = write(folder, n_leads=n_leads, seed=seed, kind=kind, progress=progress)
     console.say(f"Wrote {written} ({n_leads:,} leads). Next: leadscore check {folder}; leadscore train {folder}")
     console.result({"folder": str(written), "n_leads": n_leads, "seed": seed})
 

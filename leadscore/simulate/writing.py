@@ -8,12 +8,14 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
 from leadscore.errors import ProjectError
+from leadscore.simulate import renewals
 from leadscore.simulate.history import run, true_probabilities
 from leadscore.simulate.market import Market
 from leadscore.simulate.people import People
@@ -21,6 +23,7 @@ from leadscore.simulate.season import Season
 from leadscore.simulate.tables import Export
 from leadscore.simulate.world import World
 
+Kind = Literal["market", "renewals"]
 HEADER = "# Written by leadscore simulate"
 FILES = ("leads.csv", "touchpoints.csv", "interactions.csv", "outcomes.csv", "truth.csv", "leadscore.toml")
 PROJECT_FILE = """\
@@ -78,11 +81,12 @@ def simulate(
     *,
     n_leads: int,
     seed: int,
+    kind: Kind = "market",
     truth: bool = True,
     n_truths: int = 5_000,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a simulated market as a project folder, whole or not at all.
+    """Write a simulated market, or another world, as a project folder, whole or not at all.
 
     The files hold every row that happened before `observed_until`, whenever it became known: a row's `known`
     is never before its time, and may be after `observed_until`. Same arguments, same bytes.
@@ -90,12 +94,14 @@ def simulate(
     Parameters
     ----------
     folder
-        Where to. It may be missing, empty, or an earlier simulation: then its six files are replaced, and
+        Where to. It may be missing, empty, or an earlier simulation: then its files are replaced, and
         others (a tracking database, scores) stay.
     n_leads
-        Leads that are created within the 18 months of history, at least 1.
+        Leads that are created within the 18 months of history (contracts: 30 months), at least 1.
     seed
         Not negative.
+    kind
+        ``"market"``: leads that marketing and sales win, or ``"renewals"``: contracts that customers renew.
     truth
         Whether `truth.csv` gets rows; without them it holds its header alone. No other file depends on it.
     n_truths
@@ -122,13 +128,18 @@ def simulate(
         raise ProjectError(f"simulate needs at least 1 lead and a seed of at least 0; got {n_leads} and {seed}.")
     folder = Path(folder)
     _refuse_what_is_not_ours(folder)
-    tables = _simulated(n_leads, seed, n_truths if truth else 0, progress or (lambda done, total: None))
+    if kind == "renewals":
+        tables = renewals.simulated(n_leads, seed, n_truths if truth else 0)
+        project_file = renewals.project_file(HEADER, n_leads, seed)
+    else:
+        tables = _simulated(n_leads, seed, n_truths if truth else 0, progress or (lambda done, total: None))
+        project_file = _project_file(n_leads, seed)
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".simulate-", dir=folder if folder.exists() else folder.parent))
     try:
         for name, table in tables.items():
             _write_csv(table, beside / name)
-        (beside / "leadscore.toml").write_text(_project_file(n_leads, seed), encoding="utf-8", newline="\n")
+        (beside / "leadscore.toml").write_text(project_file, encoding="utf-8", newline="\n")
         _put_in_place(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -157,7 +168,8 @@ def _put_in_place(beside: Path, folder: Path) -> None:
         os.replace(beside, folder)
         return
     (folder / "leadscore.toml").unlink(missing_ok=True)  # half a replacement must never be read as a project
-    for name in FILES:
+    names = sorted(path.name for path in beside.iterdir())
+    for name in sorted(names, key=lambda name: name == "leadscore.toml"):
         os.replace(beside / name, folder / name)
 
 
