@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint advisories bench bench-training bench-reasons bench-features bench-lists bench-service bench-stored crash fuzz serve constraints clean
+.PHONY: help demo test check lint advisories bench bench-training bench-reasons bench-features bench-lists bench-service bench-stored bench-pages crash fuzz serve constraints clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ bench-service: $(VENV)/installed  ## requests/s and latency beside BentoML, Fast
 
 bench-stored: $(VENV)/installed  ## the same for 100,000 stored leads, on SQLite and PostgreSQL (slow)
 	$(BIN)/python -m tests.bench.stored $(ARGS)
+
+bench-pages: $(VENV)/installed  ## how soon the call list of 100,000 leads is seen in a browser (slow)
+	$(BIN)/python -m tests.bench.pages $(ARGS)
 
 crash: $(VENV)/installed  ## kill the server 100 times while rows arrive, and look for what was lost (slow)
 	$(BIN)/python -m tests.bench.crash $(ARGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import time as clock
 from collections.abc import Callable, Mapping
@@ -35,7 +34,7 @@ ROOMS = (
 )
 AGES = ("7d", "30d", "90d")
 N_LEADS = 50
-CHOICES_SECONDS = 60.0
+MOST_CHOICES = 200
 PARTS = {
     "time": "time that passed",
     "fields": "edited fields",
@@ -76,8 +75,6 @@ class _Desk:
     def __init__(self, leads: LeadAnswers, access: Access) -> None:
         self._leads = leads
         self._access = access
-        self._chosen: Mapping[str, list[str]] = {}
-        self._chosen_at = -math.inf
 
     async def call_list(self, request: Request) -> Response:
         """The call list: filtered, paged, with a line after the leads that can be called."""
@@ -90,7 +87,6 @@ class _Desk:
         cursor = request.query_params.get("cursor")
         query = self._leads.list_query(asked | ({"cursor": cursor} if cursor else {}) | {"limit": str(N_LEADS)}, now)
         found = await self._leads.read(lambda: listed(store, query, n_calls=calls, first=first, now=now))
-        choices = await self._choices()
         following = None
         if found.cursor is not None:
             following = _address(filters | {"cursor": found.cursor, "first": str(first + len(found.entries))})
@@ -102,8 +98,11 @@ class _Desk:
             first=first,
             asked={name: filters.get(name) for name in _FILTERS},
             grades=(*project.grades, WORST),
-            choices=[(name, title, choices[name]) for name, title in (("source", "Source"), ("owner", "Owner"))
-                     if choices[name]],
+            choices=[
+                (name, title, values)
+                for name, title, role in (("source", "Source", "origin"), ("owner", "Owner", "owner"))
+                if (values := self._choices(role))
+            ],
             ages=AGES,
             most_calls=MOST_CALLS,
             horizon=project.task.horizon_text,
@@ -111,12 +110,10 @@ class _Desk:
             next=following,
         )  # fmt: skip
 
-    async def _choices(self) -> Mapping[str, list[str]]:
-        """What can be filtered by, as of at most a minute ago: to find out reads the whole list."""
-        if clock.monotonic() - self._chosen_at > CHOICES_SECONDS or not any(self._chosen.values()):
-            self._chosen = await self._leads.in_thread(self._leads.leads.store.scores.choices)
-            self._chosen_at = clock.monotonic()
-        return self._chosen
+    def _choices(self, role: str) -> list[str]:
+        """The sources or owners that the base was counted by; some of very many."""
+        counted = self._leads.leads.counted
+        return [] if counted is None else sorted(counted.counts.groups.get(role, ()))[:MOST_CHOICES]
 
     async def lead(self, request: Request, lead_id: str) -> Response:
         """One lead."""

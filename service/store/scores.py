@@ -123,15 +123,6 @@ class ScoreBook:
         found = self._database.ask(select(scores.c.record).where(*_conditions(query)).order_by(*_BEST_FIRST).limit(n))
         return [json.loads(row.record)["probability"] for row in found]
 
-    def choices(self, at_most: int = 200) -> dict[str, list[str]]:
-        """Return what the list can be filtered by: the sources and owners of the leads on it, some of very many."""
-        return {
-            name: [value for (value,) in self._database.ask(
-                select(column).where(column.is_not(None)).distinct().order_by(column).limit(at_most)
-            )]
-            for name, column in (("source", scores.c.origin), ("owner", scores.c.owner))
-        }  # fmt: skip
-
     def history(self, lead_id: str, *, limit: int) -> list[dict[str, Any]]:
         """Return the latest scores of a lead that differed from the one before, oldest first."""
         statement = select(history).where(history.c.lead_id == lead_id).order_by(history.c.as_of.desc()).limit(limit)
