@@ -29,6 +29,17 @@ def stretches(source: Source, folder: Path, columns: Sequence[str], *, where: st
     pieces = (
         _queried(source, wanted, where, n_rows) if source.sql is not None else _filed(source, folder, wanted, where)
     )
+    yield from _cut(pieces, source, where, n_rows)
+
+
+def stretches_of_file(
+    path: Path, schema: pa.Schema, *, where: str, n_rows: int, groups: Sequence[int] | None = None
+) -> Iterator[Rows]:
+    """Read one file of a source, or some row groups of it, in the types that `common_schema` gave. As `stretches`."""
+    yield from _cut(_pieces(path, schema, where, groups), Source(path=str(path)), where, n_rows)
+
+
+def _cut(pieces: Pieces, source: Source, where: str, n_rows: int) -> Iterator[Rows]:
     parts: dict[str, int] = {}
     waiting: list[pa.Table] = []
     first = n_waiting = 0
@@ -61,18 +72,24 @@ def _one(tables: list[pa.Table], source: Source, where: str) -> pa.Table:
 
 def _filed(source: Source, folder: Path, columns: list[str], where: str) -> Pieces:
     paths = sources.paths_of(source, folder, where)
-    schema = _common_schema(source, paths, columns, where)
+    schema = common_schema(source, paths, columns, where)
     for path in paths:
-        yield str(path), schema.empty_table()
-        try:
-            for table in _parquet(path, columns, where) if sources.is_parquet(path) else _csv(path, columns, where):
-                yield str(path), table.cast(schema)
-        except sources.UNREADABLE as error:
-            raise sources.unreadable(path, where, error) from None
+        yield from _pieces(path, schema, where, None)
 
 
-def _common_schema(source: Source, paths: Sequence[Path], columns: list[str], where: str) -> pa.Schema:
-    """The types that all files agree on: what `read_rows` makes of them side by side."""
+def _pieces(path: Path, schema: pa.Schema, where: str, groups: Sequence[int] | None) -> Pieces:
+    yield str(path), schema.empty_table()
+    columns = schema.names
+    try:
+        parquet = sources.is_parquet(path)
+        for table in _parquet(path, columns, where, groups) if parquet else _csv(path, columns, where):
+            yield str(path), table.cast(schema)
+    except sources.UNREADABLE as error:
+        raise sources.unreadable(path, where, error) from None
+
+
+def common_schema(source: Source, paths: Sequence[Path], columns: list[str], where: str) -> pa.Schema:
+    """Return the types that all files agree on: what `read_rows` makes of them side by side. Raises as that."""
     empty = []
     for path in paths:
         try:
@@ -82,9 +99,10 @@ def _common_schema(source: Source, paths: Sequence[Path], columns: list[str], wh
     return _one(empty, source, where).schema
 
 
-def _parquet(path: Path, columns: list[str], where: str) -> Iterator[pa.Table]:
+def _parquet(path: Path, columns: list[str], where: str, groups: Sequence[int] | None) -> Iterator[pa.Table]:
     with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
-        for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
+        chosen = None if groups is None else list(groups)
+        for batch in file.iter_batches(batch_size=_BATCH, row_groups=chosen, columns=columns):
             table = pa.Table.from_batches([batch]).select(columns)
             yield sources.plain(sources.whole(table), path.name, where)
 
