@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -170,10 +170,22 @@ class Spill:
         return joined([read_part(path, number) for path in self._paths[key]])
 
 
+class Parted(Protocol):
+    """Holds typed rows by parts: a run's folder here, or what a cluster brought together."""
+
+    listed: bool
+    counted: dict[str, Counted]
+    places: dict[str, Rows]
+
+    def rows(self, key: str, number: int) -> TypedRows:
+        """Return the rows of a table in one part."""
+        ...
+
+
 class PartSupply:
     """The rows of one part, as `leadscore.reading.Supply`; `counted` is what assembling it counts."""
 
-    def __init__(self, spill: Spill, number: int) -> None:
+    def __init__(self, spill: Parted, number: int) -> None:
         self.listed = spill.listed
         self.places = spill.places
         self.counted = {key: Counted(found.table) for key, found in spill.counted.items()}

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,7 @@ class Run:
         self._roles = counted_roles(scorer.plan)
 
     @classmethod
-    def begin(cls, scorer: LeadScorer, asked: Asked, budget: Budget, *, fresh: bool) -> Run:
+    def begin(cls, scorer: LeadScorer, asked: Asked, budget: Budget, *, fresh: bool) -> Self:
         """Open the folder of the run, or go on with an earlier one of the same."""
         manifest = _manifest(scorer, asked, budget)
         return cls(scorer, asked, budget, RunFolder.open(asked.out, manifest, fresh=fresh))

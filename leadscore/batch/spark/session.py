@@ -1,0 +1,100 @@
+"""A Spark session for one run: quiet, on the loopback where it is local; and what went wrong in it, in our words."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+from leadscore.errors import ClusterError, MissingExtraError
+from leadscore.model.booster import Progress
+
+_QUIET = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "16",  # a record is a whole stretch of a part
+}
+_LOOPBACK = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+_LOCAL = {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+_BETWEEN_LOOKS = 0.3  # seconds
+
+
+@contextmanager
+def session(master: str | None) -> Iterator[Any]:
+    """Open a session, or go on with one that is there; end it if it was opened here.
+
+    Parameters
+    ----------
+    master : address of a cluster; None takes ``SPARK_MASTER``, then what spark-defaults.conf says, then ``local[*]``
+
+    Raises
+    ------
+    MissingExtraError
+        If pyspark isn't installed.
+    ClusterError
+        If Spark doesn't start, or a job of it fails in the block.
+    """
+    try:
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise MissingExtraError("The Spark engine", "spark") from None
+    from py4j.protocol import Py4JError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of pandas 3, which nothing here goes through
+        before = SparkSession.getActiveSession()
+        spark = None
+        try:
+            spark = before or _opened(SparkSession.builder, master or os.environ.get("SPARK_MASTER"))
+            yield spark
+        except (PySparkException, Py4JError) as error:
+            raise ClusterError(
+                f"Spark {'failed' if spark else 'did not start'}: {_reason(error)}. It needs Java 17 or later, a "
+                "master that answers, and leadscore on every worker"
+            ) from error
+        finally:
+            if spark is not None and before is None:
+                spark.stop()
+
+
+def _opened(builder: Any, master: str | None) -> Any:
+    options = dict(_QUIET)
+    if master is not None:
+        builder = builder.master(master)
+    if (master or "local").startswith("local"):
+        options |= _LOOPBACK
+        for name, value in _LOCAL.items():
+            os.environ.setdefault(name, value)
+    for name, value in options.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+def _reason(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).rstrip(". ")
+
+
+def collect(spark: Any, frame: Any, progress: Progress, total: int) -> list[Any]:
+    """Run a job for its rows; say how many of its tasks are done, and cancel it if the run is stopped."""
+    from pyspark import inheritable_thread_target
+
+    tracker, context = spark.sparkContext.statusTracker(), spark.sparkContext
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(inheritable_thread_target(spark)(frame.collect))
+        try:
+            while not wait([job], timeout=_BETWEEN_LOOKS).done:
+                stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+                done = max((stage.numCompletedTasks for stage in stages if stage is not None), default=0)
+                progress(min(done, total), total)
+        except BaseException:
+            context.cancelAllJobs()
+            raise
+    progress(total, total)
+    return list(job.result())
