@@ -15,12 +15,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numba import njit
 from numpy.typing import NDArray
 
 from leadscore import time
 
 LARGEST = 1e30
 """Numbers beyond this, either way, are taken as missing."""
+Hashes = NDArray[np.uint64]
+NOTHING = np.uint64(0)
+"""The hash of no text."""
 
 
 def text_column(column: pa.ChunkedArray) -> pa.Array:
@@ -62,7 +66,24 @@ def text_value(value: Any) -> str | None:
 
 def categories(column: pa.ChunkedArray, missing: Collection[str] = ()) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     """Codes int32 (n,), −1 where null or named in `missing`, and the sorted distinct values they index."""
+    if pa.types.is_dictionary(column.type) and isinstance(column, pa.ChunkedArray) and column.num_chunks:
+        return _recoded(column.unify_dictionaries(), missing)
     return encode(text_column(column), missing)
+
+
+def _recoded(column: pa.ChunkedArray, missing: Collection[str]) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Codes and vocabulary of a column that comes with codes: what `encode` gives of its texts."""
+    words = text_column(pa.chunked_array([column.chunk(0).dictionary]))
+    of_words, vocabulary = encode(words, missing)
+    lookup = np.append(of_words, np.int32(-1))
+    indices = [chunk.indices.fill_null(len(words)).to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    codes = lookup[np.concatenate(indices)]
+    used = np.unique(codes[codes >= 0])
+    if len(used) == len(vocabulary):
+        return codes, vocabulary
+    rank = np.full(len(vocabulary) + 1, -1, dtype=np.int32)
+    rank[used] = np.arange(len(used))
+    return rank[codes], tuple(vocabulary[code] for code in used.tolist())
 
 
 def encode(text: pa.Array, missing: Collection[str] = ()) -> tuple[NDArray[np.int32], tuple[str, ...]]:
@@ -85,6 +106,43 @@ def ranked(text: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
     indices = coded.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)
     words = np.asarray(coded.dictionary.take(pa.array(order)).to_numpy(zero_copy_only=False), dtype=object)
     return rank[indices], words
+
+
+def hashed(texts: pa.Array) -> Hashes:
+    """64-bit hashes of the bytes of texts, the same on every machine; `NOTHING` of null."""
+    texts = texts.cast(pa.string())
+    _, offsets, data = texts.buffers()
+    if not len(texts):
+        return np.empty(0, dtype=np.uint64)
+    edges = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    letters = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
+    out = np.empty(len(texts), dtype=np.uint64)
+    _hash(edges, letters, out)
+    if texts.null_count:
+        out[texts.is_null().to_numpy(zero_copy_only=False)] = NOTHING
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _hash(edges, letters, out):  # type: ignore[no-untyped-def]
+    """FNV-1a, then mixed: its low bits alone are poor."""
+    for i in range(len(out)):
+        code = np.uint64(14695981039346656037)
+        for at in range(edges[i], edges[i + 1]):
+            code = (code ^ np.uint64(letters[at])) * np.uint64(1099511628211)
+        code = (code ^ (code >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+        code = code ^ (code >> np.uint64(33))
+        out[i] = code if code != np.uint64(0) else np.uint64(1)
+
+
+def may_repeat(hashes: Hashes) -> NDArray[np.bool_]:
+    """Whether another of the hashes is the same, bool (n,): where not, neither is another text."""
+    ordered = np.sort(hashes)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(repeated):
+        return np.zeros(len(hashes), dtype=bool)
+    place = np.minimum(np.searchsorted(repeated, hashes), len(repeated) - 1)
+    return np.asarray(repeated[place] == hashes)
 
 
 def numbers(column: pa.ChunkedArray, missing: Collection[str] = ()) -> tuple[NDArray[np.float64], int]:

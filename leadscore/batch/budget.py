@@ -56,12 +56,13 @@ def machine_memory() -> int:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that a run reads: its name, where its rows are, and which columns it takes."""
+    """A table that a run reads: its name, where its rows are, which columns it takes, and those of categories."""
 
     key: str
     source: Source
     columns: tuple[str, ...]
     where: str
+    coded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

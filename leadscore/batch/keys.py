@@ -13,39 +13,11 @@ import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
-Hashes = NDArray[np.uint64]
+from leadscore.columns import NOTHING, Hashes, hashed
+
 Parts = NDArray[np.uint16]
-NOTHING = np.uint64(0)
-"""The hash of no text."""
 
 _LEADS_PER_BUCKET = 4
-
-
-def hashed(texts: pa.Array) -> Hashes:
-    """64-bit hashes of the bytes of texts, the same on every machine; `NOTHING` of null."""
-    texts = texts.cast(pa.string())
-    _, offsets, data = texts.buffers()
-    if not len(texts):
-        return np.empty(0, dtype=np.uint64)
-    edges = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    letters = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
-    out = np.empty(len(texts), dtype=np.uint64)
-    _hash(edges, letters, out)
-    if texts.null_count:
-        out[texts.is_null().to_numpy(zero_copy_only=False)] = NOTHING
-    return out
-
-
-@njit(nogil=True, cache=True)
-def _hash(edges, letters, out):  # type: ignore[no-untyped-def]
-    """FNV-1a, then mixed: its low bits alone are poor."""
-    for i in range(len(out)):
-        code = np.uint64(14695981039346656037)
-        for at in range(edges[i], edges[i + 1]):
-            code = (code ^ np.uint64(letters[at])) * np.uint64(1099511628211)
-        code = (code ^ (code >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-        code = code ^ (code >> np.uint64(33))
-        out[i] = code if code != np.uint64(0) else np.uint64(1)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from leadscore import columns
 from leadscore.batch.asked import Asked
 from leadscore.batch.budget import Table
-from leadscore.batch.keys import NOTHING, Parting, Shared, hashed
+from leadscore.batch.keys import Parting, Shared
 from leadscore.batch.run_folder import RunFolder
 from leadscore.batch.spilling import facts_of, read_part, write_stretch
 from leadscore.errors import DataError, NoSourceError
@@ -39,11 +39,12 @@ def tables_of(asked: Asked) -> list[Table]:
     """Every table that a run reads, in the order of reading; those that aren't there among them."""
     project = asked.project
     leads = tuple(lead_columns(project))
-    found = [Table("own", project.leads.source, leads, "leads")] if asks_for_own(project, asked.leads) else []
-    found.append(Table("leads", asked.leads or project.leads.source, leads, "leads"))
-    found += [
-        Table(spec.name, spec.source, tuple(event_columns(spec)), f"events.{spec.name}") for spec in project.events
-    ]
+    coded = project.leads.categorical
+    found = [Table("own", project.leads.source, leads, "leads", coded)] if asks_for_own(project, asked.leads) else []
+    found.append(Table("leads", asked.leads or project.leads.source, leads, "leads", coded))
+    for spec in project.events:
+        names = tuple(event_columns(spec))
+        found.append(Table(spec.name, spec.source, names, f"events.{spec.name}", spec.categorical))
     return [*found, Table("outcome", project.outcome.source, tuple(outcome_columns(project)), "outcome")]
 
 
@@ -91,7 +92,9 @@ class Spill:
         """Begin to read a table; None where it isn't there and needn't be."""
         if of_no_lead(table, self.project, alone=self.listed and "own" not in self.places):
             return None
-        rows = stretches(table.source, self.project.folder, table.columns, where=table.where, n_rows=self._n_rows)
+        rows = stretches(
+            table.source, self.project.folder, table.columns, where=table.where, n_rows=self._n_rows, coded=table.coded
+        )
         try:
             return chain([next(rows)], rows)
         except DataError as error:
@@ -241,10 +244,10 @@ def shared_accounts(project: Project, tables: list[Table], n_parts: int, n_rows:
             continue
         try:
             for rows in stretches(table.source, project.folder, [lead, account], where=table.where, n_rows=n_rows):
-                leads.append(hashed(columns.text_column(rows.table[lead])))
+                leads.append(columns.hashed(columns.text_column(rows.table[lead])))
                 text = columns.text_column(rows.table[account])
                 missing = pc.is_in(text, value_set=pa.array(project.leads.missing, pa.string()))
-                accounts.append(np.where(missing.to_numpy(zero_copy_only=False), NOTHING, hashed(text)))
+                accounts.append(np.where(missing.to_numpy(zero_copy_only=False), columns.NOTHING, columns.hashed(text)))
         except NoSourceError:
             if table.key == "leads":
                 raise

@@ -80,7 +80,7 @@ class RunFolder:
 
     @contextmanager
     def kept(self, needs: int) -> Iterator[None]:
-        """Keep the folder where the disk is full or the run is stopped, and say so; remove it where input is at fault."""
+        """Keep the folder where the disk is full or the run is stopped, and say so; remove it for faulty input."""
         try:
             yield
         except LeadScoreError:

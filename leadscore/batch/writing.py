@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -48,11 +49,21 @@ def list_table(scores: pd.DataFrame) -> pa.Table:
 
 
 def json_texts(values: Iterable[Any]) -> list[str]:
-    """Write lists as JSON, the empty ones, which are most, at once."""
-    return [_ENCODE(value) if value else "[]" for value in values]
+    """Write lists of texts, or of flat objects, as ``json.dumps`` writes them, but many times faster."""
+    return [f"[{', '.join(map(_written, value))}]" if value else "[]" for value in values]
 
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+def _written(value: Any) -> str:
+    if type(value) is str:
+        return _quoted(value)
+    if type(value) is dict:
+        return f"{{{', '.join([f'{_quoted(key)}: {_written(item)}' for key, item in value.items()])}}}"
+    if type(value) is float and math.isfinite(value):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+_quoted = json.encoder.encode_basestring
 
 
 def require_place(out: str | Path) -> Path:

@@ -42,7 +42,7 @@ class Forest(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """The ways through all trees to their leaves as flat arrays; see `kernels.add_leaves`."""
+    """The ways through all trees to their leaves as flat arrays; see `leadscore.explain.leaf_kernels`."""
 
     splits: Ints
     threshold: NDArray[Any]
@@ -50,6 +50,12 @@ class Paths(NamedTuple):
     children: Ints
     leaves: Floats
     roots: Ints
+    used: Ints
+    coded: Ints
+    trees: Ints
+    tables: Floats
+    sides: NDArray[np.int32]
+    edges: Ints
 
     def of_float32(self) -> Paths:
         """Return the paths with thresholds for rows of float32."""
@@ -125,14 +131,43 @@ def paths(trees: Sequence[Tree]) -> Paths:
         for n, tree in enumerate(trees)
         for side in (tree.left, tree.right)
     ]
+    splits = _split_table(trees, bits)
+    of_codes = [bool(kind) for tree in trees for kind in tree.categorical]
+    sides = [_sides(each) if coded else np.empty(0) for each, coded in zip(bits, of_codes, strict=True)]
+    tables = [_leaf_table(tree) if tree.n_splits <= MOST_TABULATED else np.empty(0) for tree in trees]
+    cells = _edges([len(table) for table in tables])
+    begins = [(first_split[n], first_split[n + 1], cells[n] if len(tables[n]) else -1) for n in range(len(trees))]
     return Paths(
-        splits=_split_table(trees, bits),
+        splits=splits,
         threshold=_joined([tree.threshold for tree in trees], np.float64),
         words=_joined(bits, np.uint32),
         children=np.stack([_joined(children[side::2], np.int64) for side in (0, 1)]),
         leaves=_joined([tree.value for tree in trees], np.float64),
         roots=np.array([first_split[n] if tree.n_splits else ~first_leaf[n] for n, tree in enumerate(trees)]),
+        used=np.unique(splits[0]),
+        coded=np.unique(splits[0, splits[2] == kernels.OF_CODES]),
+        trees=_table(begins, 3),
+        tables=_joined(tables, np.float64),
+        sides=_joined(sides, np.int32),
+        edges=np.array(_edges([len(side) for side in sides])),
     )
+
+
+def _sides(words: NDArray[np.uint32]) -> NDArray[np.int32]:
+    """Return whether no code, every code of a bitset, and any code beyond it go left."""
+    bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little")
+    return np.concatenate([[0], bits, [0]]).astype(np.int32)
+
+
+def _leaf_table(tree: Tree) -> Floats:
+    """Return the leaf of every pattern of the splits; bit k is set where a row goes left at split k."""
+    values = []
+    for pattern in range(1 << tree.n_splits):
+        at = 0 if tree.n_splits else -1
+        while at >= 0:
+            at = int(tree.left[at] if pattern >> at & 1 else tree.right[at])
+        values.append(tree.value[~at])
+    return np.array(values, dtype=np.float64)
 
 
 def walk(tree: Tree) -> Walk:

@@ -35,7 +35,7 @@ BLOCK = 128
 
 
 @njit(nogil=True, cache=True)
-def _goes_left(value, split, splits, threshold, words):  # type: ignore[no-untyped-def]
+def goes_left(value, split, splits, threshold, words):  # type: ignore[no-untyped-def]
     """Whether a row goes left; rows of `splits` are feature, nan_left, kind, start and number of words."""
     if splits[2, split] == PLAIN:
         # & and |, not and and or: a branch that nobody can predict costs more than both sides
@@ -51,33 +51,11 @@ def _goes_left(value, split, splits, threshold, words):  # type: ignore[no-untyp
 
 
 @njit(nogil=True, cache=True)
-def add_leaves(matrix, splits, threshold, words, children, leaves, roots, out):  # type: ignore[no-untyped-def]
-    """Write into `out` (n,) the sum of the leaves that each row falls into, tree by tree, as LightGBM adds them.
-
-    Child c >= 0 is split c of all, child c < 0 is leaf ~c of all; `roots` are the children that the trees begin with,
-    `children` (2, splits) those to the left and to the right.
-    """
-    for row in range(len(matrix)):
-        values, total = matrix[row], 0.0
-        for tree in range(len(roots)):
-            at = roots[tree]
-            while at >= 0:
-                value = values[splits[0, at]]
-                if splits[2, at] == PLAIN:
-                    went = (value <= threshold[at]) | ((value != value) & (splits[1, at] != 0))
-                else:
-                    went = _goes_left(value, at, splits, threshold, words)
-                at = children[1 - np.int64(went), at]
-            total += leaves[~at]
-        out[row] = total
-
-
-@njit(nogil=True, cache=True)
 def _decide(values, split, splits, threshold, words, m, left):  # type: ignore[no-untyped-def]
-    """`_goes_left` of m rows at once, as 1.0 and 0.0."""
+    """`goes_left` of m rows at once, as 1.0 and 0.0."""
     if splits[2, split] != PLAIN:
         for r in range(m):
-            left[r] = 1.0 if _goes_left(values[r], split, splits, threshold, words) else 0.0
+            left[r] = 1.0 if goes_left(values[r], split, splits, threshold, words) else 0.0
         return
     limit, of_nan = threshold[split], float(splits[1, split])
     for r in range(m):
@@ -338,7 +316,7 @@ def _look_up_many(turned, tree, splits, threshold, words, tables, slots, m, plac
         values = turned[splits[0, split]]
         if splits[2, split] != PLAIN:
             for r in range(m):
-                if _goes_left(values[r], split, splits, threshold, words):
+                if goes_left(values[r], split, splits, threshold, words):
                     place[r] += step
             continue
         limit, of_nan = threshold[split], step * splits[1, split]
@@ -373,7 +351,7 @@ def explain_few(matrix, used, splits, threshold, words, small, tables, large, st
                 if kind[split] == PLAIN:
                     went = (value <= threshold[split]) | ((value != value) & (nan_left[split] != 0))
                 else:
-                    went = _goes_left(value, split, splits, threshold, words)
+                    went = goes_left(value, split, splits, threshold, words)
                 pattern |= np.int64(went) << (split - first)
             place = small[tree, 4] + pattern * n_slots
             for slot in range(n_slots):
@@ -385,7 +363,7 @@ def explain_few(matrix, used, splits, threshold, words, small, tables, large, st
                 if kind[split] == PLAIN:
                     went = (value <= threshold[split]) | ((value != value) & (nan_left[split] != 0))
                 else:
-                    went = _goes_left(value, split, splits, threshold, words)
+                    went = goes_left(value, split, splits, threshold, words)
                 left[split - first, 0] = 1.0 * went
             effects[:] = 0.0
             walked, told, n = steps[large[tree, 4] : large[tree, 5]], coefficients[large[tree, 6] :], large[tree, 7]

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leadscore.explain.leaf_kernels import FEW, add_leaves, add_leaves_of_many
 from leadscore.explain.slices import each_slice
 from leadscore.explain.tabulation import paths
-from leadscore.explain.tree_kernels import add_leaves
+from leadscore.explain.tree_kernels import BLOCK
 from leadscore.explain.trees import read_trees
 
 
@@ -43,5 +44,9 @@ class Leaves:
             raise ValueError(f"the model was trained on {self.n_features} columns; found a matrix {matrix.shape}")
         ways = self._paths_of_float32 if matrix.dtype == np.float32 else self._paths
         out = np.empty(len(matrix))
-        each_slice(lambda part: add_leaves(matrix[part], *ways, out[part]), len(matrix))
+        if len(matrix) < FEW:
+            splits, threshold, words, children, leaves, roots, *_ = ways
+            add_leaves(matrix, splits, threshold, words, children, leaves, roots, out)
+            return out
+        each_slice(lambda part: add_leaves_of_many(matrix[part], *ways, out[part]), len(matrix), least=BLOCK)
         return out

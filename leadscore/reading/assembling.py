@@ -82,10 +82,13 @@ def assemble_events(typed: TypedRows, spec: EventsSpec, leads: Leads, counted: C
 
 def _redelivered(typed: TypedRows, keep: Mask, lead: NDArray[np.int64]) -> Mask:
     """Of rows that share an id all but the one known first (then the first by content); rows without id none."""
-    ids = typed.texts["id"].dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
     again = np.zeros(len(keep), dtype=bool)
-    rows = np.flatnonzero(keep & (ids >= 0))
-    rows = rows[np.bincount(ids[rows])[ids[rows]] > 1] if len(rows) else rows
+    rows = np.flatnonzero(keep & typed.texts["id"].is_valid().to_numpy(zero_copy_only=False))
+    rows = rows[columns.may_repeat(columns.hashed(typed.texts["id"])[rows])]
+    if not len(rows):
+        return again
+    ids = np.full(len(keep), -1, dtype=np.int64)
+    ids[rows] = columns.ranked(typed.texts["id"].take(pa.array(rows)))[0]
     happened = typed.instants["time"]
     known = typed.instants.get("known", happened)
     content = [lead[rows], *typed.values[::-1, rows], *typed.codes[::-1, rows], happened[rows], known[rows], ids[rows]]

@@ -17,8 +17,9 @@ _QUIET = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "16",  # a record is a whole stretch of a part
 }
+_PER_BATCH, _FEW = "spark.sql.execution.arrow.maxRecordsPerBatch", "16"
+"""A record is a whole stretch of a part."""
 _LOOPBACK = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
 _LOCAL = {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
 _BETWEEN_LOOKS = 0.3  # seconds
@@ -52,7 +53,10 @@ def session(master: str | None) -> Iterator[Any]:
         spark = None
         try:
             spark = before or _opened(SparkSession.builder, master or os.environ.get("SPARK_MASTER"))
+            per_batch = spark.conf.get(_PER_BATCH)
+            spark.conf.set(_PER_BATCH, _FEW)
             yield spark
+            spark.conf.set(_PER_BATCH, per_batch)
         except (PySparkException, Py4JError) as error:
             raise ClusterError(
                 f"Spark {'failed' if spark else 'did not start'}: {_reason(error)}. It needs Java 17 or later, a "

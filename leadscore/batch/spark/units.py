@@ -13,6 +13,7 @@ import pyarrow.parquet
 
 from leadscore import sources
 from leadscore.batch.budget import Table
+from leadscore.errors import DataError
 from leadscore.project import Source
 from leadscore.sources import Rows
 from leadscore.stretches import common_schema, stretches, stretches_of_file
@@ -53,7 +54,8 @@ class Input:
     @classmethod
     def of(cls, values: dict[str, Any]) -> Input:
         """Read what `to_dict` gave."""
-        table = Table(values["key"], Source(**values["source"]), tuple(values["columns"]), values["where"])
+        names = tuple(values["columns"]), values["where"], tuple(values["coded"])
+        table = Table(values["key"], Source(**values["source"]), *names)
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(values["schema"])))
         return cls(table, schema, tuple((name, n_rows) for name, n_rows in values["parts"]))
 
@@ -136,14 +138,24 @@ def read_unit(found: Input, unit: Unit, folder: Path, n_rows: int) -> Iterator[R
     if unit.path is None:
         yield from stretches(found.table.source, folder, found.table.columns, where=where, n_rows=n_rows)
         return
-    path = Path(unit.path)
-    for rows in stretches_of_file(path, found.schema, where=where, n_rows=n_rows, groups=unit.groups):
+    path = _seen(Path(unit.path), where)
+    coded, groups = found.table.coded, unit.groups
+    for rows in stretches_of_file(path, found.schema, where=where, n_rows=n_rows, coded=coded, groups=groups):
         yield Rows(rows.table, found.parts, unit.first + rows.first)
 
 
 def count_unit(found: Input, unit: Unit) -> int:
     """Count the rows of a unit's file. Raises as `stretches`."""
     schema = pa.schema([found.schema.field(0)])
-    path = Path(str(unit.path))
+    path = _seen(Path(str(unit.path)), found.table.where)
     rows = stretches_of_file(path, schema, where=found.table.where, n_rows=1 << 16)
     return sum(piece.table.num_rows for piece in rows)
+
+
+def _seen(path: Path, where: str) -> Path:
+    if not path.exists():
+        raise DataError(
+            f"a worker has no {path}, which [{where}] reads. Put the project where every worker sees it under the "
+            "same path: on a mounted bucket, say"
+        )
+    return path
