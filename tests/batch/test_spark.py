@@ -1,0 +1,197 @@
+"""A list that is scored on a Spark cluster has the bytes of one that is scored here at once."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import leadscore as ls
+from leadscore.batch.asked import Asked, Listed
+from leadscore.batch.tally import Tallied
+from leadscore.errors import ClusterError, DataError, MissingExtraError, ProjectError
+from leadscore.project import Source
+from tests import builders
+from tests.batch.scoring import at_once, same, silently
+from tests.batch.test_parts import rewritten, shuffled
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared" / "data"
+
+pytest.importorskip("pyspark", reason="needs the extra spark")
+if shutil.which("java") is None:
+    pytest.skip("Spark needs Java", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    from leadscore.batch.spark.session import session
+
+    with session("local[2]") as opened:
+        yield opened
+
+
+@pytest.fixture
+def on_spark(spark):
+    """Score a list on the cluster; nothing is left beside it."""
+    from leadscore.batch.spark import score_on_spark
+
+    def score(scorer: ls.LeadScorer, project: ls.Project, out: Path, **asked: Any) -> tuple[bytes, Listed]:
+        try:
+            listed = score_on_spark(scorer, Asked(project, out, **asked), silently)
+        finally:
+            assert not list(out.parent.glob(".*"))
+        return out.read_bytes(), listed
+
+    return score
+
+
+def test_bytes_are_those_of_one_machine(sample, sample_scorer, on_spark, tmp_path) -> None:
+    assert sample_scorer.plan.reads_accounts
+    expected, listed = at_once(sample_scorer, sample.project, tmp_path / "one.csv")
+    found, on_cluster = on_spark(sample_scorer, sample.project, tmp_path / "many.csv")
+    assert found == expected
+    assert same(listed, on_cluster)
+
+
+def test_neither_order_nor_format_nor_files_matter(sample, sample_scorer, on_spark, fresh_sample, tmp_path) -> None:
+    expected, listed = at_once(sample_scorer, sample.project, tmp_path / "one.parquet", n_reasons=0, capacity=50)
+    found, on_cluster = on_spark(
+        sample_scorer, shuffled(fresh_sample()), tmp_path / "many.parquet", n_reasons=0, capacity=50
+    )
+    assert found == expected
+    assert same(listed, on_cluster)
+
+
+def test_ten_thousand_cutoffs_stay_in_their_order(sample, sample_scorer, on_spark, tmp_path) -> None:
+    rng = np.random.default_rng(1)
+    asked = pd.DataFrame({"lead_id": rng.choice(sample.leads.ids, 10_000)})
+    asked["cutoff"] = pd.Timestamp("2025-03-01", tz="UTC") + pd.to_timedelta(rng.integers(0, 400, 10_000), unit="D")
+    expected, _ = at_once(sample_scorer, sample.project, tmp_path / "one.csv", cutoffs=asked)
+    assert on_spark(sample_scorer, sample.project, tmp_path / "many.csv", cutoffs=asked)[0] == expected
+    asked.loc[[7, 40], "lead_id"] = "nobody"
+    with pytest.raises(DataError, match=r"2 rows name a lead_id that is not in \[leads\] \(first: row 8, 41\)"):
+        on_spark(sample_scorer, sample.project, tmp_path / "many.csv", cutoffs=asked)
+
+
+def test_a_new_list_stands_beside_the_projects_own(sample, sample_scorer, on_spark, fresh_sample, tmp_path) -> None:
+    """Its youngest lead says when; the last instant in the data is found without a declared end."""
+    folder = fresh_sample()
+    leads = pd.read_csv(folder / "leads.csv", dtype=object).iloc[:60]
+    leads.loc[leads.index[50:], "lead_id"] = [f"new{n}" for n in range(10)]
+    leads.loc[leads.index[55], "created_at"] = "2026-07-04T08:00:00Z"
+    leads.to_csv(tmp_path / "new.csv", index=False)
+    project = rewritten(folder, {'\nobserved_until = "2026-06-30"': ""}, {})
+    asked = {"leads": Source(path=str(tmp_path / "new.csv")), "n_reasons": 1}
+    expected, listed = at_once(sample_scorer, project, tmp_path / "one.csv", **asked)
+    found, on_cluster = on_spark(sample_scorer, project, tmp_path / "many.csv", **asked)
+    assert found == expected
+    assert same(listed, on_cluster)
+
+
+def test_the_number_of_a_row_is_its_id_in_whichever_file(on_spark, tmp_path) -> None:
+    rows = [(("ads", "web")[n % 2], n, ("1", "0", "", "0")[n % 4]) for n in range(400)]
+    frame = pd.DataFrame(rows, columns=["source", "visits", "converted"])
+    (tmp_path / "list").mkdir()
+    for number, piece in enumerate((frame[:150], frame[150:151], frame[151:])):
+        piece.to_csv(tmp_path / "list" / f"{number}.csv", index=False)
+    sources = {"leads.source": "list/*.csv", "outcome.source": "list/*.csv"}
+    project = builders.project(sources, base=builders.LABELLED, folder=tmp_path)
+    data = project.read()
+    scorer = ls.LeadScorer(parameters={"num_iterations": 10}).fit(data, ls.snapshots(data))
+    expected, listed = at_once(scorer, project, tmp_path / "one.csv")
+    found, on_cluster = on_spark(scorer, project, tmp_path / "many.csv")
+    assert found == expected
+    assert same(listed, on_cluster)
+
+
+def test_what_is_wrong_with_a_table_is_said_in_the_same_words(
+    sample_scorer, on_spark, spark, fresh_sample, tmp_path
+) -> None:
+    folder = fresh_sample()
+    events = pd.read_csv(folder / "touchpoints.csv", dtype=object)
+    events.loc[: int(0.07 * len(events)), "occurred_at"] = "99/99/9999"
+    events.to_csv(folder / "touchpoints.csv", index=False)
+    leads = pd.read_csv(folder / "leads.csv", dtype=object)
+    said = []
+    for score in (at_once, on_spark):
+        with pytest.raises(DataError) as raised:
+            score(sample_scorer, ls.Project.load(folder), tmp_path / "out.csv")
+        said.append(str(raised.value))
+    assert said[0] == said[1]
+    shutil.copy(ROOT / "data" / "sample" / "touchpoints.csv", folder)
+    leads.loc[1_999, "lead_id"] = leads.loc[3, "lead_id"]
+    leads.to_csv(folder / "leads.csv", index=False)
+    with pytest.raises(DataError, match=r"repeats an id \(1 ids; first at leads.csv row 4, leads.csv row 2000\)"):
+        on_spark(sample_scorer, ls.Project.load(folder), tmp_path / "out.csv")
+    with (folder / "leads.csv").open("a", encoding="utf-8") as file:
+        file.write("a,b\n")
+    with pytest.raises(DataError, match=r"leads.csv row 2001 has 2 fields"):
+        on_spark(sample_scorer, ls.Project.load(folder), tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_failure_of_spark_itself_is_told_in_one_line(spark) -> None:
+    from leadscore.batch.spark.session import session
+
+    with pytest.raises(ClusterError, match="Spark failed: "), session(None):
+        spark.sql("SELECT nothing FROM nowhere")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared data")
+def test_bpic2012(on_spark, tmp_path) -> None:
+    project = ls.Project.load(shutil.copytree(SHARED / "bpic2012", tmp_path / "bpic2012"))
+    data = project.read()
+    scorer = ls.LeadScorer(parameters={"num_iterations": 30}).fit(data, ls.snapshots(data))
+    rows = np.random.default_rng(2).integers(0, len(data.leads.ids), 10_000)
+    asked = pd.DataFrame({"lead_id": data.leads.ids[rows]})
+    asked["cutoff"] = pd.to_datetime(data.leads.created[rows].view("M8[us]"), utc=True) + pd.Timedelta("3D")
+    expected, _ = at_once(scorer, project, tmp_path / "one.csv", cutoffs=asked)
+    assert on_spark(scorer, project, tmp_path / "many.csv", cutoffs=asked)[0] == expected
+
+
+def test_a_store_is_read_by_one_machine(sample_scorer, fresh_sample, tmp_path) -> None:
+    from leadscore.batch.spark import score_on_spark
+
+    project = rewritten(fresh_sample(), {'timezone = "UTC"': 'timezone = "UTC"\nstore = "kept.db"'}, {})
+    with pytest.raises(ProjectError, match="use --engine local"):
+        score_on_spark(sample_scorer, Asked(project, tmp_path / "out.csv"), silently)
+
+
+def test_without_the_extra_it_is_named(sample, sample_scorer, tmp_path, monkeypatch) -> None:
+    from leadscore.batch.spark import score_on_spark
+
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with pytest.raises(MissingExtraError, match=r"leadscore\[spark\]"):
+        score_on_spark(sample_scorer, Asked(sample.project, tmp_path / "out.csv"), silently)
+
+
+def test_pyspark_is_loaded_on_its_engine_alone() -> None:
+    code = (
+        "import leadscore.cli, leadscore.batch.local, leadscore.batch.spark, sys; print(sorted({'pyspark', 'py4j'} "
+        "& sys.modules.keys()), 'leadscore.batch.spark.run' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "True"]
+
+
+def test_what_workers_counted_adds_up(sample) -> None:
+    from leadscore.batch.spark.shipping import tally_of, tally_to_bytes
+
+    at = np.array([sample.observed_until - 10**13, sample.observed_until])
+    whole, empty = Tallied(at, ("origin", "owner")), tally_to_bytes(Tallied(at, ("origin", "owner")))
+    whole.add(sample)
+    twice = tally_of(empty)
+    for _ in range(2):
+        twice.merge(tally_of(tally_to_bytes(whole)))
+    for key, totals in twice.counts().totals.items():
+        once = whole.counts().totals[key]
+        assert (totals.total == 2 * once.total).all()
+        assert (totals.at == once.at).all()
