@@ -145,6 +145,17 @@ def test_a_failure_of_spark_itself_is_told_in_one_line(spark) -> None:
         spark.sql("SELECT nothing FROM nowhere")
 
 
+def test_what_a_task_met_is_told_without_its_words(spark) -> None:
+    from leadscore.batch.spark.session import session
+
+    def fail(batches: Any) -> Any:
+        raise ValueError("Jane Doe")
+
+    with pytest.raises(ClusterError, match="a task met ValueError. It needs") as raised, session(None):
+        spark.range(1).mapInArrow(fail, "id bigint").collect()
+    assert "Jane" not in str(raised.value)
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared data")
 def test_bpic2012(on_spark, tmp_path) -> None:
     project = ls.Project.load(shutil.copytree(SHARED / "bpic2012", tmp_path / "bpic2012"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -52,7 +54,8 @@ def session(master: str | None) -> Iterator[Any]:
         before = SparkSession.getActiveSession()
         spark = None
         try:
-            spark = before or _opened(SparkSession.builder, master or os.environ.get("SPARK_MASTER"))
+            with _spoken_aside():
+                spark = before or _opened(SparkSession.builder, master or os.environ.get("SPARK_MASTER"))
             per_batch = spark.conf.get(_PER_BATCH)
             spark.conf.set(_PER_BATCH, _FEW)
             yield spark
@@ -65,6 +68,23 @@ def session(master: str | None) -> Iterator[Any]:
         finally:
             if spark is not None and before is None:
                 spark.stop()
+
+
+@contextmanager
+def _spoken_aside() -> Iterator[None]:
+    """Let what Java says on standard error from now on go into a file; show it if Spark doesn't start."""
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            os.write(shown, aside.read())
+            raise
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
 
 
 def _opened(builder: Any, master: str | None) -> Any:
@@ -81,7 +101,14 @@ def _opened(builder: Any, master: str | None) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
+    """One line of what Spark says; of an error in a task only its kind, for its words may quote a row."""
+    text = str(error)
+    raised = re.findall(r"^(?:\w+\.)*(\w+(?:Error|Exception)): (.*)$", text, re.MULTILINE)
+    if "Traceback" in text and raised:
+        kind, words = raised[-1]
+        return f"a task met {kind}{f' ({words})' if kind == 'ModuleNotFoundError' else ''}"
+    lines = [line.lstrip(": ") for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("An error occurred while calling")]
     return (lines[0] if lines else type(error).__name__).rstrip(". ")
 
 
