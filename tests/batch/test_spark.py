@@ -151,7 +151,7 @@ def test_what_a_task_met_is_told_without_its_words(spark) -> None:
     def fail(batches: Any) -> Any:
         raise ValueError("Jane Doe")
 
-    with pytest.raises(ClusterError, match="a task met ValueError. It needs") as raised, session(None):
+    with pytest.raises(ClusterError, match="a task met ValueError") as raised, session(None):
         spark.range(1).mapInArrow(fail, "id bigint").collect()
     assert "Jane" not in str(raised.value)
 
