@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint advisories bench bench-training bench-reasons bench-features bench-service bench-stored crash fuzz serve constraints clean
+.PHONY: help demo test check lint advisories bench bench-training bench-reasons bench-features bench-lists bench-service bench-stored crash fuzz serve constraints clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,9 @@ bench-reasons: $(VENV)/bench-installed  ## what reasons cost, against LightGBM, 
 
 bench-features: $(VENV)/bench-installed $(VENV)/peers/installed  ## columns, time and memory against four peers up to 10 million events (slow)
 	$(BIN)/python -m tests.bench.features --peers-python $(VENV)/peers/bin/python --out build/bench-features $(ARGS)
+
+bench-lists: $(VENV)/installed  ## a million leads out of memory, beside bare LightGBM and pandas; ARGS=--ten for ten (slow)
+	$(BIN)/python -m tests.bench.lists $(ARGS)
 
 bench-service: $(VENV)/installed  ## requests/s and latency beside BentoML, FastAPI and mlflow; ARGS=--overload (slow)
 	$(BIN)/python -m tests.bench.service $(ARGS)

@@ -78,7 +78,7 @@ def _recoded(column: pa.ChunkedArray, missing: Collection[str]) -> tuple[NDArray
     lookup = np.append(of_words, np.int32(-1))
     indices = [chunk.indices.fill_null(len(words)).to_numpy(zero_copy_only=False) for chunk in column.chunks]
     codes = lookup[np.concatenate(indices)]
-    used = np.unique(codes[codes >= 0])
+    used = np.flatnonzero(np.bincount(codes + 1, minlength=len(vocabulary) + 1)[1:])
     if len(used) == len(vocabulary):
         return codes, vocabulary
     rank = np.full(len(vocabulary) + 1, -1, dtype=np.int32)

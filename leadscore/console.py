@@ -29,6 +29,8 @@ class Advance(Protocol):
 
 
 _BETWEEN_LINES = 0.5  # seconds
+_MANY = 10_000
+"""Steps from which on a bar says how many are done a second."""
 
 
 class Console:
@@ -58,11 +60,15 @@ class Console:
             yield self._json_lines(label)
         elif sys.stderr.isatty():
             with click.progressbar(length=1, label=f"{label:<28}", file=sys.stderr, show_eta=True) as bar:
+                began = clock.monotonic()
 
                 def advance(done: int, total: int, best: float | None = None, /) -> None:
                     bar.length = max(total, 1)
+                    seconds = clock.monotonic() - began
                     if best is not None:
                         bar.label = f"{f'{label}, best {best:.4f}':<28}"
+                    elif total >= _MANY and seconds > _BETWEEN_LINES:
+                        bar.label = f"{f'{label}, {done / seconds:,.0f}/s':<28}"
                     bar.update(done - bar.pos)
 
                 yield advance

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -75,15 +77,28 @@ def score_part(
         The columns of a scored list, and `MERGED_BY`: ascending, and no two leads of a list have the same.
     """
     tables, margins = [], []
-    for scores in sliced(scorer, data, asked, n_reasons=n_reasons):
-        tables.append(scores_table(scorer, scores))
-        margins.append(scores.margin)
-        if progress is not None:
-            progress(sum(map(len, margins)), len(asked))
+    with _uncollected():
+        for scores in sliced(scorer, data, asked, n_reasons=n_reasons):
+            tables.append(scores_table(scorer, scores))
+            margins.append(scores.margin)
+            if progress is not None:
+                progress(sum(map(len, margins)), len(asked))
     table, margin = pa.concat_tables(tables), np.concatenate(margins)
     by = -margin if place is None else place.astype(np.float64)  # exact: a list is shorter than 2**53
     order = np.argsort(by, kind="stable")
     return table.append_column(MERGED_BY, pa.array(by)).take(pa.array(order)).combine_chunks()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Don't look for cycles meanwhile: there are none in a million short lists, and looking takes as long as they."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def scores_table(scorer: LeadScorer, scores: Scores) -> pa.Table:

@@ -20,6 +20,7 @@ from leadscore.batch.budget import Table
 from leadscore.batch.keys import Parting, Shared
 from leadscore.batch.run_folder import RunFolder
 from leadscore.batch.spilling import facts_of, read_part, write_stretch
+from leadscore.batch.strays import lost_rows, strays, write_ids
 from leadscore.errors import DataError, NoSourceError
 from leadscore.model.booster import Progress
 from leadscore.project import EventsSpec, Project
@@ -54,6 +55,7 @@ class Spill:
     Attributes
     ----------
     counted, places : by table, what was counted of all its rows, and where they stand
+    lost : by table, rows that an earlier delivery for another lead replaces
     """
 
     def __init__(self, asked: Asked, folder: RunFolder, parting: Parting, n_rows: int) -> None:
@@ -62,10 +64,12 @@ class Spill:
         self.parting = parting
         self.counted: dict[str, Counted] = {}
         self.places: dict[str, Rows] = {}
+        self.lost: dict[str, NDArray[np.int64]] = {}
         self._folder = folder
         self._n_rows = n_rows
         self._paths: dict[str, list[Path]] = {}
         self._latest: dict[str, NDArray[np.int64]] = {}
+        self._with_ids = {spec.name for spec in asked.project.events if spec.id is not None}
 
     def bring(self, tables: list[Table], progress: Progress, expected: int) -> None:
         """Read all tables; what an earlier run has read is there already.
@@ -109,7 +113,7 @@ class Spill:
         about = self._folder.read(done)
         if about is None:
             if table.source.sql is not None:  # a query may give its rows in another order
-                for path in self._folder.path.glob(f"{key}-*.rows"):
+                for path in self._folder.path.glob(f"{key}-*"):
                     path.unlink()
             about = self._write_all(key, rows, typing, advance)
             self._folder.write(done, about)
@@ -124,8 +128,21 @@ class Spill:
         counted.refuse(place.name)
         self.counted[key], self.places[key] = counted, place
         self._paths[key], self._latest[key] = paths, latest
+        if table.key in self._with_ids:
+            self._settle(key)
         advance(counted.n_rows)
         return counted.n_rows
+
+    def _settle(self, key: str) -> None:
+        """Find the rows whose id was delivered for another lead before, whichever part that is in."""
+        files, parts = [path.with_suffix(".ids") for path in self._paths[key]], range(self.parting.n_parts)
+        found = np.concatenate([strays(files, part) for part in parts])
+        if len(found):
+            self.lost[key] = lost_rows(found, parts, lambda part: self.rows(key, part), self._lead_ids)
+
+    def _lead_ids(self, part: int) -> pa.Array:
+        found = [self.rows(key, part).texts["lead"] for key in ("leads", "own") if key in self._paths]
+        return pa.concat_arrays(found)
 
     def _path(self, key: str, number: int) -> Path:
         return self._folder.path / f"{key}-{number:06}.rows"
@@ -156,13 +173,15 @@ class Spill:
         latest = np.full(self.parting.n_parts, NEVER, dtype=np.int64)
         for at in typed.instants.values():
             np.maximum.at(latest, parts, at)
+        if "id" in typed.texts:
+            write_ids(path.with_suffix(".ids"), typed, self.parting.n_parts)
         facts = {"counted": counted.to_dict(), "latest": latest.tolist()}
         write_stretch(path, typed, parts, self.parting.n_parts, facts)
 
     @property
     def latest(self) -> NDArray[np.int64]:
         """The last instant in the rows of each part, those that will be left out among them."""
-        return np.maximum.reduce([*self._latest.values()])
+        return np.asarray(np.maximum.reduce([*self._latest.values()]), dtype=np.int64)
 
     def part(self, number: int) -> PartSupply:
         """Hand out the rows of one part."""
@@ -179,6 +198,7 @@ class Parted(Protocol):
     listed: bool
     counted: dict[str, Counted]
     places: dict[str, Rows]
+    lost: dict[str, NDArray[np.int64]]
 
     def rows(self, key: str, number: int) -> TypedRows:
         """Return the rows of a table in one part."""
@@ -203,8 +223,13 @@ class PartSupply:
         return self._spill.rows("own", self._number) if "own" in self.places else None
 
     def events(self, spec: EventsSpec) -> TypedRows:
-        """Return the events of one table."""
-        return self._spill.rows(spec.name, self._number)
+        """Return the events of one table, without what was delivered for another lead before."""
+        typed, lost = self._spill.rows(spec.name, self._number), self._spill.lost.get(spec.name)
+        if lost is None:
+            return typed
+        gone = np.isin(typed.row, lost)
+        self.counted[spec.name].count("redelivered", spec.id, int(gone.sum()))
+        return typed.kept(~gone)
 
     def outcome(self, *, alone: bool) -> TypedRows | None:
         """Return the outcomes, None where there are none."""

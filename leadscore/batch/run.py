@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 from collections.abc import Iterator
@@ -161,15 +162,18 @@ class Run:
         paths = list(map(self._scored, self.parts))
         todo = [part for part in self.parts if not paths[part].exists()]
         with phases("Scoring leads") as progress, ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as after:
-            progress(len(paths) - len(todo), len(paths))
-            writing = None
+            n_leads, n_parts, writing = max(1, self.spill.counted["leads"].n_rows), len(paths), None
+            progress(n_leads * (n_parts - len(todo)) // n_parts, n_leads)
             for done, (part, (data, counted)) in enumerate(_ahead(ahead, self.data, todo), 1):
                 asked = as_of, counts, self.asked.n_reasons
                 table = score_data(self.scorer, data, *asked, self._mine(part))
+                about = about_data(data, counted)
                 if writing is not None:
                     writing.result()
-                writing = after.submit(write_sorted, paths[part], table, about_data(data, counted))
-                progress(len(paths) - len(todo) + done, len(paths))
+                writing = after.submit(write_sorted, paths[part], table, about)
+                del data, table
+                gc.collect()  # tables and what they have in common know each other
+                progress(n_leads * (n_parts - len(todo) + done) // n_parts, n_leads)
             if writing is not None:
                 writing.result()
         return paths

@@ -27,7 +27,7 @@ _FEW_WORDS = 1_000
 def write_stretch(path: Path, typed: TypedRows, parts: Parts, n_parts: int, facts: dict[str, Any]) -> None:
     """Write rows as one batch a part; `facts` are plain JSON values that stand beside them."""
     table, edges = _parted(typed, parts, n_parts, facts)
-    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema, options=_PACKED) as file:
+    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema) as file:
         for part in range(n_parts):
             file.write_batch(_batch(table.slice(edges[part], edges[part + 1] - edges[part])))
 
@@ -35,14 +35,12 @@ def write_stretch(path: Path, typed: TypedRows, parts: Parts, n_parts: int, fact
 def part_bytes(typed: TypedRows, parts: Parts, n_parts: int) -> Iterator[tuple[int, bytes]]:
     """Return the rows of each part that has any: its number, and what `read_part` reads as its part 0."""
     table, edges = _parted(typed, parts, n_parts, {})
+    packed = pyarrow.ipc.IpcWriteOptions(compression="lz4")
     for part in np.flatnonzero(np.diff(edges)):
         sink = pa.BufferOutputStream()
-        with pyarrow.ipc.new_file(sink, table.schema, options=_PACKED) as file:
+        with pyarrow.ipc.new_file(sink, table.schema, options=packed) as file:
             file.write_batch(_batch(table.slice(edges[part], edges[part + 1] - edges[part])))
         yield int(part), sink.getvalue().to_pybytes()
-
-
-_PACKED = pyarrow.ipc.IpcWriteOptions(compression="lz4")
 
 
 def _parted(typed: TypedRows, parts: Parts, n_parts: int, facts: dict[str, Any]) -> tuple[pa.Table, NDArray[np.int64]]:

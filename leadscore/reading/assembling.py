@@ -70,7 +70,7 @@ def assemble_events(typed: TypedRows, spec: EventsSpec, leads: Leads, counted: C
     if not quiet:
         counted.count("unknown_lead", spec.lead, int((~keep).sum()))
     if "id" in typed.texts:
-        again = _redelivered(typed, keep, lead)
+        again = redelivered(typed, keep, lead)
         counted.count("redelivered", spec.id, int(again.sum()))
         keep &= ~again
     if not keep.all():
@@ -80,7 +80,7 @@ def assemble_events(typed: TypedRows, spec: EventsSpec, leads: Leads, counted: C
     return EventLog.group(lead, at, known, typed.codes, typed.values, typed.vocabularies, n_leads=len(leads.ids))
 
 
-def _redelivered(typed: TypedRows, keep: Mask, lead: NDArray[np.int64]) -> Mask:
+def redelivered(typed: TypedRows, keep: Mask, lead: NDArray[np.int64]) -> Mask:
     """Of rows that share an id all but the one known first (then the first by content); rows without id none."""
     again = np.zeros(len(keep), dtype=bool)
     rows = np.flatnonzero(keep & typed.texts["id"].is_valid().to_numpy(zero_copy_only=False))

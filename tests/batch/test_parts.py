@@ -120,6 +120,24 @@ def test_the_last_instant_is_found_without_a_declared_end(sample, sample_scorer,
     assert same(listed, in_pieces)
 
 
+def test_an_id_that_comes_for_two_leads_is_the_row_known_first(sample, sample_scorer, fresh_sample, tmp_path) -> None:
+    """Whichever parts they are in; a delivery for nobody is none."""
+    folder = fresh_sample()
+    events = pd.read_csv(folder / "touchpoints.csv", dtype=object)
+    late = events.iloc[::40].assign(ingested_at="2026-06-29T00:00:00Z")
+    early = events.iloc[7::40].assign(ingested_at="2024-06-29T00:00:00Z")
+    leads = sample.leads.ids[: len(late) + len(early)]
+    again = pd.concat([late, early, early, early.assign(lead_id="nobody", ingested_at="2024-01-01T00:00:00Z")])
+    again["lead_id"] = [*np.resize(leads, 3 * len(late)), *again["lead_id"]][: len(again)]
+    again.iloc[-len(early) :, again.columns.get_loc("lead_id")] = "nobody"
+    project = rewritten(folder, {}, {"touchpoints.csv": pd.concat([events, again])})
+    expected, listed = at_once(sample_scorer, project, tmp_path / "one.csv", n_reasons=1)
+    found, in_pieces = in_parts(sample_scorer, project, tmp_path / "many.csv", 6, 5_000, n_reasons=1)
+    assert found == expected
+    assert same(listed, in_pieces)
+    assert next(note.n for note in listed.notes if note.kind == "redelivered") > 1_000
+
+
 def versions(folder: Path) -> ls.Project:
     """The sample with profiles in versions: every third lead moves to another account and owner."""
     leads = pd.read_csv(folder / "leads.csv", dtype=object)

@@ -96,6 +96,24 @@ def test_a_new_list_stands_beside_the_projects_own(sample, sample_scorer, on_spa
     assert same(listed, on_cluster)
 
 
+def test_an_id_that_comes_for_two_leads_is_the_row_known_first(
+    sample, sample_scorer, on_spark, fresh_sample, tmp_path
+) -> None:
+    folder = fresh_sample()
+    events = pd.read_csv(folder / "touchpoints.csv", dtype=object)
+    late = events.iloc[::40].assign(ingested_at="2026-06-29T00:00:00Z")
+    early = events.iloc[7::40].assign(ingested_at="2024-06-29T00:00:00Z")
+    again = pd.concat([late, early])
+    again["lead_id"] = np.resize(sample.leads.ids, len(again))
+    nobody = early.assign(lead_id="nobody", ingested_at="2024-01-01T00:00:00Z")
+    project = rewritten(folder, {}, {"touchpoints.csv": pd.concat([events, again, nobody])})
+    expected, listed = at_once(sample_scorer, project, tmp_path / "one.csv", n_reasons=1)
+    found, on_cluster = on_spark(sample_scorer, project, tmp_path / "many.csv", n_reasons=1)
+    assert found == expected
+    assert same(listed, on_cluster)
+    assert next(note.n for note in listed.notes if note.kind == "redelivered") > 1_000
+
+
 def test_the_number_of_a_row_is_its_id_in_whichever_file(on_spark, tmp_path) -> None:
     rows = [(("ads", "web")[n % 2], n, ("1", "0", "", "0")[n % 4]) for n in range(400)]
     frame = pd.DataFrame(rows, columns=["source", "visits", "converted"])

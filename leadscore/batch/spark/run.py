@@ -26,13 +26,15 @@ from leadscore.batch.run import Run
 from leadscore.batch.spark import tasks, units
 from leadscore.batch.spark.session import collect, session
 from leadscore.batch.spark.shipping import Job, Parcel, Question, tally_of, tally_to_bytes
+from leadscore.batch.spilling import read_part
+from leadscore.batch.strays import all_but_first
 from leadscore.batch.tally import Tallied
 from leadscore.batch.writing import COLUMNS, require_place, whole_or_nothing
 from leadscore.company import Counts
 from leadscore.errors import DataError, LeadScoreError, MissingExtraError, ProjectError
 from leadscore.model.booster import Progress
 from leadscore.model.scorer import LeadScorer
-from leadscore.reading import Counted
+from leadscore.reading import Counted, TypedRows
 from leadscore.sources import Rows
 from leadscore.tables import refuse_strangers
 from leadscore.time import NEVER
@@ -104,9 +106,11 @@ class SparkRun(Run):
             job = Job(self.asked.project, self.asked.leads is not None, inputs, tuple(cut), parting, self.budget.n_rows)
             job = self._placed(job)
             self._job = self._ship(job.pack())
-            self._typed = self._of_units(tasks.type_units, self._job, len(job.units)).persist(_disk())
+            self._read_once = self._of_units(tasks.type_units, self._job, len(job.units)).persist(_disk())
+            self._typed = self._read_once
             told = collect(self.spark, self._typed.where("part < 0"), progress, len(job.units))
             self.spill = _read(job, told, absent)
+            self._settle(job)
 
     def _inputs(self) -> tuple[dict[str, units.Input], list[units.Unit], bool]:
         """Tables that are there, their units, and whether there are no outcomes."""
@@ -147,6 +151,27 @@ class SparkRun(Run):
             placed += mine
         return replace(job, inputs=inputs, units=tuple(placed))
 
+    def _settle(self, job: Job) -> None:
+        """Find the rows whose event id was delivered for another lead before, whichever part that is in."""
+        is_id = self._typed["key"].startswith(tasks.IDS)
+        ids, self._typed = self._typed.where(is_id), self._typed.where(~is_id)
+        if not any(spec.id is not None and spec.name in job.inputs for spec in job.project.events):
+            return
+        found: dict[str, list[int]] = {}
+        for answer in self._answers(tasks.find_strays, {}, ids, _quiet):
+            for key, of_part in json.loads(answer).items():
+                found.setdefault(key, []).extend(of_part)
+        if not found:
+            return
+        names = sorted(found)
+        rows = self._typed.where(self._typed["key"].isin("own", "leads", *names))
+        asked = {"ids": json.dumps({name: found[name] for name in names}).encode()}
+        pieces: list[list[TypedRows]] = [[] for _ in names]
+        for row in self._asked(tasks.gather_strays, asked, rows, _quiet):
+            pieces[row["block"]].append(read_part(bytes(row["payload"]), 0))
+        lost = {name: all_but_first(of_table) for name, of_table in zip(names, pieces, strict=True) if of_table}
+        self._job = self._ship(replace(job, lost=lost).pack())
+
     def _of_units(self, task: Any, job: Any, n_units: int) -> Any:
         numbers = self.spark.range(0, n_units, 1, n_units)
         return numbers.mapInArrow(task(job), _ddl(tasks.TYPED))
@@ -161,9 +186,13 @@ class SparkRun(Run):
         return parted.groupBy("part").applyInArrow(run, _ddl(tasks.CHUNKS))
 
     def _answers(self, task: tasks.OfPart, parcel: Parcel, rows: Any, progress: Progress) -> list[bytes]:
+        return [bytes(row["payload"]) for row in self._asked(task, parcel, rows, progress)]
+
+    def _asked(self, task: tasks.OfPart, parcel: Parcel, rows: Any, progress: Progress) -> list[Any]:
+        """Do a task with all rows of every part; answers in the order of parts, the first error raised."""
         found = collect(self.spark, self._of_parts(task, parcel, rows), progress, self.budget.n_parts)
         _refuse(sorted((row for row in found if row["block"] == tasks.FAILED), key=lambda row: int(row["part"])))
-        return [bytes(row["payload"]) for row in sorted(found, key=lambda row: int(row["part"]))]
+        return sorted(found, key=lambda row: int(row["part"]))
 
     def _without_events(self) -> Any:
         return self._typed.where(self._typed["key"].isin("own", "leads", "outcome"))
@@ -205,7 +234,8 @@ class SparkRun(Run):
             self._refuse_unscored(wrong)
         with phases("Fetching parts") as progress:
             self._fetch(scored.toLocalIterator(prefetchPartitions=True), progress)
-        scored.unpersist()
+        for kept in (scored, self._read_once):
+            kept.unpersist()
         if not any(self._scored(part).exists() for part in self.parts):
             nothing = COLUMNS.empty_table().append_column(MERGED_BY, pa.array([], pa.float64()))
             write_sorted(self._scored(0), nothing, b'{"n_leads": 0, "counted": {}}')

@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,6 +70,7 @@ class Job:
     listed : whether the leads are another list than the project's own
     inputs, units : the tables that are there, and the pieces that tasks read
     n_rows : rows of a stretch
+    lost : as in `leadscore.batch.parting.Spill`
     """
 
     project: Project
@@ -78,6 +79,7 @@ class Job:
     units: tuple[Unit, ...]
     parting: Parting
     n_rows: int
+    lost: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def pack(self) -> Parcel:
         """Everything as bytes; `unpack` is the inverse."""
@@ -90,7 +92,7 @@ class Job:
             "n_parts": self.parting.n_parts,
             "n_rows": self.n_rows,
         }
-        parcel = {"facts": json.dumps(facts).encode()}
+        parcel = {"facts": json.dumps(facts).encode(), "lost": arrays_to_bytes(self.lost)}
         if self.parting.shared is not None:
             arrays = {name: np.asarray(value) for name, value in vars(self.parting.shared).items()}
             parcel["shared"] = arrays_to_bytes(arrays)
@@ -113,6 +115,7 @@ class Job:
             tuple(Unit(**unit) for unit in units),
             Parting(facts["n_parts"], shared),
             facts["n_rows"],
+            arrays_of(parcel["lost"]),
         )
 
     @cached_property

@@ -22,6 +22,7 @@ from leadscore.batch.run import about_data, score_data
 from leadscore.batch.spark.shipping import Job, Parcel, Question, tally_of, tally_to_bytes, unpacked
 from leadscore.batch.spark.units import Unit, count_unit, read_unit
 from leadscore.batch.spilling import part_bytes, read_part
+from leadscore.batch.strays import deliveries, ids_by_part, with_several
 from leadscore.errors import LeadScoreError
 from leadscore.reading import Counted, TypedRows, assemble
 from leadscore.reading.typed import joined
@@ -37,6 +38,8 @@ ABOUT, FAILED, STRANGERS = -1, -2, -3
 """Numbers of parts, or blocks, that are none: what was counted, an error of ours, rows of cutoffs of no lead."""
 CUTOFFS = "--cutoffs"
 """The key of rows of the cutoffs, which are no table."""
+IDS = "--ids "
+"""Before the name of a table: the key of its event ids, by their own parts."""
 _BLOCK = 1 << 23
 
 Answer = Iterator[tuple[int, bytes]]
@@ -68,6 +71,10 @@ def _type_unit(job: Job, number: int) -> Iterator[pa.RecordBatch]:
                 np.maximum.at(latest, parts, at)
             for part, content in part_bytes(typed, parts, job.parting.n_parts):
                 yield _row(TYPED, unit.key, part, rows.first, content)
+            if "id" in typed.texts:
+                for part, ids in enumerate(ids_by_part(typed, job.parting.n_parts)):
+                    if ids.num_rows:
+                        yield _row(TYPED, IDS + unit.key, part, rows.first, _stream(ids))
         about = {"counted": counted.to_dict(), "latest": latest.tolist()}
         yield _row(TYPED, unit.key, ABOUT, unit.first, json.dumps(about).encode())
     except LeadScoreError as error:
@@ -95,17 +102,17 @@ class Group:
 
     def __init__(self, job: Job, table: pa.Table) -> None:
         self.job, self.part = job, int(table["part"][0].as_py())
-        self.listed = job.listed
+        self.listed, self.lost = job.listed, job.lost
         self.places = {key: found.place for key, found in job.inputs.items()}
         self.counted = {key: Counted(key if key != "own" else "leads") for key in job.inputs}
-        self._content: dict[str, list[bytes]] = {}
+        self.contents: dict[str, list[bytes]] = {}
         keys, contents = table["key"].to_pylist(), table["payload"]
         for row in np.argsort(table["first"].to_numpy(), kind="stable").tolist():
-            self._content.setdefault(keys[row], []).append(contents[row].as_py())
+            self.contents.setdefault(keys[row], []).append(contents[row].as_py())
 
     def rows(self, key: str, number: int) -> TypedRows:
         """Return the rows of a table."""
-        pieces = [read_part(content, 0) for content in self._content.get(key, [])]
+        pieces = [read_part(content, 0) for content in self.contents.get(key, [])]
         return joined(pieces) if pieces else self._none(key)
 
     def _none(self, key: str) -> TypedRows:
@@ -121,10 +128,9 @@ class Group:
     @property
     def cutoffs(self) -> tuple[Any, Any, Any] | None:
         """The rows of the cutoffs that fall into the part; None where all open leads are asked about."""
-        if CUTOFFS not in self._content:
+        if CUTOFFS not in self.contents:
             return None
-        with pyarrow.ipc.open_stream(self._content[CUTOFFS][0]) as stream:
-            found = stream.read_all()
+        found = pyarrow.ipc.open_stream(self.contents[CUTOFFS][0]).read_all()
         ids = np.array(found["lead_id"].to_pylist(), dtype=object)
         return ids, found["at"].to_numpy(), found["place"].to_numpy()
 
@@ -141,6 +147,32 @@ def of_parts(task: OfPart, job: Any, parcel: Any) -> Callable[[pa.Table], pa.Tab
         return pa.Table.from_batches([_row(CHUNKS, group.part, *each) for each in answer], CHUNKS)
 
     return run
+
+
+def find_strays(group: Group, parcel: Parcel) -> Answer:
+    """Say which event ids, of those in one part, have several leads; nothing where none has."""
+    found: dict[str, list[int]] = {}
+    for key, contents in group.contents.items():
+        tables = [pyarrow.ipc.open_stream(content).read_all() for content in contents]
+        ids = with_several((table["id"].to_numpy(), table["lead"].to_numpy()) for table in tables)
+        if len(ids):
+            found[key.removeprefix(IDS)] = ids.tolist()
+    if found:
+        yield 0, json.dumps(found).encode()
+
+
+def gather_strays(group: Group, parcel: Parcel) -> Answer:
+    """Hand over the rows of such ids: a block for each table."""
+
+    def leads() -> pa.Array:
+        there = [key for key in ("leads", "own") if key in group.job.inputs]
+        return pa.concat_arrays([group.rows(key, group.part).texts["lead"] for key in there])
+
+    for block, (key, ids) in enumerate(json.loads(parcel["ids"]).items()):
+        typed = deliveries(np.array(ids, dtype=np.uint64), group.rows(key, group.part), leads)
+        if typed is not None and len(typed):
+            nowhere = np.zeros(len(typed), dtype=np.uint16)
+            yield block, next(content for _, content in part_bytes(typed, nowhere, 1))
 
 
 def reach(group: Group, parcel: Parcel) -> Answer:
@@ -178,6 +210,13 @@ def score(group: Group, parcel: Parcel) -> Answer:
         content = path.read_bytes()
     for block, start in enumerate(range(0, len(content), _BLOCK)):
         yield block, content[start : start + _BLOCK]
+
+
+def _stream(batch: pa.RecordBatch) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def _row(schema: pa.Schema, *values: Any) -> pa.RecordBatch:

@@ -1,0 +1,95 @@
+"""Event ids that were delivered for one lead, then for another: the one thing that no part can settle by itself.
+
+Beside the rows of a stretch stand the hashes of its event ids and their leads, by id: so each id is looked at in one
+place. Only rows of ids that have several leads, which are few, are then brought together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.ipc
+from numpy.typing import NDArray
+
+from leadscore.batch.writing import whole_or_nothing
+from leadscore.columns import Hashes, hashed, may_repeat, ranked
+from leadscore.reading import TypedRows
+from leadscore.reading.assembling import redelivered
+from leadscore.reading.typed import joined
+
+
+def write_ids(path: Path, typed: TypedRows, n_parts: int) -> None:
+    """Write the ids of a stretch with their leads, one batch for each part of the ids."""
+    batches = ids_by_part(typed, n_parts)
+    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, batches[0].schema) as file:
+        for batch in batches:
+            file.write_batch(batch)
+
+
+def ids_by_part(typed: TypedRows, n_parts: int) -> list[pa.RecordBatch]:
+    """Return the hashes of event ids and their leads, by part of the ids."""
+    named = typed.texts["id"].is_valid().to_numpy(zero_copy_only=False)
+    ids, leads = hashed(typed.texts["id"])[named], hashed(typed.texts["lead"])[named]
+    parts = (ids % np.uint64(n_parts)).astype(np.uint16)
+    order = np.argsort(parts, kind="stable")
+    edges = np.concatenate([[0], np.cumsum(np.bincount(parts, minlength=n_parts))]).tolist()
+    table = pa.record_batch({"id": ids[order], "lead": leads[order]})
+    return [table.slice(start, end - start) for start, end in pairwise(edges)]
+
+
+def strays(paths: Sequence[Path], part: int) -> Hashes:
+    """Return the ids of one part that have several leads."""
+    return with_several(_read(path, part) for path in paths)
+
+
+def with_several(found: Iterable[tuple[Hashes, Hashes]]) -> Hashes:
+    """Return the ids that have several leads, of all that are in one part."""
+    ids, leads = (np.concatenate(column) for column in zip(*found, strict=True))
+    rows = may_repeat(ids)
+    ids, leads = ids[rows], leads[rows]
+    order = np.lexsort((leads, ids))
+    ids, leads = ids[order], leads[order]
+    return np.unique(ids[1:][(ids[1:] == ids[:-1]) & (leads[1:] != leads[:-1])])
+
+
+def _read(path: Path, part: int) -> tuple[Hashes, Hashes]:
+    with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
+        batch = file.get_batch(part)
+        return batch.column("id").to_numpy(), batch.column("lead").to_numpy()
+
+
+def lost_rows(
+    ids: Hashes, parts: Iterable[int], rows: Callable[[int], TypedRows], leads: Callable[[int], pa.Array]
+) -> NDArray[np.int64]:
+    """Return which rows of a table are later deliveries of some ids, by where they stand in their source.
+
+    `rows` gives those of a part, `leads` the ids of its leads: events of nobody were never delivered.
+    """
+    found = []
+    for part in parts:
+        typed = deliveries(ids, rows(part), partial(leads, part))
+        if typed is not None:
+            found.append(typed)
+    return all_but_first(found)
+
+
+def deliveries(ids: Hashes, typed: TypedRows, leads: Callable[[], pa.Array]) -> TypedRows | None:
+    """Return the rows of some ids that are of leads that are there; None where there are none of them."""
+    asked = np.isin(hashed(typed.texts["id"]), ids)
+    if not asked.any():
+        return None
+    typed = typed.kept(asked)
+    return typed.kept(pc.is_in(typed.texts["lead"], value_set=leads()).to_numpy(zero_copy_only=False))
+
+
+def all_but_first(found: Sequence[TypedRows]) -> NDArray[np.int64]:
+    """Return which of some rows are not the first delivery of their id, by where they stand in their source."""
+    together = joined(found)
+    lead, _ = ranked(together.texts["lead"])
+    return together.row[redelivered(together, np.ones(len(together), dtype=bool), lead)]

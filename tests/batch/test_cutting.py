@@ -1,0 +1,169 @@
+"""How a list is cut into parts, and put together again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import leadscore as ls
+from leadscore.batch import writing
+from leadscore.batch.asked import Asked
+from leadscore.batch.budget import format_size, parse_size, plan_budget
+from leadscore.batch.keys import Parting, Shared
+from leadscore.batch.lists import MERGED_BY
+from leadscore.batch.merging import merged, write_sorted
+from leadscore.batch.parting import tables_of
+from leadscore.batch.writing import COLUMNS, ListWriter, json_texts
+from leadscore.cli import main
+from leadscore.columns import hashed
+from tests.batch.scoring import at_once, in_parts, same
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"),
+    [("2GiB", 2**31), ("2g", 2 * 10**9), ("500M", 500 * 10**6), ("1.5 GB", 1_500_000_000), ("64KiB", 2**16), ("7", 7)],
+)
+def test_sizes(text, n_bytes) -> None:
+    assert parse_size(text) == n_bytes
+
+
+@pytest.mark.parametrize("text", ["", "much", "2XB", "-1G", "1e9", "iB"])
+def test_what_is_no_size(text) -> None:
+    with pytest.raises(ValueError, match="is not a size; write a number and K, M, G"):
+        parse_size(text)
+
+
+def test_sizes_for_people() -> None:
+    assert [format_size(n) for n in (2**31, 600 * 2**20, 0)] == ["2.0 GiB", "600.0 MiB", "0.0 KiB"]
+
+
+def test_what_fits_is_one_part_and_less_memory_is_more_parts(sample, tmp_path) -> None:
+    asked = Asked(sample.project, tmp_path / "out.csv")
+    tables = tables_of(asked)
+
+    def cut(memory: int) -> tuple[int, int]:
+        budget = plan_budget(tables, sample.project.folder, memory=memory, n_reasons=3)
+        assert budget.rows["leads"] == pytest.approx(2_000, rel=0.1)
+        return budget.n_parts, budget.n_rows
+
+    assert cut(2**31)[0] == 1
+    parts = [cut(memory)[0] for memory in (2**24, 2**23, 2**22)]
+    assert parts == sorted(parts)
+    assert parts[0] > 1
+    assert cut(2**22)[1] <= cut(2**31)[1]
+
+
+def test_leads_of_an_account_are_in_one_part() -> None:
+    """Lead b was in accounts x and y, so all of x and y are; c has none; the order of versions is nothing."""
+    leads = np.array(["a", "b", "b", "d", "e", "f", "c"])
+    accounts = np.array(["x", "x", "y", "y", "z", "z", None], dtype=object)
+    for order in (np.arange(7), np.arange(7)[::-1]):
+        hashes = [hashed(pa.array(names[order], pa.string())) for names in (leads, accounts)]
+        parting = Parting(997, Shared.of(*hashes, 997))
+        found = dict(zip("abcdefg", parting.of(pa.array(list("abcdefg"))).tolist(), strict=True))
+        assert found["a"] == found["b"] == found["d"]
+        assert found["e"] == found["f"] != found["a"]
+        alone = Parting(997).of(pa.array(["c", "g"])).tolist()
+        assert [found["c"], found["g"]] == alone
+
+
+def test_hashes_are_the_same_everywhere() -> None:
+    texts = pa.array(["", "a", None, "lead 7", "é"])
+    assert hashed(texts).tolist() == hashed(pa.concat_arrays([pa.array(["x"]), texts]).slice(1)).tolist()
+    assert hashed(pa.array(["a"])).tolist() == [17114084158190756429]
+    assert hashed(texts)[2] == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    margins=st.lists(st.sampled_from([-1.5, 0.0, 0.25, 3.0]), max_size=60), n_parts=st.integers(1, 5), data=st.data()
+)
+def test_merging_is_sorting(tmp_path_factory, margins, n_parts, data) -> None:
+    """Ties, empty parts and blocks of one row: the rows in the order of margin, then id."""
+    folder = tmp_path_factory.mktemp("parts")
+    part = [data.draw(st.integers(0, n_parts - 1)) for _ in margins]
+    rows = [(-margin, f"L{n:02}") for n, margin in enumerate(margins)]
+    paths = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("leadscore.batch.merging.BLOCK", 3)
+        for number in range(n_parts):
+            mine = sorted(row for row, of in zip(rows, part, strict=True) if of == number)
+            table = COLUMNS.empty_table().append_column(MERGED_BY, pa.array([], pa.float64()))
+            if mine:
+                columns = {name: pa.nulls(len(mine), COLUMNS.field(name).type) for name in COLUMNS.names}
+                columns |= {"lead_id": pa.array([lead for _, lead in mine])}
+                table = pa.table(columns).append_column(MERGED_BY, pa.array([by for by, _ in mine]))
+            paths.append(folder / f"{number}")
+            write_sorted(paths[-1], table, b"")
+    found = [lead for piece in merged(paths) for lead in piece["lead_id"].to_pylist()]
+    assert found == [lead for _, lead in sorted(rows)]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_bytes_do_not_depend_on_the_pieces(ending, sample, sample_scorer, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(writing, "ROW_GROUP", 100)
+    in_parts(sample_scorer, sample.project, tmp_path / "list.parquet", 3, 9_000)
+    table = pa.parquet.read_table(tmp_path / "list.parquet").cast(COLUMNS)
+    found = set()
+    for size in (1, 99, 100, 101, 546):
+        with ListWriter(tmp_path / "file", ending) as writer:
+            for start in range(0, table.num_rows, size):
+                writer.write(table.slice(start, size))
+        found.add((tmp_path / "file").read_bytes())
+    assert len(found) == 1
+
+
+def test_json_is_that_of_the_standard_library() -> None:
+    rows = [[], ["a", 'q"é\n\u2028'], [{"feature": "x", "value": None, "effect": -0.1, "text": "2 \\ %"}], [{"n": 3}]]
+    rows += [[{"value": 1e-7, "other": True}], [{"value": 1e22}]]
+    assert json_texts(rows) == [json.dumps(row, ensure_ascii=False) for row in rows]
+
+
+def test_a_query_is_streamed(sample, sample_scorer, fresh_sample, tmp_path, monkeypatch) -> None:
+    folder = fresh_sample()
+    with sqlite3.connect(tmp_path / "crm.db") as database:
+        pd.read_csv(folder / "touchpoints.csv", dtype=object).to_sql("touchpoints", database, index=False)
+    text = (folder / "leadscore.toml").read_text(encoding="utf-8")
+    query = '{ sql = "select * from touchpoints;", url = "env:CRM_URL" }'
+    (folder / "leadscore.toml").write_text(text.replace('"touchpoints.csv"', query), encoding="utf-8")
+    monkeypatch.setenv("CRM_URL", f"sqlite:///{tmp_path / 'crm.db'}")
+    project = ls.Project.load(folder)
+    out = tmp_path / "lists"
+    out.mkdir()
+    expected, listed = at_once(sample_scorer, project, out / "one.csv")
+    found, in_pieces = in_parts(sample_scorer, project, out / "many.csv", 3, 4_000)
+    assert found == expected
+    assert same(listed, in_pieces)
+    budget = plan_budget(tables_of(Asked(project, out / "x.csv")), folder, memory=2**31, n_reasons=0)
+    assert budget.rows["touchpoints"] == len(pd.read_csv(folder / "touchpoints.csv"))
+
+
+def test_the_command_says_the_same_within_less_memory(sample_scorer_folder, tmp_path, monkeypatch) -> None:
+    said = []
+    for program in (0, 2**29 - 2**20):  # bytes that the program is taken to need by itself
+        monkeypatch.setattr("leadscore.batch.budget._PROGRAM", program)
+        monkeypatch.setattr("leadscore.batch.budget._ROW", 60 if program == 0 else 60_000)
+        out = tmp_path / "scored.csv"
+        sample = Path(__file__).parents[2] / "data" / "sample"
+        options = ["--model", sample_scorer_folder, "--out", out, "--memory", "512MiB", "--capacity", 20, "--json"]
+        result = CliRunner().invoke(main, [str(word) for word in ("score", sample, *options)])
+        assert result.exit_code == 0, result.stderr
+        said.append((json.loads(result.stdout), out.read_bytes()))
+        assert ("Merging parts" in result.stderr) == (program > 0)
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(("size", "message"), [("lots", "is not a size"), ("64M", "the program itself takes most")])
+def test_too_little_memory_is_wrong_usage(size, message, tmp_path) -> None:
+    result = CliRunner().invoke(main, ["score", "x", "--out", str(tmp_path / "o.csv"), "--memory", size])
+    assert result.exit_code == 2
+    assert message in result.stderr
