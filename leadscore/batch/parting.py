@@ -159,7 +159,7 @@ class Spill:
                 path = self._path(key, number - 1)
                 if not path.exists():
                     waiting.append(pool.submit(self._write, path, key, stretch, typing))
-                if len(waiting) > _AT_ONCE - 1:
+                if len(waiting) > _AT_ONCE:
                     waiting.popleft().result()
                 advance(stretch.first + stretch.table.num_rows)
             for future in waiting:

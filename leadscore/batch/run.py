@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -36,6 +35,8 @@ from leadscore.tables import Cutoffs, Data, refuse_strangers
 FORMAT = 1
 Mine = tuple[NDArray[np.object_], time.Instants, NDArray[np.int64]]
 """Of some rows of the cutoffs their leads, their instants, and where they stand."""
+_AT_ONCE = 2
+"""Parts that are scored at once: most of the work lets go of the interpreter, the rest is then not waited for."""
 
 
 class Run:
@@ -161,22 +162,26 @@ class Run:
         """Score every part into a file, best first; parts that are there are kept."""
         paths = list(map(self._scored, self.parts))
         todo = [part for part in self.parts if not paths[part].exists()]
-        with phases("Scoring leads") as progress, ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as after:
-            n_leads, n_parts, writing = max(1, self.spill.counted["leads"].n_rows), len(paths), None
-            progress(n_leads * (n_parts - len(todo)) // n_parts, n_leads)
-            for done, (part, (data, counted)) in enumerate(_ahead(ahead, self.data, todo), 1):
-                asked = as_of, counts, self.asked.n_reasons
-                table = score_data(self.scorer, data, *asked, self._mine(part))
-                about = about_data(data, counted)
-                if writing is not None:
-                    writing.result()
-                writing = after.submit(write_sorted, paths[part], table, about)
-                del data, table
-                gc.collect()  # tables and what they have in common know each other
-                progress(n_leads * (n_parts - len(todo) + done) // n_parts, n_leads)
-            if writing is not None:
-                writing.result()
+        n_leads, n_done = max(1, self.spill.counted["leads"].n_rows), len(paths) - len(todo)
+
+        def work(part: int) -> None:
+            self._score_part(part, paths[part], as_of, counts)
+            gc.collect()  # tables and what they have in common know each other
+
+        with phases("Scoring leads") as progress, ThreadPoolExecutor(_AT_ONCE) as pool:
+            progress(n_leads * n_done // len(paths), n_leads)
+            try:
+                for done, _ in enumerate(pool.map(work, todo), n_done + 1):
+                    progress(n_leads * done // len(paths), n_leads)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
         return paths
+
+    def _score_part(self, part: int, path: Path, as_of: int | None, counts: Counts | None) -> None:
+        data, counted = self.data(part)
+        table = score_data(self.scorer, data, as_of, counts, self.asked.n_reasons, self._mine(part))
+        write_sorted(path, table, about_data(data, counted))
 
     def _scored(self, part: int) -> Path:
         return self.folder.path / f"part-{part:06}.scored"
@@ -212,16 +217,6 @@ def about_data(data: Data, counted: dict[str, Counted]) -> bytes:
     """Return what stands beside the scores of a part: leads that were asked about, and what assembling it counted."""
     n_leads = len(data.leads.ids) if data.listed is None else int(data.listed.sum())
     return json.dumps({"n_leads": n_leads, "counted": {key: of.to_dict() for key, of in counted.items()}}).encode()
-
-
-def _ahead(pool: ThreadPoolExecutor, load: Any, parts: list[int]) -> Iterator[tuple[int, Any]]:
-    """Load the next part while one is worked on."""
-    loading = pool.submit(load, parts[0]) if parts else None
-    for position, part in enumerate(parts):
-        assert loading is not None
-        found = loading.result()
-        loading = pool.submit(load, parts[position + 1]) if position + 1 < len(parts) else None
-        yield part, found
 
 
 def _manifest(scorer: LeadScorer, asked: Asked, budget: Budget) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def test_the_command_says_the_same_within_less_memory(sample_scorer_folder, tmp_
     said = []
     for program in (0, 2**29 - 2**20):  # bytes that the program is taken to need by itself
         monkeypatch.setattr("leadscore.batch.budget._PROGRAM", program)
-        monkeypatch.setattr("leadscore.batch.budget._ROW", 60 if program == 0 else 60_000)
+        monkeypatch.setattr("leadscore.batch.budget._ROW", 60 if program == 0 else 6_000)
         out = tmp_path / "scored.csv"
         sample = Path(__file__).parents[2] / "data" / "sample"
         options = ["--model", sample_scorer_folder, "--out", out, "--memory", "512MiB", "--capacity", 20, "--json"]
