@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from leadscore import errors
 from leadscore.batch.budget import MOST_PARTS, Budget, Table, plan_budget
-from leadscore.batch.keys import Parting
+from leadscore.batch.keys import Parting, Parts
 from leadscore.batch.parting import can_lack, of_no_lead, shared_accounts
 from leadscore.batch.spark import tasks, units
 from leadscore.batch.spark.session import collect
@@ -25,7 +26,7 @@ from leadscore.model.booster import Progress
 from leadscore.project import Project
 from leadscore.reading import Counted, TypedRows
 from leadscore.sources import Rows
-from leadscore.time import NEVER
+from leadscore.time import NEVER, Instants
 
 _TASK_MEMORY = 2**31
 """What a part is cut for: a worker may run one task a core."""
@@ -56,10 +57,15 @@ class Cluster:
     ----------
     tables, listed : as in `leadscore.batch.parting.tables_of`; whether the leads are another list
     budget : into how many parts, and how many rows a stretch has
+    whole : no table may be lacking, outcomes neither
     """
 
-    def __init__(self, spark: Any, project: Project, tables: list[Table], budget: Budget, *, listed: bool) -> None:
-        self.spark, self.project, self.tables, self.budget, self.listed = spark, project, tables, budget, listed
+    def __init__(
+        self, spark: Any, project: Project, tables: list[Table], budget: Budget, *, listed: bool = False,
+        whole: bool = False,
+    ) -> None:  # fmt: skip
+        self.spark, self.project, self.tables, self.budget = spark, project, tables, budget
+        self.listed, self.whole = listed, whole
 
     def read(self, progress: Progress, *, by_account: bool) -> Read:
         """Let tasks read and type all tables, and keep the rows by part on the workers' disks.
@@ -102,7 +108,7 @@ class Cluster:
                 inputs[table.key], of_table = units.cut(table, project.folder, self.budget.n_rows)
                 cut += of_table
             except DataError as error:
-                if not can_lack(table, project, error):
+                if self.whole or not can_lack(table, project, error):
                     raise
                 absent |= table.key == "outcome"
         return inputs, cut, absent
@@ -148,7 +154,8 @@ class Cluster:
         for row in self.asked(tasks.gather_strays, asked, rows, quiet):
             pieces[row["block"]].append(read_part(bytes(row["payload"]), 0))
         lost = {name: all_but_first(of_table) for name, of_table in zip(names, pieces, strict=True) if of_table}
-        self._job = self.ship(replace(job, lost=lost).pack())
+        self.job = replace(job, lost=lost)
+        self._job = self.ship(self.job.pack())
 
     def _of_units(self, task: Any, job: Any, n_units: int) -> Any:
         numbers = self.spark.range(0, n_units, 1, n_units)
@@ -158,6 +165,19 @@ class Cluster:
         """Send bytes to every worker."""
         return self.spark.sparkContext.broadcast(parcel)
 
+    def beside(self, ids: NDArray[np.object_], at: Instants, parts: Parts) -> Any:
+        """Return all rows with those of some cutoffs beside them, by the parts of their leads."""
+        contents = []
+        asked_of = np.unique(parts).tolist()
+        for part in asked_of:
+            place = np.flatnonzero(parts == part)
+            batch = pa.record_batch({"lead_id": pa.array(ids[place], pa.string()), "at": at[place], "place": place})
+            contents.append(tasks.stream(batch))
+        columns = [[tasks.CUTOFFS] * len(asked_of), asked_of, [0] * len(asked_of), contents]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, tasks.TYPED, strict=True)]
+        rows = self.spark.createDataFrame(pa.Table.from_arrays(arrays, schema=tasks.TYPED))
+        return self.typed.unionByName(rows)
+
     def of_parts(self, task: tasks.OfPart, parcel: Parcel, rows: Any) -> Any:
         """Do a task with all rows of every part."""
         run = tasks.of_parts(task, self._job, self.ship(parcel))
@@ -165,14 +185,15 @@ class Cluster:
         return parted.groupBy("part").applyInArrow(run, _ddl(tasks.CHUNKS))
 
     def answers(self, task: tasks.OfPart, parcel: Parcel, rows: Any, progress: Progress) -> list[bytes]:
-        """As `asked`, the payloads alone."""
-        return [bytes(row["payload"]) for row in self.asked(task, parcel, rows, progress)]
+        """As `asked`, the blocks of each part put together."""
+        found = groupby(self.asked(task, parcel, rows, progress), key=lambda row: int(row["part"]))
+        return [b"".join(bytes(row["payload"]) for row in blocks) for _, blocks in found]
 
     def asked(self, task: tasks.OfPart, parcel: Parcel, rows: Any, progress: Progress) -> list[Any]:
         """Do a task with all rows of every part; answers in the order of parts, the first error raised."""
         found = collect(self.spark, self.of_parts(task, parcel, rows), progress, self.budget.n_parts)
         refuse(sorted((row for row in found if row["block"] == tasks.FAILED), key=lambda row: int(row["part"])))
-        return sorted(found, key=lambda row: int(row["part"]))
+        return sorted(found, key=lambda row: (int(row["part"]), int(row["block"])))
 
     def without_events(self) -> Any:
         """Return the rows of leads and outcomes."""

@@ -109,7 +109,7 @@ class SparkRun(Run):
     def score(self, phases: Phases, as_of: int | None, counts: Counts | None) -> list[Path]:
         """Let tasks score every part, then bring the parts into the folder; those that are there are kept."""
         there = [part for part in self.parts if self._scored(part).exists()]
-        rows = self.cluster.typed if self.cutoffs is None else self.cluster.typed.unionByName(self._cutoff_rows())
+        rows = self.cluster.typed if self.cutoffs is None else self.cluster.beside(*self.cutoffs)
         rows = rows.where(~rows["part"].isin(there)) if there else rows
         asked = Question.pack(self.scorer, as_of, self.asked.n_reasons, self._tallied)
         scored = self.cluster.of_parts(tasks.score, asked, rows).persist(disk())
@@ -139,20 +139,3 @@ class SparkRun(Run):
             for row in wrong:
                 unknown[json.loads(bytes(row["payload"]))] = True
             refuse_strangers(unknown)
-
-    def _cutoff_rows(self) -> Any:
-        """The rows of the cutoffs as those of a table, by part."""
-        assert self.cutoffs is not None
-        contents = []
-        asked_of = np.unique(self.cutoffs[2]).tolist()
-        for part in asked_of:
-            ids, at, place = self._mine(part) or ((), (), ())
-            table = pa.table({"lead_id": pa.array(ids, pa.string()), "at": at, "place": place})
-            sink = pa.BufferOutputStream()
-            with pyarrow.ipc.new_stream(sink, table.schema) as stream:
-                stream.write_table(table)
-            contents.append(sink.getvalue().to_pybytes())
-        n_parts = len(asked_of)
-        columns = [[tasks.CUTOFFS] * n_parts, asked_of, [0] * n_parts, contents]
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, tasks.TYPED, strict=True)]
-        return self.cluster.spark.createDataFrame(pa.Table.from_arrays(arrays, schema=tasks.TYPED))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from leadscore.batch.keys import Parting, Shared
 from leadscore.batch.spark.units import Input, Unit
 from leadscore.batch.tally import Tallied
-from leadscore.company import Counts
+from leadscore.company import Counts, Totals
 from leadscore.model.scorer import LeadScorer
 from leadscore.project import Project
 from leadscore.reading import Typing
@@ -59,6 +59,26 @@ def tally_of(content: bytes) -> Tallied:
         role, tally = key.split()
         tallied.steps[role, tally] = arrays[f"{key} places"], arrays[f"{key} steps"]  # type: ignore[index]
     return tallied
+
+
+def counts_to_bytes(counts: Counts) -> bytes:
+    """Write what a whole base counted; `counts_of` is the inverse."""
+    names = json.dumps({role: list(codes) for role, codes in counts.groups.items()}).encode()
+    arrays: dict[str, NDArray[Any]] = {"names": np.frombuffer(names, dtype=np.uint8)}
+    for (role, tally), totals in counts.totals.items():
+        arrays |= {f"{role} {tally} {name}": values for name, values in vars(totals).items()}
+    return arrays_to_bytes(arrays)
+
+
+def counts_of(content: bytes) -> Counts:
+    """Read what a whole base counted."""
+    arrays = arrays_of(content)
+    names = json.loads(arrays.pop("names").tobytes())
+    keys = dict.fromkeys(tuple(key.split()[:2]) for key in arrays)
+    fields = ("first", "end", "at", "total")
+    totals = {key: Totals(*(arrays[" ".join([*key, name])] for name in fields)) for key in keys}
+    groups = {role: {name: code for code, name in enumerate(words)} for role, words in names.items()}
+    return Counts(groups, totals)  # type: ignore[arg-type]  # pairs of role and tally
 
 
 @dataclass(frozen=True)

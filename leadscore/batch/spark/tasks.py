@@ -14,20 +14,33 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.ipc
 
 from leadscore.batch.merging import write_sorted
 from leadscore.batch.parting import PartSupply, typing_of
 from leadscore.batch.run import about_data, score_data
-from leadscore.batch.spark.shipping import Job, Parcel, Question, tally_of, tally_to_bytes, unpacked
+from leadscore.batch.spark.shipping import (
+    Job,
+    Parcel,
+    Question,
+    arrays_to_bytes,
+    counts_of,
+    tally_of,
+    tally_to_bytes,
+    unpacked,
+)
 from leadscore.batch.spark.units import Unit, count_unit, read_unit
 from leadscore.batch.spilling import part_bytes, read_part
 from leadscore.batch.strays import deliveries, ids_by_part, with_several
+from leadscore.company import Among
 from leadscore.errors import LeadScoreError
+from leadscore.features.learning import seen_events
+from leadscore.features.plan import FeaturePlan
 from leadscore.reading import Counted, TypedRows, assemble
 from leadscore.reading.typed import joined
 from leadscore.sources import Rows
-from leadscore.tables import Data
+from leadscore.tables import Cutoffs, Data
 from leadscore.time import NEVER
 
 TYPED = pa.schema([("key", pa.string()), ("part", pa.int32()), ("first", pa.int64()), ("payload", pa.binary())])
@@ -74,7 +87,7 @@ def _type_unit(job: Job, number: int) -> Iterator[pa.RecordBatch]:
             if "id" in typed.texts:
                 for part, ids in enumerate(ids_by_part(typed, job.parting.n_parts)):
                     if ids.num_rows:
-                        yield _row(TYPED, IDS + unit.key, part, rows.first, _stream(ids))
+                        yield _row(TYPED, IDS + unit.key, part, rows.first, stream(ids))
         about = {"counted": counted.to_dict(), "latest": latest.tolist()}
         yield _row(TYPED, unit.key, ABOUT, unit.first, json.dumps(about).encode())
     except LeadScoreError as error:
@@ -124,6 +137,13 @@ class Group:
         supply = PartSupply(self, self.part)
         project = self.job.project if events else replace(self.job.project, events=())
         return assemble(project, supply), supply.counted
+
+    def asked(self) -> tuple[Data, Cutoffs]:
+        """Return the tables of the part, and the cutoffs that fall into it."""
+        data, _ = self.data()
+        assert self.cutoffs is not None
+        ids, at, _ = self.cutoffs
+        return data, Cutoffs(data.leads.find(ids), at)
 
     @property
     def cutoffs(self) -> tuple[Any, Any, Any] | None:
@@ -196,6 +216,46 @@ def tally(group: Group, parcel: Parcel) -> Answer:
     yield 0, tally_to_bytes(asked)
 
 
+def survey(group: Group, parcel: Parcel) -> Answer:
+    """Say what assembling a part counts, its last instant, its fingerprint, and the words of directions."""
+    data, counted = group.data()
+    columns = {spec.name: spec.direction.column for spec in data.project.events if spec.direction is not None}
+    told = {
+        "counted": {key: found.to_dict() for key, found in counted.items()},
+        "until": data.observed_until,
+        "fingerprint": data.fingerprint,
+        "words": {table: data.words(table, column) for table, column in columns.items()},
+    }
+    yield 0, json.dumps(told).encode()
+
+
+def see(group: Group, parcel: Parcel) -> Answer:
+    """Count the categories that a plan learns, at the cutoffs of a part."""
+    data, asked = group.asked()
+    yield 0, json.dumps(seen_events(data, asked)).encode()
+
+
+def transform(group: Group, parcel: Parcel) -> Answer:
+    """Compute the features of a plan at the cutoffs of a part: where each row stands, and the rows."""
+    data, asked = group.asked()
+    data = replace(data, among=Among(counts_of(parcel["counts"]), data.leads, data.outcomes))
+    plan = FeaturePlan.from_dict(json.loads(parcel["plan"]))
+    matrix = plan.transform(data, asked, dtype=parcel["dtype"].decode(), threads=1)
+    assert group.cutoffs is not None
+    yield from _blocks(arrays_to_bytes({"place": group.cutoffs[2], "matrix": matrix}))
+
+
+def gather_leads(group: Group, parcel: Parcel) -> Answer:
+    """Hand over all rows of the leads that the parcel names: a block for each table."""
+    wanted = pa.array(json.loads(parcel["leads"]), pa.string())
+    for block, key in enumerate(group.job.inputs):
+        typed = group.rows(key, group.part)
+        typed = typed.kept(pc.is_in(typed.texts["lead"], value_set=wanted).to_numpy(zero_copy_only=False))
+        if len(typed):
+            nowhere = np.zeros(len(typed), dtype=np.uint16)
+            yield block, next(content for _, content in part_bytes(typed, nowhere, 1))
+
+
 def score(group: Group, parcel: Parcel) -> Answer:
     """Score a part: a file as `leadscore.batch.merging` reads it, in blocks."""
     data, counted = group.data()
@@ -208,11 +268,16 @@ def score(group: Group, parcel: Parcel) -> Answer:
         path = Path(folder) / "scored"
         write_sorted(path, table, about_data(data, counted))
         content = path.read_bytes()
+    yield from _blocks(content)
+
+
+def _blocks(content: bytes) -> Answer:
     for block, start in enumerate(range(0, len(content), _BLOCK)):
         yield block, content[start : start + _BLOCK]
 
 
-def _stream(batch: pa.RecordBatch) -> bytes:
+def stream(batch: pa.RecordBatch) -> bytes:
+    """Write a batch as a stream."""
     sink = pa.BufferOutputStream()
     with pyarrow.ipc.new_stream(sink, batch.schema) as stream:
         stream.write_batch(batch)
