@@ -12,8 +12,9 @@ from pathlib import Path
 import pyarrow.parquet
 
 from leadscore import sources
-from leadscore.errors import NoSourceError
+from leadscore.errors import DataError, NoSourceError
 from leadscore.project import Source
+from leadscore.reading import OWN
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?", re.IGNORECASE)
@@ -86,7 +87,7 @@ def plan_budget(tables: list[Table], folder: Path, *, memory: int, n_reasons: in
     """Estimate from the sizes of files, the metadata of Parquet and the counts of queries."""
     rows = {table.key: _n_rows(table, folder) for table in tables}
     needs = sum(rows[table.key] * (_ROW + _CELL * len(table.columns)) for table in tables)
-    needs += sum(rows.get(key, 0) for key in ("leads", "own")) * (_LISTED + _REASON * n_reasons)
+    needs += sum(rows.get(key, 0) for key in ("leads", OWN)) * (_LISTED + _REASON * n_reasons)
     free = max(memory - _PROGRAM, memory // 5)
     widest = max(len(table.columns) for table in tables)
     n_rows = int(free * _STRETCH_SHARE / (_STRETCH_CELL * widest))
@@ -95,10 +96,13 @@ def plan_budget(tables: list[Table], folder: Path, *, memory: int, n_reasons: in
 
 
 def _n_rows(table: Table, folder: Path) -> int:
-    """About how many rows a source has; 0 where it isn't there."""
-    try:
-        if table.source.sql is not None:
+    """About how many rows a source has; 0 where it isn't there, or can't be counted."""
+    if table.source.sql is not None:
+        try:
             return sources.count_rows(table.source, table.where)
+        except DataError:  # some databases count no query that sorts; what is wrong with it, reading says
+            return 0
+    try:
         paths = sources.paths_of(table.source, folder, table.where)
     except NoSourceError:
         return 0

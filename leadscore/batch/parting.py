@@ -24,7 +24,16 @@ from leadscore.batch.strays import lost_rows, strays, write_ids
 from leadscore.errors import DataError, NoSourceError
 from leadscore.model.booster import Progress
 from leadscore.project import EventsSpec, Project
-from leadscore.reading import Counted, TypedRows, Typing, asks_for_own, event_columns, lead_columns, outcome_columns
+from leadscore.reading import (
+    OWN,
+    Counted,
+    TypedRows,
+    Typing,
+    asks_for_own,
+    event_columns,
+    lead_columns,
+    outcome_columns,
+)
 from leadscore.reading.typed import joined
 from leadscore.sources import Rows
 from leadscore.stretches import stretches
@@ -41,7 +50,7 @@ def tables_of(asked: Asked) -> list[Table]:
     project = asked.project
     leads = tuple(lead_columns(project))
     coded = project.leads.categorical
-    found = [Table("own", project.leads.source, leads, "leads", coded)] if asks_for_own(project, asked.leads) else []
+    found = [Table(OWN, project.leads.source, leads, "leads", coded)] if asks_for_own(project, asked.leads) else []
     found.append(Table("leads", asked.leads or project.leads.source, leads, "leads", coded))
     for spec in project.events:
         names = tuple(event_columns(spec))
@@ -69,6 +78,7 @@ class Spill:
         self._n_rows = n_rows
         self._paths: dict[str, list[Path]] = {}
         self._latest: dict[str, NDArray[np.int64]] = {}
+        self._numbers = {table.key: number for number, table in enumerate(tables_of(asked))}
         self._with_ids = {spec.name for spec in asked.project.events if spec.id is not None}
 
     def bring(self, tables: list[Table], progress: Progress, expected: int) -> None:
@@ -94,7 +104,7 @@ class Spill:
 
     def _open(self, table: Table) -> Iterator[Rows] | None:
         """Begin to read a table; None where it isn't there and needn't be."""
-        if of_no_lead(table, self.project, alone=self.listed and "own" not in self.places):
+        if of_no_lead(table, self.project, alone=self.listed and OWN not in self.places):
             return None
         rows = stretches(
             table.source, self.project.folder, table.columns, where=table.where, n_rows=self._n_rows, coded=table.coded
@@ -109,15 +119,15 @@ class Spill:
             return None
 
     def _bring(self, table: Table, rows: Iterator[Rows], typing: TypeRows, advance: Callable[[int], None]) -> int:
-        key, done = table.key, f"{table.key}.done"
+        key, done = table.key, f"{self._numbers[table.key]:02}.done"
         about = self._folder.read(done)
         if about is None:
             if table.source.sql is not None:  # a query may give its rows in another order
-                for path in self._folder.path.glob(f"{key}-*"):
+                for path in self._folder.path.glob(f"{self._numbers[key]:02}-*"):
                     path.unlink()
             about = self._write_all(key, rows, typing, advance)
             self._folder.write(done, about)
-        counted = Counted(key if key != "own" else "leads")
+        counted = Counted(key if key != OWN else "leads")
         paths = [self._path(key, number) for number in range(about["n"])]
         latest = np.full(self.parting.n_parts, NEVER, dtype=np.int64)
         for path in paths:
@@ -141,11 +151,11 @@ class Spill:
             self.lost[key] = lost_rows(found, parts, lambda part: self.rows(key, part), self._lead_ids)
 
     def _lead_ids(self, part: int) -> pa.Array:
-        found = [self.rows(key, part).texts["lead"] for key in ("leads", "own") if key in self._paths]
+        found = [self.rows(key, part).texts["lead"] for key in ("leads", OWN) if key in self._paths]
         return pa.concat_arrays(found)
 
     def _path(self, key: str, number: int) -> Path:
-        return self._folder.path / f"{key}-{number:06}.rows"
+        return self._folder.path / f"{self._numbers[key]:02}-{number:06}.rows"
 
     def _write_all(
         self, key: str, rows: Iterator[Rows], typing: TypeRows, advance: Callable[[int], None]
@@ -167,7 +177,7 @@ class Spill:
         return {"n": number, "files": files}
 
     def _write(self, path: Path, key: str, rows: Rows, typing: TypeRows) -> None:
-        counted = Counted(key if key != "own" else "leads")
+        counted = Counted(key if key != OWN else "leads")
         typed = typing(rows, counted)
         parts = self.parting.of(typed.texts["lead"])
         latest = np.full(self.parting.n_parts, NEVER, dtype=np.int64)
@@ -220,7 +230,7 @@ class PartSupply:
 
     def own(self) -> TypedRows | None:
         """Return the project's own leads beside a list."""
-        return self._spill.rows("own", self._number) if "own" in self.places else None
+        return self._spill.rows(OWN, self._number) if OWN in self.places else None
 
     def events(self, spec: EventsSpec) -> TypedRows:
         """Return the events of one table, without what was delivered for another lead before."""
@@ -246,12 +256,12 @@ def can_lack(table: Table, project: Project, error: DataError) -> bool:
     if table.key == "outcome" and project.outcome.source == project.leads.source:
         return True
     # a file that is there, but damaged, would put every closed lead on the call list
-    return table.key in ("own", "outcome") and isinstance(error, NoSourceError)
+    return table.key in (OWN, "outcome") and isinstance(error, NoSourceError)
 
 
 def typing_of(typing: Typing, table: Table) -> TypeRows:
     """Return what types the rows of a table."""
-    if table.key in ("leads", "own"):
+    if table.key in ("leads", OWN):
         return typing.leads
     if table.key == "outcome":
         return typing.outcomes
@@ -265,7 +275,7 @@ def shared_accounts(project: Project, tables: list[Table], n_parts: int, n_rows:
     accounts: list[NDArray[np.uint64]] = []
     lead, account = str(project.leads.id), str(project.leads.account)
     for table in tables:
-        if table.key not in ("leads", "own"):
+        if table.key not in ("leads", OWN):
             continue
         try:
             for rows in stretches(table.source, project.folder, [lead, account], where=table.where, n_rows=n_rows):

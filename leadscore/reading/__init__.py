@@ -16,7 +16,10 @@ from leadscore.reading.typed import TypedRows, Typing
 from leadscore.sources import Rows, header, read_rows, rows_from_frame
 from leadscore.tables import Contexts, Data, Note, Outcomes
 
-__all__ = ["MOST_REJECTED", "Counted", "Supply", "TypedRows", "Typing", "assemble", "read", "told"]
+__all__ = ["MOST_REJECTED", "OWN", "Counted", "Supply", "TypedRows", "Typing", "assemble", "read", "told"]
+
+OWN = "lead"
+"""By what the project's own leads beside a list are known; no event table may be called so."""
 
 
 def read(
@@ -93,11 +96,11 @@ def assemble(project: Project, supply: Supply) -> Data:
     """Make tables of typed rows: the same of a lead, whichever others are there. Raises DataError for repeated ids."""
     own, quiet = supply.own(), supply.listed
     if own is not None:
-        own_leads = assemble_leads(own, project.leads, supply.places["own"])
+        own_leads = assemble_leads(own, project.leads, supply.places[OWN])
         del own
     leads, listed = assemble_leads(supply.leads(), project.leads, supply.places["leads"]), None
-    alone = quiet and "own" not in supply.places
-    if "own" in supply.places:
+    alone = quiet and OWN not in supply.places
+    if OWN in supply.places:
         leads, listed = leads.beside(own_leads)
     logs = {
         spec.name: assemble_events(supply.events(spec), spec, leads, supply.counted[spec.name], quiet=quiet)
@@ -118,7 +121,7 @@ def told(project: Project, counted: Mapping[str, Counted]) -> tuple[tuple[Note, 
     notes: list[Note] = []
     for table, of_table in counted.items():
         notes += of_table.notes(project.outcome if table == "outcome" else None)
-    read_tables = {table: found.n_rows for table, found in counted.items() if table != "own" and not found.absent}
+    read_tables = {table: found.n_rows for table, found in counted.items() if table != OWN and not found.absent}
     return tuple(notes), read_tables
 
 
@@ -143,7 +146,7 @@ class _Reader:
         if not asks_for_own(self.project, self._leads if self.listed else None):
             return None
         try:
-            return self._typed_leads("own", self.project.leads.source)
+            return self._typed_leads(OWN, self.project.leads.source)
         except NoSourceError:
             return None
 

@@ -24,7 +24,7 @@ from leadscore.batch.strays import all_but_first
 from leadscore.errors import DataError, LeadScoreError, MissingExtraError
 from leadscore.model.booster import Progress
 from leadscore.project import Project
-from leadscore.reading import Counted, TypedRows
+from leadscore.reading import OWN, Counted, TypedRows
 from leadscore.sources import Rows
 from leadscore.time import NEVER, Instants
 
@@ -102,7 +102,7 @@ class Cluster:
         cut: list[units.Unit] = []
         project, absent = self.project, False
         for table in self.tables:
-            if of_no_lead(table, project, alone=self.listed and "own" not in inputs):
+            if of_no_lead(table, project, alone=self.listed and OWN not in inputs):
                 continue
             try:
                 inputs[table.key], of_table = units.cut(table, project.folder, self.budget.n_rows)
@@ -148,7 +148,7 @@ class Cluster:
         if not found:
             return
         names = sorted(found)
-        rows = self.typed.where(self.typed["key"].isin("own", "leads", *names))
+        rows = self.typed.where(self.typed["key"].isin(OWN, "leads", *names))
         asked = {"ids": json.dumps({name: found[name] for name in names}).encode()}
         pieces: list[list[TypedRows]] = [[] for _ in names]
         for row in self.asked(tasks.gather_strays, asked, rows, quiet):
@@ -197,7 +197,7 @@ class Cluster:
 
     def without_events(self) -> Any:
         """Return the rows of leads and outcomes."""
-        return self.typed.where(self.typed["key"].isin("own", "leads", "outcome"))
+        return self.typed.where(self.typed["key"].isin(OWN, "leads", "outcome"))
 
 
 def _read(job: Job, told: list[Any], absent: bool) -> Read:
@@ -205,7 +205,7 @@ def _read(job: Job, told: list[Any], absent: bool) -> Read:
     counted: dict[str, Counted] = {}
     latest = np.full(job.parting.n_parts, NEVER, dtype=np.int64)
     for key, found in job.inputs.items():
-        of_table = Counted(key if key != "own" else "leads")
+        of_table = Counted(key if key != OWN else "leads")
         for row in sorted((row for row in told if row["key"] == key), key=lambda row: int(row["first"])):
             refuse([row])
             about = json.loads(bytes(row["payload"]))

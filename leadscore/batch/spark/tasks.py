@@ -37,7 +37,7 @@ from leadscore.company import Among
 from leadscore.errors import LeadScoreError
 from leadscore.features.learning import seen_events
 from leadscore.features.plan import FeaturePlan
-from leadscore.reading import Counted, TypedRows, assemble
+from leadscore.reading import OWN, Counted, TypedRows, assemble
 from leadscore.reading.typed import joined
 from leadscore.sources import Rows
 from leadscore.tables import Cutoffs, Data
@@ -73,7 +73,7 @@ def type_units(job: Any) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Rec
 def _type_unit(job: Job, number: int) -> Iterator[pa.RecordBatch]:
     unit = job.units[number]
     table = job.inputs[unit.key].table
-    counted = Counted(unit.key if unit.key != "own" else "leads")
+    counted = Counted(unit.key if unit.key != OWN else "leads")
     latest = np.full(job.parting.n_parts, NEVER, dtype=np.int64)
     typing = typing_of(job.typing, table)
     try:
@@ -117,7 +117,7 @@ class Group:
         self.job, self.part = job, int(table["part"][0].as_py())
         self.listed, self.lost = job.listed, job.lost
         self.places = {key: found.place for key, found in job.inputs.items()}
-        self.counted = {key: Counted(key if key != "own" else "leads") for key in job.inputs}
+        self.counted = {key: Counted(key if key != OWN else "leads") for key in job.inputs}
         self.contents: dict[str, list[bytes]] = {}
         keys, contents = table["key"].to_pylist(), table["payload"]
         for row in np.argsort(table["first"].to_numpy(), kind="stable").tolist():
@@ -185,7 +185,7 @@ def gather_strays(group: Group, parcel: Parcel) -> Answer:
     """Hand over the rows of such ids: a block for each table."""
 
     def leads() -> pa.Array:
-        there = [key for key in ("leads", "own") if key in group.job.inputs]
+        there = [key for key in ("leads", OWN) if key in group.job.inputs]
         return pa.concat_arrays([group.rows(key, group.part).texts["lead"] for key in there])
 
     for block, (key, ids) in enumerate(json.loads(parcel["ids"]).items()):
