@@ -130,6 +130,48 @@ def test_the_number_of_a_row_is_its_id_in_whichever_file(on_spark, tmp_path) -> 
     assert same(listed, on_cluster)
 
 
+def test_a_query_is_read_where_its_address_is_known(
+    sample, sample_scorer, on_spark, spark, fresh_sample, tmp_path, monkeypatch
+) -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    url = f"sqlite:///{tmp_path / 'crm.db'}"
+    frame = pd.read_csv(sample.project.folder / "touchpoints.csv", dtype=object)
+    frame.to_sql("touchpoints", sqlalchemy.create_engine(url), index=False)
+    query = '{ sql = "select * from touchpoints", url = "env:CRM_URL" }'
+    project = rewritten(fresh_sample(), {'"touchpoints.csv"': query}, {})
+    monkeypatch.setenv("CRM_URL", url)
+    with pytest.raises(DataError, match="environment variable CRM_URL, which is not set"):
+        on_spark(sample_scorer, project, tmp_path / "many.csv", n_reasons=0)
+    monkeypatch.setitem(spark.sparkContext.environment, "CRM_URL", url)
+    expected, _ = at_once(sample_scorer, sample.project, tmp_path / "one.csv", n_reasons=0)
+    assert on_spark(sample_scorer, project, tmp_path / "many.csv", n_reasons=0)[0] == expected
+
+
+def test_row_groups_are_read_apart(sample, sample_scorer, on_spark, fresh_sample, tmp_path) -> None:
+    """The rows of a file that is damaged behind are read, and then it is named."""
+    folder = fresh_sample()
+    frame = pd.read_csv(folder / "touchpoints.csv", dtype=object)
+    frame.to_parquet(folder / "touchpoints.parquet", row_group_size=1_000)
+    project = rewritten(folder, {"touchpoints.csv": "touchpoints.parquet"}, {})
+    from leadscore.batch.parting import tables_of
+    from leadscore.batch.spark.units import cut
+
+    (table,) = [each for each in tables_of(Asked(project, tmp_path)) if each.key == "touchpoints"]
+    _, units = cut(table, folder, 2_500)
+    assert [unit.first for unit in units] == list(range(0, len(frame), 3_000))
+    assert [group for unit in units for group in unit.groups or ()] == list(range(-(-len(frame) // 1_000)))
+    expected, listed = at_once(sample_scorer, project, tmp_path / "one.csv", n_reasons=0)
+    found, on_cluster = on_spark(sample_scorer, project, tmp_path / "many.csv", n_reasons=0)
+    assert found == expected
+    assert same(listed, on_cluster)
+    content = bytearray((folder / "touchpoints.parquet").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2_000] = bytes(2_000)
+    (folder / "touchpoints.parquet").write_bytes(content)
+    with pytest.raises(DataError, match=r"touchpoints.parquet can't be read"):
+        on_spark(sample_scorer, project, tmp_path / "many.csv", n_reasons=0)
+
+
 def test_what_is_wrong_with_a_table_is_said_in_the_same_words(
     sample_scorer, on_spark, spark, fresh_sample, tmp_path
 ) -> None:
