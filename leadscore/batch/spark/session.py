@@ -23,7 +23,6 @@ _QUIET = {
 _PER_BATCH, _FEW = "spark.sql.execution.arrow.maxRecordsPerBatch", "16"
 """A record is a whole stretch of a part."""
 _LOOPBACK = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
-_LOCAL = {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
 _BETWEEN_LOOKS = 0.3  # seconds
 
 
@@ -52,21 +51,22 @@ def session(master: str | None) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of pandas 3, which nothing here goes through
         before = SparkSession.getActiveSession()
-        spark = None
+        spark = per_batch = None
         try:
             with _spoken_aside():
                 spark = before or _opened(SparkSession.builder, master or os.environ.get("SPARK_MASTER"))
             per_batch = spark.conf.get(_PER_BATCH)
             spark.conf.set(_PER_BATCH, _FEW)
             yield spark
-            spark.conf.set(_PER_BATCH, per_batch)
         except (PySparkException, Py4JError) as error:
             raise ClusterError(
                 f"Spark {'failed' if spark else 'did not start'}: {_reason(error)}. It needs Java 17 or later, a "
                 "master that answers, and leadscore on every worker"
             ) from error
         finally:
-            if spark is not None and before is None:
+            if before is not None and per_batch is not None:
+                before.conf.set(_PER_BATCH, per_batch)
+            elif spark is not None and before is None:
                 spark.stop()
 
 
@@ -88,13 +88,15 @@ def _spoken_aside() -> Iterator[None]:
 
 
 def _opened(builder: Any, master: str | None) -> Any:
+    from pyspark import SparkConf, SparkContext
+
+    SparkContext._ensure_initialized()  # only Java knows spark-defaults.conf
+    master = master or SparkConf().get("spark.master", "local[*]")
     options = dict(_QUIET)
-    if master is not None:
-        builder = builder.master(master)
-    if (master or "local").startswith("local"):
+    if str(master).startswith("local"):
         options |= _LOOPBACK
-        for name, value in _LOCAL.items():
-            os.environ.setdefault(name, value)
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = builder.master(master)
     for name, value in options.items():
         builder = builder.config(name, value)
     return builder.getOrCreate()
