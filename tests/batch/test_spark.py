@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,7 @@ import pytest
 
 import leadscore as ls
 from leadscore.batch.asked import Asked, Listed
-from leadscore.batch.tally import Tallied
-from leadscore.errors import ClusterError, DataError, MissingExtraError, ProjectError
+from leadscore.errors import ClusterError, DataError
 from leadscore.project import Source
 from tests import builders
 from tests.batch.scoring import at_once, same, silently
@@ -226,43 +223,3 @@ def test_bpic2012(on_spark, tmp_path) -> None:
     asked["cutoff"] = pd.to_datetime(data.leads.created[rows].view("M8[us]"), utc=True) + pd.Timedelta("3D")
     expected, _ = at_once(scorer, project, tmp_path / "one.csv", cutoffs=asked)
     assert on_spark(scorer, project, tmp_path / "many.csv", cutoffs=asked)[0] == expected
-
-
-def test_a_store_is_read_by_one_machine(sample_scorer, fresh_sample, tmp_path) -> None:
-    from leadscore.batch.spark import score_on_spark
-
-    project = rewritten(fresh_sample(), {'timezone = "UTC"': 'timezone = "UTC"\nstore = "kept.db"'}, {})
-    with pytest.raises(ProjectError, match="use --engine local"):
-        score_on_spark(sample_scorer, Asked(project, tmp_path / "out.csv"), silently)
-
-
-def test_without_the_extra_it_is_named(sample, sample_scorer, tmp_path, monkeypatch) -> None:
-    from leadscore.batch.spark import score_on_spark
-
-    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
-    with pytest.raises(MissingExtraError, match=r"leadscore\[spark\]"):
-        score_on_spark(sample_scorer, Asked(sample.project, tmp_path / "out.csv"), silently)
-
-
-def test_pyspark_is_loaded_on_its_engine_alone() -> None:
-    code = (
-        "import leadscore.cli, leadscore.batch.local, leadscore.batch.spark, sys; print(sorted({'pyspark', 'py4j'} "
-        "& sys.modules.keys()), 'leadscore.batch.spark.run' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["[]", "True"]
-
-
-def test_what_workers_counted_adds_up(sample) -> None:
-    from leadscore.batch.spark.shipping import tally_of, tally_to_bytes
-
-    at = np.array([sample.observed_until - 10**13, sample.observed_until])
-    whole, empty = Tallied(at, ("origin", "owner")), tally_to_bytes(Tallied(at, ("origin", "owner")))
-    whole.add(sample)
-    twice = tally_of(empty)
-    for _ in range(2):
-        twice.merge(tally_of(tally_to_bytes(whole)))
-    for key, totals in twice.counts().totals.items():
-        once = whole.counts().totals[key]
-        assert (totals.total == 2 * once.total).all()
-        assert (totals.at == once.at).all()
