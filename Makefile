@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint advisories bench bench-training bench-reasons bench-features bench-lists bench-service bench-stored bench-pages crash fuzz serve constraints clean
+.PHONY: help demo test test-spark check lint advisories bench bench-training bench-reasons bench-features bench-lists bench-service bench-stored bench-pages crash fuzz serve constraints clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,11 +29,19 @@ $(VENV)/peers/installed: tests/bench/features/peers.txt | $(VENV)/installed
 	-$(VENV)/peers/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+# Half a gigabyte: only who works on the cluster's side wants it.
+$(VENV)/spark-installed: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[spark]'
+	@touch $@
+
 demo: $(VENV)/installed  ## train on data/sample, score its open leads, print the best with reasons
 	$(BIN)/leadscore demo $(PROJECT)
 
 test: $(VENV)/installed  ## run every test
 	$(BIN)/pytest
+
+test-spark: $(VENV)/spark-installed  ## run the tests that want Spark, and Java 17
+	$(BIN)/pytest tests/batch/test_spark.py tests/batch/test_spark_training.py tests/tracking/test_spark_udf.py
 
 check: lint advisories  ## lint, format, types, and known vulnerabilities
 
@@ -78,7 +86,7 @@ fuzz: $(VENV)/installed  ## send a running service what nobody would (slow)
 serve: $(VENV)/installed  ## start the service with the champion of PROJECT on PORT
 	$(BIN)/leadscore serve $(PROJECT) --port $(PORT)
 
-constraints: $(VENV)/bench-installed  ## pin what is installed now
+constraints: $(VENV)/bench-installed $(VENV)/spark-installed  ## pin what is installed now
 	{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable | grep -iv '^leadscore'; } > constraints.new
 	mv constraints.new constraints.txt
 	LEADSCORE_WRITE_REQUIREMENTS=1 $(BIN)/pytest tests/service/test_packaging.py -k requirements

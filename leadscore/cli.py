@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from leadscore import time
-from leadscore.console import Console, memory_option, page_option, project_argument, verb
+from leadscore.console import Console, engine_options, memory_option, page_option, project_argument, verb
 from leadscore.errors import DataError, ProjectError
 from leadscore.project import Project, Source
 from leadscore.reading import read
@@ -168,9 +168,10 @@ def evaluate(console: Console, project: str, model: str | None, seed: int, html:
 @click.option("--model", metavar="M", help=MODEL_HELP)
 @memory_option
 @click.option("--fresh", is_flag=True, help="Begin anew where an earlier run of this command was stopped.")
+@engine_options
 def score(
     console: Console, project: str, out: Path, as_of: str | None, cutoffs: str | None, leads: str | None,
-    n_reasons: int, capacity: int | None, model: str | None, memory: int, fresh: bool,
+    n_reasons: int, capacity: int | None, model: str | None, memory: int, fresh: bool, engine: str, master: str | None,
 ) -> None:  # fmt: skip
     """Score every open lead of PROJECT, best first, into a file that appears whole or not at all.
 
@@ -180,6 +181,7 @@ def score(
     Examples: leadscore score acme --out scored.csv --as-of 2026-05-01
               leadscore score acme --out monday.csv --capacity 50
               leadscore score acme --out scored.parquet --leads new_leads.csv --reasons 0
+              leadscore score acme --out scored.parquet --engine spark --master spark://host:7077
     """
     from leadscore.batch.asked import Asked
     from leadscore.batch.local import score_project
@@ -201,7 +203,12 @@ def score(
         n_reasons=n_reasons,
         capacity=capacity,
     )
-    listed = score_project(scorer, asked, console.progress, memory=memory, fresh=fresh, say=console.say)
+    if engine == "spark":
+        from leadscore.batch.spark import score_on_spark
+
+        listed = score_on_spark(scorer, asked, console.progress, master=master, fresh=fresh, say=console.say)
+    else:
+        listed = score_project(scorer, asked, console.progress, memory=memory, fresh=fresh, say=console.say)
     for note in listed.notes:
         console.warn(f"{note.table}: {note.text}")
     _say_listed(console, scorer, asked, listed, described)

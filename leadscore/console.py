@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import click
+from click.core import ParameterSource
 
 from leadscore.errors import LeadScoreError, LeadScoreWarning
 
@@ -152,3 +153,31 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     if size < LEAST:
         raise click.BadParameter(f"{value} is too little: the program itself takes most of {format_size(LEAST)}")
     return size
+
+
+def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Take ``--engine`` and ``--master``; what only one of the engines understands is refused with the other."""
+    master = click.option(
+        "--master",
+        metavar="URL",
+        callback=_of_spark,
+        help="The cluster, as in spark://host:7077. [default: SPARK_MASTER, then spark-defaults.conf, then local[*]]",
+    )
+    engine = click.option(
+        "--engine",
+        type=click.Choice(["local", "spark"]),
+        default="local",
+        is_eager=True,
+        show_default=True,
+        help="This machine, or a Spark cluster whose workers have leadscore and see the files.",
+    )
+    return engine(master(function))
+
+
+def _of_spark(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    on_spark = context.params.get("engine") == "spark"
+    if value is not None and not on_spark:
+        raise click.UsageError("--master is the address of a cluster: give --engine spark as well")
+    if on_spark and context.get_parameter_source("memory") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--memory is of --engine local; a cluster's memory is set in Spark")
+    return value

@@ -12,6 +12,7 @@
     ├── DocumentError (ValueError)     a lead document is wrong
     ├── TrackingError (RuntimeError)   MLflow doesn't hold what was asked for
     ├── StoreError (RuntimeError)      the service's store can't be opened, or is another's
+    ├── ClusterError (RuntimeError)    Spark doesn't start, or gave up
     └── MissingExtraError (ImportError)  an optional package isn't installed
 
     LeadScoreWarning (UserWarning)     something was counted and left out; never silent
@@ -68,6 +69,10 @@ class TrackingError(LeadScoreError, RuntimeError):
 
 class StoreError(LeadScoreError, RuntimeError):
     """The service's store can't be opened, is newer than this program, or belongs to another project."""
+
+
+class ClusterError(LeadScoreError, RuntimeError):
+    """Spark doesn't start, can't be reached, or gave up for a reason that isn't in the data."""
 
 
 class MissingExtraError(LeadScoreError, ImportError):

@@ -35,6 +35,18 @@ def stretches(
         if source.sql is not None
         else _filed(source, folder, wanted, where, coded)
     )
+    yield from _cut(pieces, source, where, n_rows)
+
+
+def stretches_of_file(
+    path: Path, schema: pa.Schema, *, where: str, n_rows: int, coded: Sequence[str] = (),
+    groups: Sequence[int] | None = None,
+) -> Iterator[Rows]:  # fmt: skip
+    """Read one file of a source, or some row groups of it, in the types that `common_schema` gave. As `stretches`."""
+    yield from _cut(_pieces(path, schema, where, coded, groups), Source(path=str(path)), where, n_rows)
+
+
+def _cut(pieces: Pieces, source: Source, where: str, n_rows: int) -> Iterator[Rows]:
     parts: dict[str, int] = {}
     waiting: list[pa.Table] = []
     first = n_waiting = 0
@@ -67,20 +79,25 @@ def _one(tables: list[pa.Table], source: Source, where: str) -> pa.Table:
 
 def _filed(source: Source, folder: Path, columns: list[str], where: str, coded: Sequence[str]) -> Pieces:
     paths = sources.paths_of(source, folder, where)
-    schema = _with_codes(_common_schema(source, paths, columns, where), coded)
+    schema = common_schema(source, paths, columns, where)
     for path in paths:
-        yield str(path), schema.empty_table()
-        try:
-            for table in (
-                _parquet(path, columns, where, coded) if sources.is_parquet(path) else _csv(path, columns, where)
-            ):
-                yield str(path), table.cast(schema)
-        except sources.UNREADABLE as error:
-            raise sources.unreadable(path, where, error) from None
+        yield from _pieces(path, schema, where, coded, None)
 
 
-def _common_schema(source: Source, paths: Sequence[Path], columns: list[str], where: str) -> pa.Schema:
-    """The types that all files agree on: what `read_rows` makes of them side by side."""
+def _pieces(path: Path, schema: pa.Schema, where: str, coded: Sequence[str], groups: Sequence[int] | None) -> Pieces:
+    schema = _with_codes(schema, coded)
+    yield str(path), schema.empty_table()
+    columns = schema.names
+    try:
+        parquet = sources.is_parquet(path)
+        for table in _parquet(path, columns, where, coded, groups) if parquet else _csv(path, columns, where):
+            yield str(path), table.cast(schema)
+    except sources.UNREADABLE as error:
+        raise sources.unreadable(path, where, error) from None
+
+
+def common_schema(source: Source, paths: Sequence[Path], columns: list[str], where: str) -> pa.Schema:
+    """Return the types that all files agree on: what `read_rows` makes of them side by side. Raises as that."""
     empty = []
     for path in paths:
         try:
@@ -97,11 +114,14 @@ def _with_codes(schema: pa.Schema, coded: Sequence[str]) -> pa.Schema:
     )
 
 
-def _parquet(path: Path, columns: list[str], where: str, coded: Sequence[str]) -> Iterator[pa.Table]:
+def _parquet(
+    path: Path, columns: list[str], where: str, coded: Sequence[str], groups: Sequence[int] | None
+) -> Iterator[pa.Table]:
     texts = [field.name for field in pyarrow.parquet.read_schema(path) if pa.types.is_string(field.type)]
     codes = [name for name in texts if name in coded]
     with pyarrow.parquet.ParquetFile(path, pre_buffer=False, read_dictionary=codes) as file:
-        for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
+        chosen = None if groups is None else list(groups)
+        for batch in file.iter_batches(batch_size=_BATCH, row_groups=chosen, columns=columns):
             table = pa.Table.from_batches([batch]).select(columns)
             yield sources.plain(sources.whole(table), path.name, where)
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from leadscore import columns
 from leadscore.company import Among, Company
@@ -186,6 +186,33 @@ class Contexts(Mapping[str, NDArray[np.float64]]):
         return len(set().union(*self._contexts))
 
 
+class Elsewhere(Protocol):
+    """Where the events of leads are, if they aren't beside them: it does with them there what is else done here.
+
+    Attributes
+    ----------
+    fingerprint : of the content of all tables
+    """
+
+    fingerprint: str
+
+    def seen(self, asked: Cutoffs) -> Mapping[str, tuple[Mapping[str, int], int]]:
+        """Count categories as `leadscore.features.learning.seen_events`."""
+        ...
+
+    def transform(self, plan: Any, asked: Cutoffs, dtype: DTypeLike) -> NDArray[Any]:
+        """Compute the features of a plan as `leadscore.features.plan.FeaturePlan.transform`."""
+        ...
+
+    def near(self, asked: Cutoffs) -> tuple[Data, Cutoffs]:
+        """Bring all rows of some leads here, and say which of them each cutoff asks about."""
+        ...
+
+    def words(self, table: str, column: str) -> tuple[str, ...] | None:
+        """Return the categories of a column of events; None where there are no events."""
+        ...
+
+
 @dataclass(frozen=True, repr=False)
 class Data:
     """The validated tables of a project; events grouped by lead, all indices into `leads`.
@@ -194,6 +221,7 @@ class Data:
     lead documents, it has what came in their place: float64 (n_leads,) by feature name, NaN where not given.
     `listed` says which leads a list is of, where others stand beside them for what they have in common; None is all.
     `among` is the base that these leads were taken from, where accounts, origins and owners have more leads than these.
+    `elsewhere` has the events where `logs` are empty: too many for one machine.
     """
 
     project: Project
@@ -205,6 +233,7 @@ class Data:
     context: Contexts | None = None
     listed: Mask | None = None
     among: Among | None = None
+    elsewhere: Elsewhere | None = None
 
     def __repr__(self) -> str:
         events = ", ".join(f"{log.n_events:,} {name}" for name, log in self.logs.items())
@@ -227,9 +256,23 @@ class Data:
         stamps += [array for log in self.logs.values() for array in (log.time, log.known)]
         return max((int(stamp.max()) for stamp in stamps if len(stamp)), default=NEVER)
 
+    def near(self, asked: Cutoffs) -> tuple[Data, Cutoffs]:
+        """Return tables that hold the events of these leads, and the cutoffs as of those tables."""
+        return (self, asked) if self.elsewhere is None else self.elsewhere.near(asked)
+
+    def words(self, table: str, column: str) -> tuple[str, ...] | None:
+        """Return the categories of a column of events; None where there are no events."""
+        if self.elsewhere is not None:
+            return self.elsewhere.words(table, column)
+        log = self.logs[table]
+        position = self.project.events_named(table).categorical.index(column)
+        return log.vocabularies[position] if log.n_events else None
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the content, whatever the order and format of the input."""
+        if self.elsewhere is not None:
+            return self.elsewhere.fingerprint
         digest = hashlib.sha256()
         lead_columns = (self.leads.created, self.leads.offsets, self.leads.known, self.leads.codes, self.leads.values)
         outcomes = [self.outcomes.won_at, self.outcomes.won_known, self.outcomes.won_seen]

@@ -212,3 +212,16 @@ def test_a_list_without_times_takes_no_time(tmp_path) -> None:
     )
     assert code == 2
     assert "needs times" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--master", "local"), "give --engine spark as well"),
+        (("--engine", "spark", "--memory", "2GiB"), "set in Spark"),
+    ],
+)
+def test_each_engine_has_its_own_options(options, said, sample_scorer_folder, tmp_path) -> None:
+    code, _, err = run("score", SAMPLE, "--out", tmp_path / "a.csv", "--model", sample_scorer_folder, *options)
+    assert code == 2
+    assert said in " ".join(err.split())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -11,7 +13,7 @@ import click
 import leadscore as ls
 from leadscore.batch import write_page
 from leadscore.cli import MODEL_HELP
-from leadscore.console import Console, page_option, project_argument, verb
+from leadscore.console import Console, engine_options, page_option, project_argument, verb
 from leadscore.evaluate.verdict import NO_SIGNAL, THERE_IS_NONE
 from leadscore.time import SECOND, parse_span
 
@@ -23,13 +25,16 @@ from leadscore.time import SECOND, parse_span
 @click.option("--track/--no-track", default=True, show_default=True, help="Log to MLflow and register.")
 @click.option("--check/--no-check", default=True, show_default=True, help="Look for leakage, for the report.")
 @page_option("Where the report goes. [default: PROJECT/report.html]")
+@engine_options
 def train(
-    console: Console, project: str, seed: int | None, out: Path | None, track: bool, check: bool, html: Path | None
-) -> None:
+    console: Console, project: str, seed: int | None, out: Path | None, track: bool, check: bool, html: Path | None,
+    engine: str, master: str | None,
+) -> None:  # fmt: skip
     """Train a scorer on PROJECT, judge it on its latest part beside every baseline, register it as challenger.
 
     \b
-    The first model of a project becomes its champion, which score and serve use.
+    The first model of a project becomes its champion, which score and serve use. On a cluster the matrix is computed
+    there and the model fitted here; nothing looks for leakage, which wants all rows on one machine.
     Example: leadscore train acme
     """
     from leadscore.evaluate.check import at_a_glance
@@ -39,14 +44,14 @@ def train(
         raise click.UsageError("--no-track leaves no trace; add --out FOLDER")
     loaded = ls.Project.load(project)
     findings = None
-    if check:
+    if check and engine == "local":
         with console.progress("Looking for leakage") as progress:
             findings = at_a_glance(loaded, seed=seed or 0, progress=progress)
-    with console.progress("Growing trees") as progress:
-        trained = run(loaded, seed=seed, out=out, track=track, findings=findings, progress=progress)
-    place = html or loaded.folder / "report.html"
-    if trained.page is not None:
-        write_page(place, trained.page)
+    with _tables(console, loaded, engine, master) as data, console.progress("Growing trees") as progress:
+        trained = run(loaded, seed=seed, out=out, track=track, findings=findings, data=data, progress=progress)
+        place = html or loaded.folder / "report.html"
+        if trained.page is not None:  # drawn while the tables are there
+            write_page(place, trained.page)
     for finding in findings or ():
         if finding.severity == "severe":
             console.warn(f"{finding.kind}: {finding.table}.{finding.column}: {finding.evidence}. {finding.remedy}")
@@ -64,6 +69,18 @@ def train(
     if trained.report.verdict.startswith(NO_SIGNAL):
         console.say(THERE_IS_NONE)
     console.result(trained.to_dict())
+
+
+@contextmanager
+def _tables(console: Console, project: ls.Project, engine: str, master: str | None) -> Iterator[ls.Data | None]:
+    """The tables of a project on a cluster; None where they are read here."""
+    if engine == "local":
+        yield None
+        return
+    from leadscore.batch.spark.training import data_on_spark
+
+    with data_on_spark(project, console.progress, master=master) as data:
+        yield data
 
 
 @verb("tune")

@@ -57,6 +57,7 @@ def train(
     out: str | Path | None = None,
     track: bool = True,
     findings: Sequence[Finding] | None = None,
+    data: ls.Data | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Train on a project, judge on its test block, and log and register what was measured.
@@ -68,6 +69,7 @@ def train(
     out : also save the scorer into this folder
     track : log to MLflow and register; without, `out` is the only trace
     findings : what `leadscore.evaluate.check` found in these data, for the report; None if nobody looked
+    data : the project's tables, where they were read already; by default they are read here
 
     Raises
     ------
@@ -80,7 +82,7 @@ def train(
 
         tracking.require_writable(project.folder)
     ls.FeaturePlan.default(project)  # what [features] says wrongly is said before anything is read
-    data = project.read()
+    data = project.read() if data is None else data
     scorer = ls.LeadScorer(seed=chosen, parameters=parameters)
     scorer.fit(data, ls.snapshots(data, seed=chosen), progress=progress)
     judged = report(scorer)

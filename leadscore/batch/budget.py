@@ -24,7 +24,7 @@ LEAST = 2**29
 _PROGRAM = 400 * 2**20
 _ROW, _CELL, _LISTED, _REASON = 60, 30, 500, 900
 """Bytes, measured: of a row of a table, of each column in it, of a lead on a list, and of a reason of it."""
-_MOST_PARTS = 4_096
+MOST_PARTS = 4_096
 _SHARE = 0.22
 """Of the free memory, what one part may take: one is scored while the next is read and the last is written."""
 _STRETCH_SHARE, _STRETCH_CELL = 0.12, 120
@@ -92,7 +92,7 @@ def plan_budget(tables: list[Table], folder: Path, *, memory: int, n_reasons: in
     widest = max(len(table.columns) for table in tables)
     n_rows = int(free * _STRETCH_SHARE / (_STRETCH_CELL * widest))
     n_parts = 1 if needs <= free else max(2, math.ceil(needs / (free * _SHARE)))
-    return Budget(min(n_parts, _MOST_PARTS), min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS), rows, needs + _PROGRAM)
+    return Budget(min(n_parts, MOST_PARTS), min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS), rows, needs + _PROGRAM)
 
 
 def _n_rows(table: Table, folder: Path) -> int:

@@ -85,10 +85,15 @@ def score_in_parts(
     scorer: LeadScorer, asked: Asked, phases: Phases, budget: Budget, *, fresh: bool = False, say: Say = print
 ) -> Listed:
     """Score a list that doesn't fit into memory: read, part, count, score, merge; what is done outlasts any stop."""
-    run = Run.begin(scorer, asked, budget, fresh=fresh)
+    return carry_out(Run.begin(scorer, asked, budget, fresh=fresh), phases, say)
+
+
+def carry_out(run: Run, phases: Phases, say: Say) -> Listed:
+    """Take all steps of a run."""
+    asked = run.asked
     if run.folder.told:
         say(run.folder.told)
-    with run.folder.kept(budget.needs):
+    with run.folder.kept(run.budget.needs):
         run.read(phases)
         as_of, until = run.instants(phases)
         counts = run.count(phases, as_of)

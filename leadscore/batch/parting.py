@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -100,12 +100,11 @@ class Spill:
             def advance(done: int, before: int = before) -> None:
                 progress(min(before + done, expected), expected)
 
-            n_before += self._bring(table, rows, _typing_of(typing, table), advance)
+            n_before += self._bring(table, rows, typing_of(typing, table), advance)
 
     def _open(self, table: Table) -> Iterator[Rows] | None:
         """Begin to read a table; None where it isn't there and needn't be."""
-        same_list = self.project.outcome.source == self.project.leads.source
-        if table.key == "outcome" and self.listed and OWN not in self.places and same_list:
+        if of_no_lead(table, self.project, alone=self.listed and OWN not in self.places):
             return None
         rows = stretches(
             table.source, self.project.folder, table.columns, where=table.where, n_rows=self._n_rows, coded=table.coded
@@ -113,12 +112,10 @@ class Spill:
         try:
             return chain([next(rows)], rows)
         except DataError as error:
-            if table.key == OWN and isinstance(error, NoSourceError):
-                return None
-            # a file that is there, but damaged, would put every closed lead on the call list
-            if table.key != "outcome" or not (same_list or isinstance(error, NoSourceError)):
+            if not can_lack(table, self.project, error):
                 raise
-            self.counted["outcome"] = Counted("outcome", absent=True)
+            if table.key == "outcome":
+                self.counted["outcome"] = Counted("outcome", absent=True)
             return None
 
     def _bring(self, table: Table, rows: Iterator[Rows], typing: TypeRows, advance: Callable[[int], None]) -> int:
@@ -205,10 +202,23 @@ class Spill:
         return joined([read_part(path, number) for path in self._paths[key]])
 
 
+class Parted(Protocol):
+    """Holds typed rows by parts: a run's folder here, or what a cluster brought together."""
+
+    listed: bool
+    counted: dict[str, Counted]
+    places: dict[str, Rows]
+    lost: dict[str, NDArray[np.int64]]
+
+    def rows(self, key: str, number: int) -> TypedRows:
+        """Return the rows of a table in one part."""
+        ...
+
+
 class PartSupply:
     """The rows of one part, as `leadscore.reading.Supply`; `counted` is what assembling it counts."""
 
-    def __init__(self, spill: Spill, number: int) -> None:
+    def __init__(self, spill: Parted, number: int) -> None:
         self.listed = spill.listed
         self.places = spill.places
         self.counted = {key: Counted(found.table) for key, found in spill.counted.items()}
@@ -236,7 +246,21 @@ class PartSupply:
         return self._spill.rows("outcome", self._number) if "outcome" in self.places else None
 
 
-def _typing_of(typing: Typing, table: Table) -> TypeRows:
+def of_no_lead(table: Table, project: Project, *, alone: bool) -> bool:
+    """Whether a table holds outcomes of the project's own leads, and a list stands alone."""
+    return table.key == "outcome" and alone and project.outcome.source == project.leads.source
+
+
+def can_lack(table: Table, project: Project, error: DataError) -> bool:
+    """Whether a run does without a table that couldn't be opened: outcomes, or the own leads beside a list."""
+    if table.key == "outcome" and project.outcome.source == project.leads.source:
+        return True
+    # a file that is there, but damaged, would put every closed lead on the call list
+    return table.key in (OWN, "outcome") and isinstance(error, NoSourceError)
+
+
+def typing_of(typing: Typing, table: Table) -> TypeRows:
+    """Return what types the rows of a table."""
     if table.key in ("leads", OWN):
         return typing.leads
     if table.key == "outcome":

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,8 @@ from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data, refuse_strangers
 
 FORMAT = 1
+Mine = tuple[NDArray[np.object_], time.Instants, NDArray[np.int64]]
+"""Of some rows of the cutoffs their leads, their instants, and where they stand."""
 _AT_ONCE = 2
 """Parts that are scored at once: most of the work lets go of the interpreter, the rest is then not waited for."""
 
@@ -46,7 +48,7 @@ class Run:
         self._roles = counted_roles(scorer.plan)
 
     @classmethod
-    def begin(cls, scorer: LeadScorer, asked: Asked, budget: Budget, *, fresh: bool) -> Run:
+    def begin(cls, scorer: LeadScorer, asked: Asked, budget: Budget, *, fresh: bool) -> Self:
         """Open the folder of the run, or go on with an earlier one of the same."""
         manifest = _manifest(scorer, asked, budget)
         return cls(scorer, asked, budget, RunFolder.open(asked.out, manifest, fresh=fresh))
@@ -85,8 +87,12 @@ class Run:
             return None, until
         if asked.as_of is not None or asked.leads is None:
             return until if asked.as_of is None else asked.as_of, until
-        created = [int(self.data(part, events=False)[0].leads.created.max(initial=until)) for part in self.parts]
-        return max(created), until  # a new list is younger than the project
+        return max(until, self._youngest()), until  # a new list is younger than the project
+
+    def _youngest(self) -> int:
+        """When the last lead was created."""
+        created = [self.data(part, events=False)[0].leads.created for part in self.parts]
+        return max(int(of_part.max(initial=time.NEVER)) for of_part in created)
 
     def _last_instant(self, progress: Any) -> int:
         """Look into parts from the one with the latest rows on, until none can hold a later one."""
@@ -94,9 +100,13 @@ class Run:
         for done, part in enumerate(np.argsort(-latest, kind="stable")):
             if latest[part] <= found:
                 break
-            found = max(found, self.data(int(part))[0].observed_until)
+            found = max(found, self._reach(int(part)))
             progress(done + 1, len(latest))
         return found
+
+    def _reach(self, part: int) -> int:
+        """The last instant in a part."""
+        return self.data(part)[0].observed_until
 
     @cached_property
     def cutoffs(self) -> tuple[NDArray[np.object_], time.Instants, NDArray[np.uint16]] | None:
@@ -106,13 +116,24 @@ class Run:
             return None
         ids = np.array([columns.text_value(value) for value in frame["lead_id"]], dtype=object)
         parts = self.spill.parting.of(pa.array(ids, pa.string()))
+        self._refuse_strangers(ids, parts)
+        return ids, Cutoffs.instants(self.asked.project, frame), parts
+
+    def _refuse_strangers(self, ids: NDArray[np.object_], parts: NDArray[np.uint16]) -> None:
         unknown = np.zeros(len(ids), dtype=bool)
         for part in self.parts:
             mine = np.flatnonzero(parts == part)
             if len(mine):
                 unknown[mine] = self.data(part, events=False)[0].leads.find(ids[mine]) < 0
         refuse_strangers(unknown)
-        return ids, Cutoffs.instants(self.asked.project, frame), parts
+
+    def _mine(self, part: int) -> Mine | None:
+        """The rows of the cutoffs that fall into a part."""
+        if self.cutoffs is None:
+            return None
+        ids, at, parts = self.cutoffs
+        place = np.flatnonzero(parts == part)
+        return ids[place], at[place], place
 
     def count(self, phases: Phases, as_of: int | None) -> Counts | None:
         """Count what the model asks of all leads of an origin or owner; None where it asks for nothing."""
@@ -122,19 +143,24 @@ class Run:
             at = np.unique(self.cutoffs[1])
         if not roles or not len(at):
             return None
-        tallied = Tallied(at, roles)
-        with phases("Counting leads") as progress, ThreadPoolExecutor(1) as ahead:
+        with phases("Counting leads") as progress:
+            tallied = self._tally(Tallied(at, roles), progress)
+        return None if tallied is None else tallied.counts()
+
+    def _tally(self, tallied: Tallied, progress: Any) -> Tallied | None:
+        """Count the leads of all parts; None where they stand without their base."""
+        with ThreadPoolExecutor(1) as ahead:
             loaded = ahead.map(lambda part: self.data(part, events=False)[0], self.parts)
             for part, data in enumerate(loaded):
                 if data.context is not None:
                     return None
                 tallied.add(data)
                 progress(part + 1, self.budget.n_parts)
-        return tallied.counts()
+        return tallied
 
     def score(self, phases: Phases, as_of: int | None, counts: Counts | None) -> list[Path]:
         """Score every part into a file, best first; parts that are there are kept."""
-        paths = [self.folder.path / f"part-{part:06}.scored" for part in self.parts]
+        paths = list(map(self._scored, self.parts))
         todo = [part for part in self.parts if not paths[part].exists()]
         n_leads, n_done = max(1, self.spill.counted["leads"].n_rows), len(paths) - len(todo)
 
@@ -154,21 +180,11 @@ class Run:
 
     def _score_part(self, part: int, path: Path, as_of: int | None, counts: Counts | None) -> None:
         data, counted = self.data(part)
-        if counts is not None:
-            data = replace(data, among=Among(counts, data.leads, data.outcomes))
-        n_leads = len(data.leads.ids) if data.listed is None else int(data.listed.sum())
-        about = {"n_leads": n_leads, "counted": {key: found.to_dict() for key, found in counted.items()}}
-        write_sorted(path, self._score(data, part, as_of), json.dumps(about).encode())
+        table = score_data(self.scorer, data, as_of, counts, self.asked.n_reasons, self._mine(part))
+        write_sorted(path, table, about_data(data, counted))
 
-    def _score(self, data: Data, part: int, as_of: int | None) -> pa.Table:
-        n_reasons = self.asked.n_reasons
-        if self.cutoffs is None:
-            asked = open_leads(data, time.FOREVER if as_of is None else as_of)
-            return score_part(self.scorer, data, asked, n_reasons=n_reasons)
-        ids, at, parts = self.cutoffs
-        place = np.flatnonzero(parts == part)
-        asked = Cutoffs(data.leads.find(ids[place]), at[place])
-        return score_part(self.scorer, data, asked, n_reasons=n_reasons, place=place)
+    def _scored(self, part: int) -> Path:
+        return self.folder.path / f"part-{part:06}.scored"
 
     def listed(
         self, paths: list[Path], as_of: int | None, until: int | None,
@@ -182,6 +198,25 @@ class Run:
             for key, found in about["counted"].items():
                 counted[key].add(Counted(**found))
         return Listed(as_of, until, probability, grades, n_leads, told(self.asked.project, counted)[0])
+
+
+def score_data(
+    scorer: LeadScorer, data: Data, as_of: int | None, counts: Counts | None, n_reasons: int, mine: Mine | None
+) -> pa.Table:
+    """Score one part: its open leads as of an instant, or its rows of the cutoffs; `counts` are of the whole base."""
+    if counts is not None:
+        data = replace(data, among=Among(counts, data.leads, data.outcomes))
+    if mine is None:
+        asked = open_leads(data, time.FOREVER if as_of is None else as_of)
+        return score_part(scorer, data, asked, n_reasons=n_reasons)
+    ids, at, place = mine
+    return score_part(scorer, data, Cutoffs(data.leads.find(ids), at), n_reasons=n_reasons, place=place)
+
+
+def about_data(data: Data, counted: dict[str, Counted]) -> bytes:
+    """Return what stands beside the scores of a part: leads that were asked about, and what assembling it counted."""
+    n_leads = len(data.leads.ids) if data.listed is None else int(data.listed.sum())
+    return json.dumps({"n_leads": n_leads, "counted": {key: of.to_dict() for key, of in counted.items()}}).encode()
 
 
 def _manifest(scorer: LeadScorer, asked: Asked, budget: Budget) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,31 @@ _FEW_WORDS = 1_000
 
 def write_stretch(path: Path, typed: TypedRows, parts: Parts, n_parts: int, facts: dict[str, Any]) -> None:
     """Write rows as one batch a part; `facts` are plain JSON values that stand beside them."""
+    table, edges = _parted(typed, parts, n_parts, facts)
+    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema) as file:
+        for part in range(n_parts):
+            file.write_batch(_batch(table.slice(edges[part], edges[part + 1] - edges[part])))
+
+
+def part_bytes(typed: TypedRows, parts: Parts, n_parts: int) -> Iterator[tuple[int, bytes]]:
+    """Return the rows of each part that has any: its number, and what `read_part` reads as its part 0."""
+    table, edges = _parted(typed, parts, n_parts, {})
+    packed = pyarrow.ipc.IpcWriteOptions(compression="lz4")
+    for part in np.flatnonzero(np.diff(edges)):
+        sink = pa.BufferOutputStream()
+        with pyarrow.ipc.new_file(sink, table.schema, options=packed) as file:
+            file.write_batch(_batch(table.slice(edges[part], edges[part + 1] - edges[part])))
+        yield int(part), sink.getvalue().to_pybytes()
+
+
+def _parted(typed: TypedRows, parts: Parts, n_parts: int, facts: dict[str, Any]) -> tuple[pa.Table, NDArray[np.int64]]:
+    """Rows in the order of their parts, and where each part begins."""
     order = np.argsort(parts, kind="stable")
     edges = np.concatenate([[0], np.cumsum(np.bincount(parts, minlength=n_parts))])
     coded = _coded(typed)
     words = {name: vocabulary for name, (_, vocabulary) in coded.items() if len(vocabulary) <= _FEW_WORDS}
     about = json.dumps({"facts": facts, "words": words}, ensure_ascii=False).encode()
-    table = pa.table(_arrays(typed, coded, order)).replace_schema_metadata({_ABOUT: about})
-    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema) as file:
-        for part in range(n_parts):
-            file.write_batch(_batch(table.slice(edges[part], edges[part + 1] - edges[part])))
+    return pa.table(_arrays(typed, coded, order)).replace_schema_metadata({_ABOUT: about}), edges
 
 
 def _batch(table: pa.Table) -> pa.RecordBatch:
@@ -69,9 +86,10 @@ def _narrow(coded: Coded) -> NDArray[np.signedinteger[Any]]:
     return codes.astype(kind)
 
 
-def read_part(path: Path, part: int) -> TypedRows:
-    """Read the rows of one part of a stretch."""
-    with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
+def read_part(stretch: Path | bytes, part: int) -> TypedRows:
+    """Read the rows of one part of a stretch, a file or what is in one."""
+    opened = pa.memory_map(str(stretch)) if isinstance(stretch, Path) else pa.BufferReader(stretch)
+    with opened as source, pyarrow.ipc.open_file(source) as file:
         words = json.loads(file.schema.metadata[_ABOUT])["words"]
         batch = file.get_batch(part)
         found: dict[str, dict[str, Any]] = {

@@ -7,6 +7,7 @@ place. Only rows of ids that have several leads, which are few, are then brought
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,20 +26,31 @@ from leadscore.reading.typed import joined
 
 def write_ids(path: Path, typed: TypedRows, n_parts: int) -> None:
     """Write the ids of a stretch with their leads, one batch for each part of the ids."""
+    batches = ids_by_part(typed, n_parts)
+    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, batches[0].schema) as file:
+        for batch in batches:
+            file.write_batch(batch)
+
+
+def ids_by_part(typed: TypedRows, n_parts: int) -> list[pa.RecordBatch]:
+    """Return the hashes of event ids and their leads, by part of the ids."""
     named = typed.texts["id"].is_valid().to_numpy(zero_copy_only=False)
     ids, leads = hashed(typed.texts["id"])[named], hashed(typed.texts["lead"])[named]
     parts = (ids % np.uint64(n_parts)).astype(np.uint16)
     order = np.argsort(parts, kind="stable")
     edges = np.concatenate([[0], np.cumsum(np.bincount(parts, minlength=n_parts))]).tolist()
     table = pa.record_batch({"id": ids[order], "lead": leads[order]})
-    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema) as file:
-        for start, end in pairwise(edges):
-            file.write_batch(table.slice(start, end - start))
+    return [table.slice(start, end - start) for start, end in pairwise(edges)]
 
 
 def strays(paths: Sequence[Path], part: int) -> Hashes:
     """Return the ids of one part that have several leads."""
-    ids, leads = (np.concatenate(found) for found in zip(*(_read(path, part) for path in paths), strict=True))
+    return with_several(_read(path, part) for path in paths)
+
+
+def with_several(found: Iterable[tuple[Hashes, Hashes]]) -> Hashes:
+    """Return the ids that have several leads, of all that are in one part."""
+    ids, leads = (np.concatenate(column) for column in zip(*found, strict=True))
     rows = may_repeat(ids)
     ids, leads = ids[rows], leads[rows]
     order = np.lexsort((leads, ids))
@@ -61,12 +73,23 @@ def lost_rows(
     """
     found = []
     for part in parts:
-        typed = rows(part)
-        asked = np.isin(hashed(typed.texts["id"]), ids)
-        if asked.any():
-            typed = typed.kept(asked)
-            there = pc.is_in(typed.texts["lead"], value_set=leads(part)).to_numpy(zero_copy_only=False)
-            found.append(typed.kept(there))
+        typed = deliveries(ids, rows(part), partial(leads, part))
+        if typed is not None:
+            found.append(typed)
+    return all_but_first(found)
+
+
+def deliveries(ids: Hashes, typed: TypedRows, leads: Callable[[], pa.Array]) -> TypedRows | None:
+    """Return the rows of some ids that are of leads that are there; None where there are none of them."""
+    asked = np.isin(hashed(typed.texts["id"]), ids)
+    if not asked.any():
+        return None
+    typed = typed.kept(asked)
+    return typed.kept(pc.is_in(typed.texts["lead"], value_set=leads()).to_numpy(zero_copy_only=False))
+
+
+def all_but_first(found: Sequence[TypedRows]) -> NDArray[np.int64]:
+    """Return which of some rows are not the first delivery of their id, by where they stand in their source."""
     together = joined(found)
     lead, _ = ranked(together.texts["lead"])
     return together.row[redelivered(together, np.ones(len(together), dtype=bool), lead)]

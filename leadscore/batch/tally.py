@@ -59,10 +59,22 @@ class Tallied:
         n_cutoffs = len(self.cutoffs)
         first, after = (np.searchsorted(self.cutoffs, at[there], side="right") for at in (start, end))
         base = group[members.group[there]] * n_cutoffs
-        places, steps = self.steps.get(key, (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)))
         begins, ceases = first < n_cutoffs, after < n_cutoffs
-        found = np.concatenate([places, (base + first)[begins], (base + after)[ceases]])
-        grown = np.concatenate([steps, np.ones(begins.sum(), np.int64), -np.ones(ceases.sum(), np.int64)])
+        found = np.concatenate([(base + first)[begins], (base + after)[ceases]])
+        grown = np.concatenate([np.ones(begins.sum(), np.int64), -np.ones(ceases.sum(), np.int64)])
+        self._grow(key, found, grown)
+
+    def merge(self, other: Tallied) -> None:
+        """Add what was counted of other leads, at the same cutoffs and by the same roles."""
+        for (role, tally), (places, steps) in other.steps.items():
+            codes = self.names.setdefault(role, {})
+            ours = np.array([codes.setdefault(name, len(codes)) for name in other.names[role]], dtype=np.int64)
+            group, cutoff = np.divmod(places, len(self.cutoffs))
+            self._grow((role, tally), ours[group] * len(self.cutoffs) + cutoff, steps)
+
+    def _grow(self, key: tuple[str, Tally], found: NDArray[np.int64], grown: NDArray[np.int64]) -> None:
+        places, steps = self.steps.get(key, (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)))
+        found, grown = np.concatenate([places, found]), np.concatenate([steps, grown])
         distinct, position = np.unique(found, return_inverse=True)
         self.steps[key] = distinct, np.bincount(position, grown, len(distinct)).astype(np.int64)
 

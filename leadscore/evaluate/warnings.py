@@ -30,10 +30,11 @@ def without_direction(fitted: Fitted) -> list[str]:
     """Name tables whose column of directions has no word that means outbound or inbound; what it has may be names."""
     warnings = []
     for spec in fitted.snapshots.data.project.events:
-        log = fitted.snapshots.data.logs[spec.name]
-        if spec.direction is None or not log.n_events:
+        if spec.direction is None:
             continue
-        words = log.vocabularies[spec.categorical.index(spec.direction.column)]
+        words = fitted.snapshots.data.words(spec.name, spec.direction.column)
+        if words is None:
+            continue
         sides = {spec.direction.of(word) for word in words}
         for side, name in ((OUTBOUND, "outbound"), (INBOUND, "inbound")):
             if side not in sides:

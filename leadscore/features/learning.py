@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -61,10 +61,22 @@ def learn(data: Data, asked: Cutoffs) -> dict[str, Learnt]:
     at the lead's last cutoff. Ties go to the alphabetically first.
     """
     leads, last = _last_cutoffs(asked)
-    learnt = _learn_profiles(data, leads, last)
+    once = Cutoffs(leads, last)
+    seen = seen_events(data, once) if data.elsewhere is None else data.elsewhere.seen(once)
+    most = data.project.features.categories
+    return _learn_profiles(data, leads, last) | {key: _ranked(*found, most) for key, found in seen.items()}
+
+
+Seen = tuple[Mapping[str, int], int]
+"""How many rows have each category, and how many have none: adds up over leads."""
+
+
+def seen_events(data: Data, asked: Cutoffs) -> dict[str, Seen]:
+    """Count the categories of every column of events; each lead is asked about once."""
+    seen: dict[str, Seen] = {}
     for spec in data.project.events:
-        learnt |= _learn_events(data, spec, leads, last)
-    return learnt
+        seen |= _seen_events(data, spec, asked.lead, asked.at)
+    return seen
 
 
 def prior_win_rate(data: Data, asked: Cutoffs) -> float:
@@ -90,33 +102,33 @@ def _learn_profiles(data: Data, leads: NDArray[np.int64], last: time.Instants) -
     learnt = {}
     for position, column in enumerate(data.project.leads.categorical):
         codes = np.where(known, data.leads.codes[position, version], -1)
-        learnt[key_of("lead", column)] = _learn(
-            codes, data.leads.vocabularies[position], data.project.features.categories
-        )
+        seen = _counted(codes, data.leads.vocabularies[position])
+        learnt[key_of("lead", column)] = _ranked(*seen, data.project.features.categories)
     return learnt
 
 
-def _learn_events(data: Data, spec: EventsSpec, leads: NDArray[np.int64], last: time.Instants) -> dict[str, Learnt]:
+def _seen_events(data: Data, spec: EventsSpec, leads: NDArray[np.int64], last: time.Instants) -> dict[str, Seen]:
     log = data.logs[spec.name]
     cutoff_of_lead = np.full(len(data.leads.ids), time.NEVER, dtype=np.int64)
     cutoff_of_lead[leads] = last
     cutoff = cutoff_of_lead[log.lead_of_rows()]
     seen = time.visible(log.time, log.known, cutoff)
     return {
-        key_of(spec.name, column): _learn(
-            log.codes[position, seen], log.vocabularies[position], data.project.features.categories
-        )
+        key_of(spec.name, column): _counted(log.codes[position, seen], log.vocabularies[position])
         for position, column in enumerate(spec.categorical)
     }
 
 
-def _learn(codes: NDArray[np.int32], vocabulary: Sequence[str], most: int) -> Learnt:
-    counts = np.bincount(codes + 1, minlength=len(vocabulary) + 1)
-    for code, word in enumerate(vocabulary):
-        if word in (MISSING, OTHER):  # data that use our words: never a category of their own
-            counts[code + 1] = 0
-    order = np.argsort(-counts[1:], kind="stable")[:SEEN_CATEGORIES]
-    return Learnt(tuple(vocabulary[code] for code in order if counts[code + 1]), bool(counts[0]), most)
+def _counted(codes: NDArray[np.int32], vocabulary: Sequence[str]) -> Seen:
+    counts = np.bincount(codes + 1, minlength=len(vocabulary) + 1).tolist()
+    # data that use our words: never a category of their own
+    words = {word: n for word, n in zip(vocabulary, counts[1:], strict=True) if n and word not in (MISSING, OTHER)}
+    return words, counts[0]
+
+
+def _ranked(words: Mapping[str, int], n_missing: int, most: int) -> Learnt:
+    commonest = sorted(words, key=lambda word: (-words[word], word))[:SEEN_CATEGORIES]
+    return Learnt(tuple(commonest), bool(n_missing), most)
 
 
 def codes_of(learnt: Learnt, vocabulary: Sequence[str]) -> list[int]:

@@ -190,6 +190,8 @@ class FeaturePlan:
         self._check_schema(data.project)
         self._check_fitted()
         asked = cutoffs if isinstance(cutoffs, Cutoffs) else Cutoffs.of(data, cutoffs)
+        if data.elsewhere is not None:
+            return data.elsewhere.transform(self, asked, dtype)
         out = np.empty((len(asked), len(self.features)), dtype=dtype)
         fills = self._fills(data, asked, out)
 

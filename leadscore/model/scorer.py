@@ -219,7 +219,9 @@ class LeadScorer:
             Naming the rows, if a lead is unknown or a cutoff unreadable.
         """
         asked = cutoffs if isinstance(cutoffs, Cutoffs) else Cutoffs.of(data, cutoffs)
-        rows = zip(asked.lead.tolist(), asked.at.tolist(), self.plan.context(data, asked), strict=True)
+        contexts = self.plan.context(data, asked)
+        data, asked = data.near(asked)
+        rows = zip(asked.lead.tolist(), asked.at.tolist(), contexts, strict=True)
         return [documents.from_data(data, lead, at, context) for lead, at, context in rows]
 
     def score_rows(
