@@ -37,8 +37,8 @@ $(VENV)/spark-installed: $(VENV)/installed
 demo: $(VENV)/installed  ## train on data/sample, score its open leads, print the best with reasons
 	$(BIN)/leadscore demo $(PROJECT)
 
-test: $(VENV)/installed  ## run every test
-	$(BIN)/pytest
+test: $(VENV)/installed  ## run every test, file by file on all cores
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-spark: $(VENV)/spark-installed  ## run the tests that want Spark, and Java 17
 	$(BIN)/pytest tests/batch/test_spark.py tests/batch/test_spark_training.py tests/tracking/test_spark_udf.py

@@ -19,6 +19,7 @@ from leadscore.errors import DataError, ProjectError
 from leadscore.project import Project, Source
 from leadscore.reading import read
 from leadscore.reports import report
+from leadscore.syncing import sync
 from leadscore.tables import Cutoffs, Data
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class _Verbs(click.Group):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        for command in (simulate, init, check, evaluate, score, explain, report):
+        for command in (simulate, init, check, evaluate, score, explain, report, sync):
             self.add_command(command)
         for point in entry_points(group="leadscore.commands"):
             for command in point.load():
