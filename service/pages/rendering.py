@@ -6,6 +6,7 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from starlette.responses import HTMLResponse, Response
 
@@ -62,8 +63,13 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FunctionLoader(read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["ago"] = ago
+    environment.filters |= {"ago": ago, "step": step}
     return environment
+
+
+def step(text: str) -> str:
+    """Return a text as one step of a path, whatever slashes it holds."""
+    return quote(text, safe="")
 
 
 def ago(seconds: float) -> str:

@@ -18,7 +18,7 @@ from service.access import COOKIE, Access
 from service.keys import ApiKeys, Key
 from service.measuring import measure
 from service.pages.pictures import inline
-from service.pages.rendering import ago
+from service.pages.rendering import ago, step
 from service.pages.session import inside
 from service.store import Store
 from tests.service.conftest import NOW, Service, serving
@@ -181,6 +181,24 @@ def test_a_lead_is_shown_with_all_its_reasons(desk: Service) -> None:
     anchors = set(re.findall(r'href="#(e\d+)"', page))
     assert anchors
     assert anchors <= set(re.findall(r'id="(e\d+)"', page)), "a reason leads to its event"
+
+
+@pytest.mark.parametrize("lead_id", ["a/b?c#d e", 'x"><script>alert(1)</script>', "ümlaut/../../docs", "=1+1"])
+def test_an_id_of_any_text_is_shown_and_led_to(desk: Service, lead_id: str) -> None:
+    lead = {"lead_id": lead_id, "created_at": "2026-06-20T08:00:00Z", "source": "<i>web</i>"}
+    said = desk.post("/v1/events", json={"leads": [lead]}, headers={"x-api-key": SELLER_SECRET})
+    assert said.status_code == 200
+    page = get(desk, f"/app/leads/{step(lead_id)}")
+    assert page.status_code == 200
+    assert (
+        f"<h1>{html.escape(lead_id, quote=True).replace('&#x27;', '&#39;').replace('&quot;', '&#34;')}</h1>"
+        in page.text
+    )
+    assert "<script" not in page.text
+    assert "&lt;i&gt;web&lt;/i&gt;" in page.text
+    form = re.findall(r'action="(/app/verdicts/[^"]+)"', page.text)[0]
+    assert desk.post(form, data={"verdict": "accept"}, headers=OURS | signed_in(SELLER_SECRET)).status_code == 303
+    assert "accepted by seller" in get(desk, f"/app/leads/{step(lead_id)}").text
 
 
 def test_an_unknown_lead_is_said_on_a_page(desk: Service) -> None:
