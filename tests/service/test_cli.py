@@ -334,8 +334,8 @@ def test_a_damaged_scorer_ends_the_command_with_the_reason(sample_scorer_folder:
 def test_the_verb_joins_the_leadscore_command() -> None:
     from importlib.metadata import entry_points
 
-    from service.cli import audit, commands, key, serve
+    from service.cli import audit, commands, key, serve, webhooks
 
-    assert commands == [serve, key, audit]
+    assert commands == [serve, key, audit, webhooks]
     [entry] = [entry for entry in entry_points(group="leadscore.commands") if entry.name == "service"]
     assert entry.value == "service.cli:commands"
