@@ -1,4 +1,4 @@
-"""``leadscore serve``: resolve the champion, start BentoML with it, and stop with nothing left behind; ``key``, ``audit``, ``webhooks``."""
+"""``leadscore serve``: the champion, by BentoML, until stopped with nothing left; ``key``, ``audit``, ``webhooks``."""
 
 from __future__ import annotations
 

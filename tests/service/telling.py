@@ -41,7 +41,7 @@ def keep(store: Store, *scores: Said, closed: tuple[str, ...] = ()) -> None:
 
 @dataclass
 class Receiver:
-    """What arrived, and what is answered: a status, headers, or a function that does it; the last one again and again."""
+    """What arrived, and what is answered: a status, perhaps headers, or a function; the last one again and again."""
 
     port: int
     script: list[Any]
@@ -73,8 +73,6 @@ def receiving(*script: Any, wrap: Callable[[Any], Any] = lambda server: server) 
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-
-        do_GET = do_POST
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -100,5 +100,5 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, told: str) ->
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LeadScoreError, match="can't read the webhooks in .* Mend --webhooks"):
+    with pytest.raises(LeadScoreError, match=r"can't read the webhooks in .* Mend --webhooks"):
         read_hooks(tmp_path / "nowhere.toml")
