@@ -49,6 +49,8 @@ SPREAD = 0.2
 GONE = 410
 IDLE_SECONDS = 0.5
 AFTER_FAULT_SECONDS = 2.0
+LEASE_SECONDS = 30
+"""More than an attempt takes, and how long a webhook waits for another sender where one was killed."""
 COUNT_SECONDS = 10.0
 """Between two countings of the outbox for the metrics."""
 SECOND = 1_000_000
@@ -183,7 +185,7 @@ class Courier:
     _counted_at: float = field(default=float("-inf"), init=False)
 
     def __post_init__(self) -> None:
-        self._lease = Lease(self.store.shared, f"webhook {self.hook.name}", self.holder, self.now)
+        self._lease = Lease(self.store.shared, f"webhook {self.hook.name}", self.holder, self.now, LEASE_SECONDS)
 
     def step(self) -> bool:
         """Send what is due, some at once; returns whether anything was."""

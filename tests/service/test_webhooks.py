@@ -1,4 +1,4 @@
-"""Webhooks against receivers that are slow, down, wrong or elsewhere: nothing is lost, nothing goes where it must not."""
+"""Webhooks against receivers that are slow, down or elsewhere: nothing is lost, nothing goes where it must not."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from prometheus_client import CollectorRegistry
 
-import leadscore as ls
-from service import webhooks
+from leadscore.project import Project
+from service import cli, webhooks
 from service.hooks import Hook
 from service.observing import Observer
 from service.store import Rule, Store, open_store
+from service.store.outbox import DEAD, Settled
 from service.webhooks import ATTEMPTS, Courier, asked_to_wait, sign, wait_seconds
 from tests.builders import project
 from tests.service.conftest import DIALECTS, Lines
@@ -533,3 +535,28 @@ def test_a_courier_runs_in_a_thread_until_it_is_asked_to_stop(store: Store) -> N
         thread.join(timeout=10)
     assert not thread.is_alive()
     assert sending.counts() == (0, 1, 0)
+
+
+def test_the_verb_lists_what_is_dead_and_lets_it_be_tried_again(fresh_sample: Callable[[], Path]) -> None:
+    folder = fresh_sample()
+    store = open_store(str(folder / "store.db"), Project.load(folder), [Rule("crm", ("A",)), Rule("erp", ("A",))])
+
+    def run(*options: str) -> Any:
+        done = CliRunner().invoke(cli.webhooks, [str(folder), *options])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout) if "--json" in options else done.stdout
+
+    assert run() == "No message was written yet\n"
+    keep(store, said("x", 95, "A"), said("y", 95, "A"))
+    [dead, _] = store.outbox.due("crm", START, at_most=2)
+    store.outbox.settle("crm", [Settled(dead.id, DEAD, START, ATTEMPTS, "timeout")], START)
+    told = run("--dead", "--hook", "crm", "--json")
+    assert told["webhooks"] == {"crm": {"pending": 1, "done": 0, "dead": 1}}
+    expected = {"id": dead.key, "hook": "crm", "type": "lead.grade", "lead_id": "x", "as_of": "2026-05-01T09:00:00Z"}
+    assert told["dead"] == [{**expected, "attempts": ATTEMPTS, "last_status": "timeout"}]
+    assert "lead.grade of x as of 2026-05-01T09:00:00Z: timeout after 12 attempts" in run("--dead")
+    assert "erp: 2 pending, 0 done, 0 dead" in run()
+    assert run("--retry", "--hook", "erp", "--json")["retried"] == 0
+    assert "1 are tried again" in run("--retry")
+    assert run("--dead", "--json")["dead"] == []
+    store.close()
