@@ -73,9 +73,12 @@ def _sections(path: Path) -> Iterable[tuple[str, Section]]:
     tables = dict(Section(raw, "", "webhooks", path.name).sections("webhooks"))
     if not tables:
         raise LeadScoreError(f"{path} holds no webhook. Add one as a table [webhooks.NAME] with url and secret")
-    for name in tables:
+    for name, table in tables.items():
         if not _NAME.fullmatch(name):
             raise LeadScoreError(f"{path}: a webhook's name is 1 to 64 letters, digits, dashes and underscores")
+        if not isinstance(table, dict) or not all(isinstance(table.get(key, ""), str) for key in ("url", "secret")):
+            # Said here: a section would quote what it found, which may be a secret.
+            raise LeadScoreError(f"{path}: webhooks.{name} must be a table, and its url and secret texts in quotes")
     return [(name, Section(table, f"webhooks.{name}", KEYS, path.name)) for name, table in tables.items()]
 
 

@@ -1,20 +1,30 @@
-"""Scores to be told of, and a receiver that does as a test says."""
+"""Scores to be told of, a receiver that does as a test says, and a courier with a clock that a test moves."""
 
 from __future__ import annotations
 
 import http.server
+import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+from prometheus_client import CollectorRegistry
+
 from leadscore import time
-from service.store import Store
+from service.hooks import Hook
+from service.observing import Observer
+from service.store import Rule, Store
 from service.store.scores import Said
+from service.webhooks import Courier
+from tests.service.conftest import Lines
 
 START = time.parse_instant("2026-05-01T09:00:00Z", "UTC")
 SECOND = 1_000_000
+SECRET = b"0123456789abcdef0123456789abcdef"
 
 
 def said(lead_id: str, score: int, grade: str, at: int = START, version: str = "7") -> Said:
@@ -88,3 +98,31 @@ def receiving(*script: Any, wrap: Callable[[Any], Any] = lambda server: server) 
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class Sending:
+    """A courier with a clock of its own, its metrics and its log."""
+
+    def __init__(self, store: Store, url: str, *, private: bool = True, holder: str = "one", **options: Any) -> None:
+        self.registry, self.log, self.now = CollectorRegistry(), Lines(), [START]
+        logger = logging.getLogger(f"tests.webhooks.{id(self)}")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self.log)
+        observer = Observer(self.registry, logger)
+        hook = Hook(Rule("crm", ("A",)), httpx.URL(url), SECRET, private)
+        self.store = store
+        self.courier = Courier(hook, store, observer, holder, lambda: self.now[0], **options)
+
+    def step(self, after: int = 0) -> bool:
+        self.now[0] += after
+        return self.courier.step()
+
+    def statuses(self) -> list[str]:
+        return [json.loads(line)["status"] for line in self.log.lines]
+
+    def counts(self) -> tuple[int, int, int]:
+        counted = self.store.outbox.counts()["crm"]
+        return counted["pending"], counted["done"], counted["dead"]
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, {"hook": "crm", **labels})

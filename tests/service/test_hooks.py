@@ -90,13 +90,16 @@ def test_a_private_network_is_opened_by_the_operator(tmp_path: Path) -> None:
         ("webhooks = [", "is not TOML"),
         ("hooks = 1", "unknown key 'hooks' in the top level. Did you mean 'webhooks'"),
         ('[webhooks."a b"]', "a webhook's name is"),
+        ('[webhooks]\ncrm = "t0ken"', "webhooks.crm must be a table"),
+        ('[webhooks.crm]\nsecret = ["t0ken"]', "its url and secret texts in quotes"),
     ],
 )
 def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "webhooks.toml"
     path.write_text(text)
-    with pytest.raises(LeadScoreError, match=told):
+    with pytest.raises(LeadScoreError, match=told) as raised:
         read_hooks(path)
+    assert "t0ken" not in str(raised.value)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
