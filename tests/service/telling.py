@@ -87,7 +87,10 @@ def receiving(*script: Any, wrap: Callable[[Any], Any] = lambda server: server) 
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 128  # its own 5 let the last of those who call at once wait for a second
+
+    server = Server(("127.0.0.1", 0), Handler)
     wrap(server)
     found = Receiver(server.server_port, list(script))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
