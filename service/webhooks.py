@@ -98,9 +98,9 @@ def asked_to_wait(header: str | None, now: int) -> float:
         return float(header.strip()[:9])
     try:
         at = email.utils.parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return 0.0
-    return max((at.replace(tzinfo=at.tzinfo or dt.UTC).timestamp()) - now / SECOND, 0.0)
+    return max(at.replace(tzinfo=at.tzinfo or dt.UTC).timestamp() - now / SECOND, 0.0)
 
 
 async def attempt(
