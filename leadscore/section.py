@@ -1,4 +1,4 @@
-"""One table of ``leadscore.toml`` that knows its own keys, and says where it stands in every error."""
+"""One table of ``leadscore.toml``, or another file, that knows its keys, and says where it stands in every error."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ FILE = "leadscore.toml"
 class Section:
     """One TOML table that knows its own keys and says where it stands in every error."""
 
-    def __init__(self, raw: Any, where: str, keys: str) -> None:
+    def __init__(self, raw: Any, where: str, keys: str, file: str = FILE) -> None:
         self.where = where
+        self.file = file
         if not isinstance(raw, Mapping):
             raise ProjectError(
-                f"{FILE}: {self.title} must be a table, with its keys on the lines below it; found {raw!r}"
+                f"{self.file}: {self.title} must be a table, with its keys on the lines below it; found {raw!r}"
             )
         self.raw = raw
         known = keys.split()
         for key in raw:
             if keys and key not in known:
                 raise ProjectError(
-                    f"{FILE}: unknown key '{key}' in {self.title}.{nearest(key, known)} Known keys: {', '.join(known)}"
+                    f"{file}: unknown key '{key}' in {self.title}.{nearest(key, known)} Known keys: {', '.join(known)}"
                 )
 
     @property
@@ -35,7 +36,7 @@ class Section:
 
     def fail(self, message: str) -> ProjectError:
         """Return the error that says what is wrong here."""
-        return ProjectError(f"{FILE}: {self.title} {message}" if self.where else f"{FILE}: {message}")
+        return ProjectError(f"{self.file}: {self.title} {message}" if self.where else f"{self.file}: {message}")
 
     def text(self, key: str) -> str | None:
         """A text, None if it isn't there."""
@@ -78,14 +79,14 @@ class Section:
         """The raw table below a key."""
         if key not in self.raw and required:
             raise ProjectError(
-                f"{FILE} has no [{key}] section, and needs one; found {', '.join(self.raw) or 'nothing'}. "
+                f"{self.file} has no [{key}] section, and needs one; found {', '.join(self.raw) or 'nothing'}. "
                 f'Add [{key}] with source = "{key}.csv" and the names of its columns'
             )
         return self.raw.get(key, {})
 
     def sections(self, key: str) -> Iterable[tuple[str, Any]]:
         """The tables below a key, by name."""
-        return dict(Section(self.raw.get(key, {}), key, "").raw).items()
+        return dict(Section(self.raw.get(key, {}), key, "", self.file).raw).items()
 
 
 def checked(parse: Any, value: Any, where: str) -> Any:

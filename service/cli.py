@@ -1,4 +1,4 @@
-"""``leadscore serve``: resolve the champion, start BentoML with it, and stop with nothing left behind; ``key``."""
+"""``leadscore serve``: the champion, by BentoML, until stopped with nothing left; ``key``, ``audit``, ``webhooks``."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from service.keys import FILE_VARIABLE, SCOPES, VARIABLE, Key, append
 
 if TYPE_CHECKING:
     from service.remembering import Memory
+    from service.store.outbox import Delivery
 
 STORE_HELP = (
     "Where leads and events are kept: a file, a database URL, or env:NAME for one with a password. "
     "[default: store.db in PROJECT]"
 )
+WEBHOOKS_HELP = "Who is told of scores that change: a file of [webhooks.NAME] tables. [env: LEADSCORE_WEBHOOKS]"
 ASK_SECONDS = 5.0
 """Between two questions to MLflow where an alias points, each 15 ms of the command's time."""
 
@@ -56,9 +58,12 @@ ASK_SECONDS = 5.0
     metavar="SHARE",
     help="Of the scores of stored leads, how many are kept for leadscore audit.",
 )
+@click.option(
+    "--webhooks", type=click.Path(path_type=Path), envvar="LEADSCORE_WEBHOOKS", metavar="FILE", help=WEBHOOKS_HELP
+)
 def serve(
     console: Console, project: str, port: int, host: str, model: str | None, workers: int, follow: float,
-    store: str | None, rescore: str, share: float,
+    store: str | None, rescore: str, share: float, webhooks: Path | None,
 ) -> None:  # fmt: skip
     """Answer scores over HTTP with the champion of PROJECT, until Ctrl-C. Another champion takes over by itself.
 
@@ -80,7 +85,7 @@ def serve(
 
     first = find()
     server = Server(first.folder, first.version, host=host, port=port, n_workers=workers)
-    memory = _memory(console, project, store, rescore, share, server.counts)
+    memory = _memory(console, project, store, rescore, share, webhooks, server.counts)
     if memory is not None:
         with console.progress("Filling the store") as progress:
             done = memory.prepare(progress, first.folder)
@@ -151,6 +156,43 @@ def _told_of(audited: dict[str, Any]) -> str:
     return "\n".join(lines + ([f"{left_out:>8,} could not be: their model or lead is gone"] if left_out else []))
 
 
+@verb("webhooks")
+@project_argument
+@click.option("--store", metavar="S", help=STORE_HELP)
+@click.option("--hook", metavar="NAME", help="Only this webhook.")
+@click.option("--dead", is_flag=True, help="List what could not be delivered, the latest first.")
+@click.option("--retry", is_flag=True, help="Let what could not be delivered be tried again.")
+def webhooks(console: Console, project: str, store: str | None, hook: str | None, dead: bool, retry: bool) -> None:
+    """Say how many messages to webhooks are pending, done and dead, and let dead ones be tried again.
+
+    
+    Examples: leadscore webhooks acme --dead
+              leadscore webhooks acme --retry --hook crm
+    """
+    from service.store import open_store
+
+    loaded = Project.load(project)
+    opened = open_store(_url_of(loaded, store), loaded)
+    outbox = opened.outbox
+    told: dict[str, Any] = {"dead": [_dead_of(one) for one in outbox.dead(hook)]} if dead else {}
+    told |= {"retried": outbox.retry(hook)} if retry else {}
+    told["webhooks"] = {name: counts for name, counts in outbox.counts().items() if hook in (None, name)}
+    opened.close()
+    lines = [f"{name}: " + ", ".join(f"{n:,} {state}" for state, n in counts.items())
+             for name, counts in told["webhooks"].items()]  # fmt: skip
+    lines += [f"{one['id']}  {one['hook']}  {one['type']} of {one['lead_id']} as of {one['as_of']}: "
+              f"{one['last_status']} after {one['attempts']} attempts" for one in told.get("dead", ())]  # fmt: skip
+    lines += [f"{told['retried']:,} are tried again"] if retry else []
+    console.say("\n".join(lines or ["No message was written yet"]))
+    console.result(told)
+
+
+def _dead_of(one: Delivery) -> dict[str, Any]:
+    said = json.loads(one.payload)
+    told = {"id": one.key, "hook": one.hook, "type": said["type"], "lead_id": said["lead_id"]}
+    return {**told, "as_of": said["after"]["as_of"], "attempts": one.attempts, "last_status": one.last_status}
+
+
 @verb("key")
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES), help="May be repeated.")
@@ -186,25 +228,32 @@ def _url_of(project: Project, given: str | None) -> str:
 
 
 def _memory(
-    console: Console, project: str, store: str | None, rescore: str, share: float, counts: Path
+    console: Console, project: str, store: str | None, rescore: str, share: float, webhooks: Path | None, counts: Path
 ) -> Memory | None:
     """Where the service remembers; nowhere where no project is named, or one without times."""
+    from service.hooks import read_hooks
     from service.remembering import Memory
 
+    if webhooks is not None:
+        read_hooks(webhooks)
     folder = Path(project).resolve()
     if not (folder / PROJECT_FILE).is_file():
-        if store is not None:
-            raise LeadScoreError(f"--store needs the project whose rows it keeps, and {folder} holds no {PROJECT_FILE}")
+        if option := "--store" if store is not None else "--webhooks" if webhooks is not None else "":
+            raise LeadScoreError(
+                f"{option} needs the project whose rows are kept, and {folder} holds no {PROJECT_FILE}"
+            )
         return None
     loaded = Project.load(folder)
     if not loaded.timed:
+        if webhooks is not None:
+            raise LeadScoreError("--webhooks tells of scores that are kept, and a list without times is not kept")
         console.warn("A list without times is not kept: only documents that are sent are scored")
         return None
     try:
         seconds = parse_span(rescore) // 1_000_000
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--rescore") from None
-    return Memory(_url_of(loaded, store), folder, counts, seconds, share)
+    return Memory(_url_of(loaded, store), folder, counts, seconds, share, webhooks)
 
 
 def _announcement(url: str, version: str, example: object, *, keyless: bool) -> str:
@@ -214,4 +263,4 @@ def _announcement(url: str, version: str, example: object, *, keyless: bool) -> 
     return f"Version {version} answers at {url} (pages at {url}/docs, Ctrl-C stops). Try: {curl}"
 
 
-commands: list[click.Command] = [serve, key, audit]
+commands: list[click.Command] = [serve, key, audit, webhooks]

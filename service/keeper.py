@@ -30,6 +30,7 @@ from service.serving import InUse, ModelInUse
 from service.store import Store
 from service.store.arrivals import LEADS, OUTCOME
 from service.store.journal import not_before
+from service.store.shared import Lease
 from service.store.tables import whole
 from service.stored import StoredLeads
 
@@ -38,7 +39,6 @@ TOUCHED = "touched"
 """The mark up to which rows have been scored."""
 RESCORED = "rescored"
 """The mark of when all open leads were last scored, UTC microseconds."""
-LEASE_SECONDS = 60
 SLICE = 5_000
 """Leads scored and written at once."""
 AT_MOST = 2_000
@@ -74,15 +74,16 @@ class Keeper:
     _counted_for: str | None = field(default=None, init=False)
     _looked_until: int = field(default=0, init=False)
     _count_again: float = field(default=0.0, init=False)
-    _held_until: int = field(default=0, init=False)
+    _lease: Lease = field(init=False)
 
     def __post_init__(self) -> None:
+        self._lease = Lease(self.store.shared, LEASE, self.holder, self.now)
         self._leads = StoredLeads(self.store, counting.read(self.counts) if self.counts.exists() else None)
 
     def step(self) -> bool:
         """Do what is due; returns whether anything was."""
         counted = self.count()
-        if not (self.model.ready and self._hold()):
+        if not (self.model.ready and self._lease.hold()):
             return counted
         return self.rescore_all() or self.rescore_touched() or counted
 
@@ -148,7 +149,7 @@ class Keeper:
             part = Cutoffs(asked.lead[start : start + SLICE][fresh], asked.at[start : start + SLICE][fresh])
             self.store.scores.keep(self._leads.said(scorer, data, part), (), cause=cause)
             self.rescore_touched()
-            self._hold()
+            self._lease.hold()
         is_open = np.zeros(len(data.leads.ids), dtype=bool)
         is_open[asked.lead] = True
         gone = self.store.scores.listed().intersection(data.leads.ids[~is_open].tolist())
@@ -161,20 +162,9 @@ class Keeper:
         self._looked_until = until
         return self.store.journal.holds((LEADS, OUTCOME), after=after, until=until)
 
-    def _hold(self) -> bool:
-        """Take or renew the lease; renewed at half its time."""
-        now, lease = self.now(), LEASE_SECONDS * 1_000_000
-        if self._held_until - now > lease // 2:
-            return True
-        if not self.store.shared.hold(LEASE, self.holder, now=now, until=now + lease):
-            self._held_until = 0
-            return False
-        self._held_until = now + lease
-        return True
-
     def release(self) -> None:
         """Let another keeper take over at once."""
-        self.store.shared.release(LEASE, self.holder)
+        self._lease.release()
 
 
 def main() -> None:
@@ -191,7 +181,7 @@ def main() -> None:
     model = ModelInUse(observer)
     Follower.begin(model, observer, os.environ).start()
     keeper = Keeper(
-        store=memory.open(),
+        store=memory.open(tells=True),
         model=model,
         observer=observer,
         counts=memory.counts,

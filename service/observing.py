@@ -26,6 +26,8 @@ LATENCY_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 """Seconds. One warm lead takes about a millisecond."""
 LAG_BUCKETS = (1.0, 10.0, 60.0, 600.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0)
 """Seconds, up to a week."""
+WEBHOOK_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds, up to where an attempt is given up."""
 
 
 class Observer:
@@ -87,6 +89,26 @@ class Observer:
                 ("leadscore_open_leads", "Leads that the last round scored"),
                 ("leadscore_rescore_seconds", "Seconds that the last round over all open leads took"),
                 ("leadscore_score_psi", "Population stability index of the list's scores against the model's own"),
+            )
+        )
+        self._webhooks = Counter(
+            "leadscore_webhooks_total",
+            "Attempts to deliver a message, by webhook: done, failed (and tried again) or dead",
+            ["hook", "outcome"],
+            registry=registry,
+        )
+        self._webhook_seconds = Histogram(
+            "leadscore_webhook_seconds",
+            "Seconds that an attempt took, by webhook",
+            ["hook"],
+            buckets=WEBHOOK_BUCKETS,
+            registry=registry,
+        )
+        self._pending, self._dead = (
+            Gauge(name, told, ["hook"], registry=registry, multiprocess_mode="mostrecent")
+            for name, told in (
+                ("leadscore_webhooks_pending", "Messages on their way, by webhook"),
+                ("leadscore_webhooks_dead", "Messages that are not tried again, by webhook"),
             )
         )
         self._refused = Counter(
@@ -154,6 +176,18 @@ class Observer:
         self._open_leads.labels(version).set(n_leads)
         self._rescore_seconds.labels(version).set(seconds)
         self._psi.labels(version).set(psi_of_scores(distribution))
+
+    def attempted(self, hook: str, outcome: str, status: str, seconds: float, attempts: int) -> None:
+        """Count one attempt to deliver a message to a webhook, and write its log line: not what it said, nor where."""
+        self._webhooks.labels(hook, outcome).inc()
+        self._webhook_seconds.labels(hook).observe(seconds)
+        told = {"hook": hook, "outcome": outcome, "status": status, "ms": round(seconds * 1_000), "attempts": attempts}
+        self.log("webhook", told)
+
+    def outbox(self, hook: str, n_pending: int, n_dead: int) -> None:
+        """Say how many messages a webhook still has to come, and how many it will not get."""
+        self._pending.labels(hook).set(n_pending)
+        self._dead.labels(hook).set(n_dead)
 
     def log(self, event: str, fields: Mapping[str, Any]) -> None:
         """Write one JSON line; the fields must hold nothing of a lead."""

@@ -89,8 +89,9 @@ class Server:
         self._child: subprocess.Popen[bytes] | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
         self._measurer: subprocess.Popen[bytes] | None = None
+        self._sender: subprocess.Popen[bytes] | None = None
         self._measure_at = 0.0
-        self._keeps = False
+        self._keeps = self._sends = False
         self.asked_to_stop = False
         self.failure = ""
 
@@ -105,12 +106,12 @@ class Server:
         return Path(self._home.name) / counting.FILE
 
     def remember(self, memory: Memory, *, measures: bool = True) -> None:
-        """Give the workers a store, and a keeper beside them; before the server is entered.
+        """Give the workers a store, a keeper beside them, and a sender if there are webhooks; before it is entered.
 
         `measures` says whether the rooms of marketing are filled, once a day.
         """
         self._environment |= memory.to_environment()
-        self._keeps = True
+        self._keeps, self._sends = True, memory.webhooks is not None
         self._measure_at = 0.0 if measures else math.inf
 
     @property
@@ -148,11 +149,13 @@ class Server:
         )
 
     def _tend_keeper(self) -> None:
-        """Start the keeper once the service is ready, again should it end by itself, and what measures once a day."""
+        """Start the keeper and the sender once the service is ready, again should one end, and what measures daily."""
         if not self._keeps or self.asked_to_stop:
             return
         if self._keeper is None or self._keeper.poll() is not None:
             self._keeper = self._start([sys.executable, "-m", "service.keeper"])
+        if self._sends and (self._sender is None or self._sender.poll() is not None):
+            self._sender = self._start([sys.executable, "-m", "service.webhooks"])
         if time.monotonic() >= self._measure_at and (self._measurer is None or self._measurer.poll() is not None):
             self._measure_at = time.monotonic() + EVERY_SECONDS
             self._measurer = self._start([sys.executable, "-m", "service.measuring"])
@@ -162,7 +165,7 @@ class Server:
     ) -> None:
         assert self._child is not None
         _stop(self._child)
-        for child in (self._keeper, self._measurer):
+        for child in (self._keeper, self._measurer, self._sender):
             if child is not None:
                 _stop(child)
         for number, handler in self._handlers.items():

@@ -37,6 +37,7 @@ class Memory:
     project : the project's folder
     counts : the file that the keeper hands to the workers
     audit_share : of the answers, that are kept to be audited
+    webhooks : the file that says who is told of changes; None for nobody
     """
 
     url: str
@@ -44,6 +45,7 @@ class Memory:
     counts: Path
     rescore_seconds: int
     audit_share: float = SHARE
+    webhooks: Path | None = None
 
     @property
     def rooms(self) -> Path:
@@ -62,6 +64,7 @@ class Memory:
             Path(environment["LEADSCORE_COUNTS"]),
             int(environment["LEADSCORE_RESCORE_SECONDS"]),
             float(environment["LEADSCORE_AUDIT_SHARE"]),
+            Path(hooks) if (hooks := environment.get("LEADSCORE_WEBHOOKS")) else None,
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -72,13 +75,21 @@ class Memory:
             "LEADSCORE_COUNTS": str(self.counts),
             "LEADSCORE_RESCORE_SECONDS": str(self.rescore_seconds),
             "LEADSCORE_AUDIT_SHARE": str(self.audit_share),
+            "LEADSCORE_WEBHOOKS": "" if self.webhooks is None else str(self.webhooks.resolve()),
         }
 
-    def open(self) -> Store:
-        """Open the store; raises StoreError or ProjectError."""
+    def open(self, *, tells: bool = False) -> Store:
+        """Open the store; raises StoreError or ProjectError.
+
+        `tells` says whether webhooks are to be told of the scores that are kept.
+        """
         project = Project.load(self.project)
         require_timed(project)
-        return open_store(self.url, project)
+        if not tells or self.webhooks is None:
+            return open_store(self.url, project)
+        from service.hooks import read_rules  # with what speaks HTTP, which no worker needs
+
+        return open_store(self.url, project, read_rules(self.webhooks))
 
     def prepare(self, progress: Progress, scorer: Path) -> str | None:
         """Fill an empty store from the project's files, and count what it holds for a scorer's folder.

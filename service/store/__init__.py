@@ -1,20 +1,23 @@
 """What the service remembers: an append-only journal of leads, events, outcomes and verdicts, and what came of it.
 
 `Database` is SQLite or PostgreSQL, `Journal` what arrived and when, `tables` turns its rows into the library's tables,
-`ScoreBook` holds the scores said so far, `Shared` what several processes agree on. `open_store` brings them together.
+`ScoreBook` holds the scores said so far, `Outbox` what webhooks are to be told of them, `Shared` what several processes
+agree on. `open_store` brings them together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leadscore.project import Project
 from service.store.database import Database
 from service.store.journal import Journal
+from service.store.outbox import Outbox, Rule
 from service.store.scores import ScoreBook
 from service.store.shared import Shared
 
-__all__ = ["Database", "Journal", "ScoreBook", "Shared", "Store", "open_store"]
+__all__ = ["Database", "Journal", "Outbox", "Rule", "ScoreBook", "Shared", "Store", "open_store"]
 
 
 @dataclass(frozen=True)
@@ -25,18 +28,20 @@ class Store:
     journal: Journal
     scores: ScoreBook
     shared: Shared
+    outbox: Outbox
 
     def close(self) -> None:
         """Give every connection back."""
         self.database.close()
 
 
-def open_store(url: str, project: Project) -> Store:
+def open_store(url: str, project: Project, rules: Sequence[Rule] = ()) -> Store:
     """Open a project's store; one that isn't there is created, one of an older version brought up to date.
 
     Parameters
     ----------
     url : a path (SQLite), or a database URL such as ``postgresql://user@host/name``
+    rules : what webhooks are to be told of the scores that are kept
 
     Raises
     ------
@@ -45,4 +50,5 @@ def open_store(url: str, project: Project) -> Store:
     """
     database = Database.open(url)
     database.migrate(project.name)
-    return Store(database, Journal(database, project), ScoreBook(database), Shared(database))
+    outbox = Outbox(database, rules)
+    return Store(database, Journal(database, project), ScoreBook(database, outbox), Shared(database), outbox)

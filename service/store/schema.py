@@ -115,6 +115,36 @@ requests = Table(
 )
 """A sample of what was answered, for the audit; since version 2."""
 
+deliveries = Table(
+    "deliveries",
+    _metadata,
+    Column("id", _Sequence, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("hook", Text, nullable=False),
+    Column("lead_id", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_status", Text),
+    Index("deliveries_due", "hook", "state", "due"),
+    Index("deliveries_of_lead", "hook", "lead_id", "state"),
+)
+"""The outbox of webhooks, in the order of `id`; since version 3.
+
+`state` is ``pending``, ``done`` or ``dead``; `due` when it is tried next, or was last, UTC microseconds; `last_status`
+an HTTP status, or in a word why there was none.
+"""
+
+told = Table(
+    "told",
+    _metadata,
+    Column("lead_id", Text, primary_key=True),
+    Column("hook", Text, primary_key=True),
+    Column("standing", Text, nullable=False),
+)
+"""What each webhook was last told of a lead, or first saw of it: a standing as JSON; since version 3."""
+
 
 def create(connection: Connection) -> None:
     """Create every table of the newest version."""
@@ -125,6 +155,11 @@ def _to_2(connection: Connection) -> None:
     requests.create(connection)
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _to_2}
+def _to_3(connection: Connection) -> None:
+    deliveries.create(connection)
+    told.create(connection)
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}
 """What brings a store of a version to the next."""
-VERSION = 2
+VERSION = 3

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select
 
 from service.store.database import Database
+from service.store.outbox import Outbox
 from service.store.schema import history, marks, scores
 
 CHANGES = "scores"
@@ -58,10 +59,11 @@ class ListPage:
 
 
 class ScoreBook:
-    """Latest scores and their history."""
+    """Latest scores and their history; what webhooks are to be told of a change is kept with it, or not at all."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
+        self._outbox = outbox
 
     @property
     def changes(self) -> int:
@@ -93,6 +95,8 @@ class ScoreBook:
             }
             newer = [one for one in said if _is_newer(one, before.get(str(one.record["lead_id"])))]
             moved = [one for one in newer if _moved(one, before.get(str(one.record["lead_id"])))]
+            self._outbox.tell(connection, [(one.record, one.as_of) for one in moved])
+            self._outbox.forget(connection, closed)
             if newer:
                 connection.execute(self._database.upsert(scores), [_latest(one) for one in newer])
             if moved:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import select
 
 from service.store.database import Database
@@ -39,3 +41,35 @@ class Shared:
         mine = (marks.c.name == name) & (marks.c.holder == holder)
         with self._database.writing() as connection:
             connection.execute(marks.delete().where(mine))
+
+
+class Lease:
+    """A task's lease as one holder has it: renewed at half its time.
+
+    Parameters
+    ----------
+    seconds : how long it holds, should its holder end without a word
+    now : the time, UTC microseconds
+    """
+
+    def __init__(self, shared: Shared, name: str, holder: str, now: Callable[[], int], seconds: int = 60) -> None:
+        self._shared = shared
+        self._name = name
+        self._holder = holder
+        self._now = now
+        self._length = seconds * 1_000_000
+        self._until = 0
+
+    def hold(self) -> bool:
+        """Take or renew it; False while another holds it."""
+        now = self._now()
+        if self._until - now > self._length // 2:
+            return True
+        held = self._shared.hold(self._name, self._holder, now=now, until=now + self._length)
+        self._until = now + self._length if held else 0
+        return held
+
+    def release(self) -> None:
+        """Let another take over at once."""
+        self._until = 0
+        self._shared.release(self._name, self._holder)

@@ -32,9 +32,10 @@ from service.lead_routes import LeadAnswers
 from service.observing import Observer
 from service.security import Gate, Limits
 from service.serving import ModelInUse
-from service.store import Store, open_store
+from service.store import Rule, Store, open_store
 from service.store.importing import import_project
 from service.stored import StoredLeads
+from tests.builders import project
 from tests.service.conformance import Conformance
 from tests.service.keeping import MINUTE, NOW, Kept
 
@@ -262,3 +263,11 @@ def stored_service(kept_store: Store, scorer: LeadScorer) -> Iterator[Service]:
     with serving(kept_store) as service:
         service.model.use(scorer)
         yield service
+
+
+@pytest.fixture
+def telling_store(new_url: Callable[[str], str]) -> Iterator[Store]:
+    """An empty store that a webhook is told of: who enters or leaves A."""
+    opened = open_store(new_url("sqlite"), project(), [Rule("crm", ("A",))])
+    yield opened
+    opened.close()

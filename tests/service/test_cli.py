@@ -22,12 +22,17 @@ import pytest
 from leadscore import LeadScorer
 from service.client import Client
 from service.keys import SCOPES, Key, append
+from service.webhooks import sign
 from tests.service.running import LEADSCORE, Serving, start, wait_for
+from tests.service.telling import Receiver, receiving
 
 AS_OF = "2026-05-01T09:00:00Z"
 KEYS = {scope: Key.mint(f"for-{scope}", [scope]) for scope in SCOPES}
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 SERVE = [*LEADSCORE, "serve"]
+HOOK_SECRET = "a secret that nobody reads in a log"
+HOOK = '[webhooks.crm]\nurl = "{url}"\nsecret = "env:CRM_SECRET"\ngrades = ["D"]\nallow_private = true\n'
+"""Leads of the sample, of which nothing was heard for long, enter D."""
 
 
 @pytest.fixture(scope="module")
@@ -193,15 +198,24 @@ def test_a_wrong_key_ends_the_command_with_the_reason(sample_scorer_folder: Path
 
 
 @pytest.fixture(scope="module")
-def keyed(sample_scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Two workers on every address, with a store, its keeper, and the keys of a file."""
+def crm() -> Iterator[Receiver]:
+    """Who is told of changes."""
+    with receiving(500, 200) as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def keyed(crm: Receiver, sample_scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Two workers on every address, with a store, its keeper, a webhook, and the keys of a file."""
     home = tmp_path_factory.mktemp("keyed")
     for key, _ in KEYS.values():
         append(key, home / "keys.toml")
     file = str(home / "keys.toml")
     options = ("--model", str(sample_scorer_folder), "--workers", "2", "--json", "--host", "0.0.0.0")
-    remembered = ("--store", str(home / "store.db"), "--audit", "1")
-    running = start(home, SAMPLE, *options, *remembered, LEADSCORE_API_KEYS_FILE=file)
+    remembered = ("--store", str(home / "store.db"), "--audit", "1", "--webhooks", str(home / "webhooks.toml"))
+    secrets = {"LEADSCORE_API_KEYS_FILE": file, "CRM_SECRET": HOOK_SECRET}
+    (home / "webhooks.toml").write_text(HOOK.format(url=crm.url), encoding="utf-8")
+    running = start(home, SAMPLE, *options, *remembered, **secrets)
     yield running
     if running.process.poll() is None:
         running.process.terminate()
@@ -312,6 +326,25 @@ def test_what_was_answered_comes_out_the_same_again(keyed: Serving, sample_score
     assert audit()["logic"] == 0
 
 
+def test_a_webhook_is_told_and_what_failed_is_told_again(keyed: Serving, crm: Receiver) -> None:
+    command = [*LEADSCORE, "webhooks", str(SAMPLE), "--store", str(keyed.log.parent / "store.db"), "--json"]
+
+    def states() -> dict[str, int]:
+        return dict(json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["webhooks"]["crm"])
+
+    assert wait_for(lambda: len(crm.ids) > len(set(crm.ids)) and states()["pending"] == 0)
+    assert states()["dead"] == 0
+    assert states()["done"] == len(set(crm.ids)) == len(crm.ids) - 1  # the one that was answered with 500 came twice
+    for headers, body, _ in crm.requests:
+        signed = sign(HOOK_SECRET.encode(), json.loads(body)["id"], int(headers["webhook-timestamp"]), body)
+        assert headers["webhook-signature"] == signed
+    with httpx.Client(base_url=keyed.url, trust_env=False, timeout=30) as client:
+        metrics = client.get("/metrics", headers=bearer("admin")).text
+    assert f'leadscore_webhooks_total{{hook="crm",outcome="done"}} {states()["done"]}.0' in metrics
+    assert HOOK_SECRET not in keyed.log.read_text()
+    assert crm.url not in keyed.log.read_text()
+
+
 def test_a_termination_stops_two_workers_whole(keyed: Serving) -> None:
     # The last test of this server.
     announced = json.loads(keyed.announcement)
@@ -334,8 +367,8 @@ def test_a_damaged_scorer_ends_the_command_with_the_reason(sample_scorer_folder:
 def test_the_verb_joins_the_leadscore_command() -> None:
     from importlib.metadata import entry_points
 
-    from service.cli import audit, commands, key, serve
+    from service.cli import audit, commands, key, serve, webhooks
 
-    assert commands == [serve, key, audit]
+    assert commands == [serve, key, audit, webhooks]
     [entry] = [entry for entry in entry_points(group="leadscore.commands") if entry.name == "service"]
     assert entry.value == "service.cli:commands"
