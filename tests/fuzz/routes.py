@@ -63,6 +63,7 @@ QUERIES = {
     "grade": st.lists(st.sampled_from([*"ABCDE", "", "Z"]), max_size=3),
     "source": st.sampled_from(["webinar", *TEXTS]),
     "owner": st.sampled_from(["rep-10", *TEXTS]),
+    "search": st.sampled_from(["0012", "%", "_", *TEXTS]),
     "min_age": st.sampled_from(["1d", "0d", "999999w", "9999999w", "1", "-1d", "١d"]),
     "max_age": st.sampled_from(["1d", "400d", "0d", "999999w", "", "d"]),
     "cursor": st.one_of(
