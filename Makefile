@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark check lint advisories bench bench-training bench-reasons bench-features bench-lists bench-service bench-stored bench-pages crash fuzz serve constraints clean
+.PHONY: help demo test test-slow test-spark check lint advisories bench bench-training bench-reasons bench-features bench-lists bench-service bench-stored bench-pages crash fuzz serve constraints clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -37,8 +37,12 @@ $(VENV)/spark-installed: $(VENV)/installed
 demo: $(VENV)/installed  ## train on data/sample, score its open leads, print the best with reasons
 	$(BIN)/leadscore demo $(PROJECT)
 
-test: $(VENV)/installed  ## run every test, file by file on all cores
-	$(BIN)/pytest -n auto --dist loadfile
+# One thread for each process: those of LightGBM would wait for each other.
+test: $(VENV)/installed  ## run the tests, file by file on all cores
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/installed  ## run the tests that take long and find little that others don't
+	$(BIN)/pytest -m slow
 
 test-spark: $(VENV)/spark-installed  ## run the tests that want Spark, and Java 17
 	$(BIN)/pytest tests/batch/test_spark.py tests/batch/test_spark_training.py tests/tracking/test_spark_udf.py

@@ -105,6 +105,7 @@ def test_a_new_list_stands_beside_the_own_leads(sample, sample_scorer, tmp_path)
     assert listed.n_leads == 60
 
 
+@pytest.mark.slow
 def test_the_last_instant_is_found_without_a_declared_end(sample, sample_scorer, fresh_sample, tmp_path) -> None:
     """A later row of no lead, and a redelivery that came later, are not in the data."""
     folder = fresh_sample()
@@ -150,6 +151,7 @@ def versions(folder: Path) -> ls.Project:
     return rewritten(folder, {'owner = "rep"': 'owner = "rep"\nknown = "updated_at"'}, {"leads.csv": both})
 
 
+@pytest.mark.slow
 def test_leads_that_change_accounts_bring_them_together(sample_scorer, fresh_sample, tmp_path) -> None:
     project = versions(fresh_sample())
     names = [

@@ -438,6 +438,7 @@ def test_control_leak_names_account() -> None:
     assert severe(checked_as_listed("control_leak")) == {"Account"}
 
 
+@pytest.mark.slow
 def test_x_education_with_every_column_names_tags_and_its_kin() -> None:
     result = check(with_every_column(shared("x_education")))
     assert severe(result) == {"Tags"}
@@ -453,6 +454,7 @@ def test_control_null_with_every_column_names_account() -> None:
     assert "account" in severe(check(with_every_column(shared("control_null"))))
 
 
+@pytest.mark.slow
 def test_bank_with_duration_names_it() -> None:
     project = shared("bank")
     leads = {**project.raw["leads"], "numeric": [*project.leads.numeric, "duration"]}

@@ -197,6 +197,7 @@ def test_rows_entered_after_the_win_are_named(checked: Callable[..., Checked]) -
 # --- leadforge
 
 
+@pytest.mark.slow
 def test_leadforge_declares_a_trap_and_check_suspects_it(tmp_path: Path) -> None:
     result = check(Project.load(flat_world(tmp_path, seed=2)))
     finding = named(result, "carries_the_model")
@@ -204,12 +205,14 @@ def test_leadforge_declares_a_trap_and_check_suspects_it(tmp_path: Path) -> None
     assert severe(result) == set()
 
 
+@pytest.mark.slow
 def test_without_its_trap_leadforge_has_no_suspicious_column(tmp_path: Path) -> None:
     result = check(Project.load(flat_world(tmp_path, seed=2, trap=False)))
     suspected = {finding.column for finding in result.findings if finding.severity != "note"}
     assert suspected == {None}  # no_times
 
 
+@pytest.mark.slow
 def test_leadforge_with_times_has_a_signal_and_nothing_severe(tmp_path: Path) -> None:
     result = check(Project.load(world(tmp_path, n_leads=1_500, seed=1)))
     assert severe(result) == set()

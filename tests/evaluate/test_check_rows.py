@@ -284,6 +284,7 @@ def test_control_null_has_no_signal() -> None:
     assert render(result).strip().splitlines()[-1].startswith("NO SIGNAL")
 
 
+@pytest.mark.slow
 def test_bank_has_a_signal_that_does_not_last() -> None:
     result = checked_as_listed("bank")
     assert result.signal.verdict == "does not last"

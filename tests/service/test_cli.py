@@ -312,6 +312,7 @@ def scored_by_the_keeper(keyed: Serving, mark: str) -> bool:
         )
 
 
+@pytest.mark.slow
 def test_what_was_answered_comes_out_the_same_again(keyed: Serving, sample_scorer_folder: Path) -> None:
     """The audit, over a store that is in use."""
     command = [*LEADSCORE, "audit", str(SAMPLE), "--store", str(keyed.log.parent / "store.db"), "--json"]

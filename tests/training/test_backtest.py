@@ -216,6 +216,7 @@ def test_another_seed_is_kept_apart(found, market, tmp_path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [other.key]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_killed_half_way_it_goes_on_and_ends_the_same(market, tmp_path) -> None:
     settings = "\n[model]\nlearning_rate = 0.2\nnum_leaves = 7\n"

@@ -22,7 +22,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.15, 0.6])
+@pytest.mark.parametrize("seconds", [0.15, *(pytest.param(seconds, marks=pytest.mark.slow) for seconds in (0.0, 0.6))])
 def test_interrupted_registration_is_whole_or_nothing(seconds, fresh_sample) -> None:
     folder: Path = fresh_sample()
     with (folder / "leadscore.toml").open("a", encoding="utf-8") as file:

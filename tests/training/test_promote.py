@@ -130,6 +130,7 @@ def test_what_is_kept_names_no_lead(two_versions) -> None:
     assert found.flips.moved[0].lead_id in page(found, leads=True)
 
 
+@pytest.mark.slow
 def test_a_worse_challenger_is_refused_by_the_gates_it_fails(fresh_sample) -> None:
     project = ls.Project.load(fresh_sample())
     train(project, parameters=BETTER)
@@ -227,6 +228,7 @@ def test_the_verb_speaks_json_and_writes_a_page(two_versions, tmp_path) -> None:
     assert run(str(two_versions.folder), "--dry-run", "--rollback")[0] == 2
 
 
+@pytest.mark.slow
 def test_too_little_that_is_new_to_both_is_a_reason_to_wait(fresh_sample) -> None:
     project = ls.Project.load(fresh_sample())
     for seed in (0, 1):

@@ -78,6 +78,7 @@ def test_verdict_is_plain_and_lines_come_only_with_a_proof(tuned, folder) -> Non
             tracking.find_scorer(folder, "challenger")
 
 
+@pytest.mark.slow
 def test_better_model_is_registered_and_its_lines_are_printed(tuned, quick_sample) -> None:
     project = ls.Project.load(quick_sample())
     parameters = space.parameters(space.nearest({"max_depth": 3}))
@@ -92,6 +93,7 @@ def test_better_model_is_registered_and_its_lines_are_printed(tuned, quick_sampl
     assert found.to_dict()["model"]["version"] == "1"
 
 
+@pytest.mark.slow
 def test_finished_search_tries_nothing_again(tuned, folder) -> None:
     again = tune(ls.Project.load(folder), n_trials=N_TRIALS)
     assert again.trials == tuned.trials
@@ -107,6 +109,7 @@ def test_mlflow_holds_one_parent_and_a_child_per_trial(tuned, folder) -> None:
     assert parent.data.metrics["default_log_loss"] == tuned.trials[0].loss
 
 
+@pytest.mark.slow
 def test_killed_search_goes_on_as_if_it_had_not_been(tuned, quick_sample) -> None:
     """SIGKILL in the middle, run again: the trials of an uninterrupted search, none lost, none twice."""
     folder = quick_sample()
