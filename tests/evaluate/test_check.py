@@ -429,7 +429,11 @@ def with_every_column(project: Project) -> Project:
     return Project.from_dict({**project.raw, "leads": leads}, folder=project.folder)
 
 
-@pytest.mark.parametrize("name", ["sample", "x_education", "bpic2012", "control_null", "bank", "olist"])
+@pytest.mark.parametrize(
+    "name",
+    ["sample", "control_null", "olist"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in ("x_education", "bpic2012", "bank")],
+)
 def test_projects_as_listed_have_nothing_severe(name: str) -> None:
     assert severe(checked_as_listed(name)) == set()
 

@@ -234,6 +234,7 @@ def clustered_market(seed, n_accounts=120, per_account=5):
     return label, np.full(len(luck), 0.3), account
 
 
+@pytest.mark.slow
 def test_clustered_intervals_cover_where_rowwise_ones_are_too_narrow():
     true_rate = expit(np.random.default_rng(0).normal(-1, 1, 10**6)).mean()
     covered = {"clustered": 0, "rowwise": 0}

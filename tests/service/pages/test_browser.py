@@ -149,8 +149,11 @@ def test_everything_can_be_done_with_keys_alone(browser: Any, served: tuple[Serv
     assert "accepted by eva" in page.inner_text("main")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 375])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [("light", 1200), ("dark", 375)]
+    + [pytest.param(*rest, marks=pytest.mark.slow) for rest in (("dark", 1200), ("light", 375))],
+)
 def test_no_room_has_a_serious_barrier(
     page: Any, served: tuple[Serving, str], browser: Any, scheme: str, width: int
 ) -> None:
