@@ -150,10 +150,8 @@ def agreement(console: Console, cohort: Cohort, scorer: LeadScorer, out: Path) -
 def _handed(console: Console, cohort: Cohort, scorer: LeadScorer) -> Any:
     from leadscore import alignment
 
-    grades = list(cohort.data.project.grades)
-    qualified = cohort.data.project.sla.qualified or grades[min(1, len(grades) - 1)]
     with console.progress("Scoring every moment") as progress:
-        return alignment.handovers(cohort.data, scorer, qualified=qualified, until=cohort.as_of, progress=progress)
+        return alignment.handovers(cohort.data, scorer, until=cohort.as_of, progress=progress)
 
 
 def _write(console: Console, out: Path, name: str, page: Page, found: Sequence[Channels] | Funnel | Agreement) -> None:

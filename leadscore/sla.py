@@ -12,6 +12,8 @@ from leadscore.section import Section, checked
 EVERYWHERE = "*"
 """Stands for all origins together, where marketing promises a number of leads from anywhere."""
 DEFAULT_WITHIN = "14d"
+QUALIFIED = "B"
+"""The grade from which on a lead is qualified where nobody says."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def sla_options(raw: Any, grades: Sequence[str], tables: Sequence[str]) -> Sla:
     section = Section(raw, "sla", "qualified leads respond attempts within verdict sales")
     if not section.raw:
         return Sla()
-    qualified = section.text("qualified") or grades[min(1, len(grades) - 1)]
+    qualified = section.text("qualified") or QUALIFIED
     verdict = section.text("verdict")
     found = Sla(
         qualified=qualified,

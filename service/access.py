@@ -50,6 +50,11 @@ HOW_TO_CONFIGURE = f"Mint one with: {MINT} --file keys.toml; then start with {FI
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]+)?")
 
 
+def is_page(path: str) -> bool:
+    """Whether a path is one that people look at."""
+    return path == PAGES or path.startswith(f"{PAGES}/")
+
+
 def scope_of(path: str) -> str | None:
     """Return the scope that the table gives a path or a route template; None if it isn't there."""
     path = path.removesuffix("\n")  # a route's pattern ends in $, which matches before a last line break too
@@ -137,7 +142,7 @@ def _host_name(header: str) -> str:
 
 def _of_browser(path: str, headers: Headers) -> set[bytes]:
     """Return the secret that a signed-in browser sends with the requests for its pages, and with no others."""
-    if path != PAGES and not path.startswith(f"{PAGES}/"):
+    if not is_page(path):
         return set()
     try:
         found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)

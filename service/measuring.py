@@ -6,6 +6,7 @@ ends. The command starts it again a day later.
 
 from __future__ import annotations
 
+import json
 import os
 import time as clock
 from pathlib import Path
@@ -38,9 +39,7 @@ def measure(store: Store, scorer: LeadScorer, folder: Path, *, now: int) -> None
     folder.mkdir(parents=True, exist_ok=True)
     data = whole(store.journal, project=store.journal.project)
     cohort = Cohort.of(data, as_of=now, since=now - DAYS * time.DAY)
-    grades = list(data.project.grades)
-    qualified = data.project.sla.qualified or grades[min(1, len(grades) - 1)]
-    handed = alignment.handovers(data, scorer, qualified=qualified, until=now)
+    handed = alignment.handovers(data, scorer, until=now)
     found = [
         alignment.channels(data, scorer, by=by, as_of=now, since=cohort.since) for by in alignment.dimensions(data)
     ]
@@ -68,7 +67,7 @@ def _verdicts(store: Store, data: Data) -> Verdicts:
     for _, (ids, _, arrived, said) in store.journal.columns([VERDICT], store.journal.until()):
         lead_ids += ids
         known += arrived
-        accepted += ['"accept"' in one for one in said]
+        accepted += [json.loads(one)["verdict"] == "accept" for one in said]
     lead = data.leads.find(lead_ids)
     there = lead >= 0
     return Verdicts(lead[there], np.array(known, dtype=np.int64)[there], np.array(accepted, dtype=bool)[there])

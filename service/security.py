@@ -18,8 +18,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leadscore.errors import LeadScoreError
-from service.access import Access, authorize
-from service.pages.refusals import is_page, respond
+from service.access import Access, authorize, is_page
+from service.pages.refusals import respond
 from service.problems import BUSY, INTERNAL, MEDIA_TYPE, SLOW_BODY, TIMEOUT, TOO_LARGE, Problem
 from service.turns import Turns
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
+from leadscore.sla import QUALIFIED
 from leadscore.tables import Cutoffs, Data
 from leadscore.time import NEVER, Instants
 
@@ -43,7 +44,7 @@ class Handovers:
 
 
 def handovers(
-    data: Data, scorer: LeadScorer, *, qualified: str, until: int, progress: Progress | None = None
+    data: Data, scorer: LeadScorer, *, until: int, qualified: str | None = None, progress: Progress | None = None
 ) -> Handovers:
     """Find the first moment before `until` at which each open lead was of a grade or a better one.
 
@@ -52,10 +53,10 @@ def handovers(
 
     Parameters
     ----------
-    qualified : a grade of the project
+    qualified : a grade of the project; None is the one of ``[sla]``, or where nothing is agreed `QUALIFIED`
     until : UTC microseconds; nothing known then or later is looked at
     """
-    floor = data.project.grades[qualified]
+    floor = data.project.grades[qualified or data.project.sla.qualified or QUALIFIED]
     asked, caused = _moments(data, until)
     first: dict[int, tuple[int, int, str]] = {}
     for start in range(0, len(asked), _SLICE):

@@ -6,14 +6,9 @@ from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response
 
-from service.access import PAGES
+from service.access import is_page
 from service.pages.rendering import SIGN_IN, refusal
 from service.problems import UNAUTHENTICATED, Problem
-
-
-def is_page(path: str) -> bool:
-    """Whether a path is one that people look at."""
-    return path == PAGES or path.startswith(f"{PAGES}/")
 
 
 def respond(problem: Problem, path: str, request_id: str) -> Response:

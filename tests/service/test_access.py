@@ -11,9 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
-from service.access import OPEN, SCOPE_OF, Access, is_loopback, scope_of
+from service.access import OPEN, SCOPE_OF, Access, is_loopback, is_page, scope_of
 from service.keys import SCOPES, ApiKeys, Key
-from service.pages.refusals import is_page
 from service.security import NATIVE_ROUTES, SYSTEM_ROUTES, Gate, Limits
 
 if TYPE_CHECKING:

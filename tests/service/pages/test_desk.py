@@ -12,15 +12,18 @@ import httpx
 import numpy as np
 import pytest
 
+import leadscore as ls
 from leadscore import LeadScorer
 from leadscore.evaluate.capacity import at_capacity
 from service.access import COOKIE, Access
 from service.keys import ApiKeys, Key
-from service.measuring import measure
+from service.measuring import _verdicts, measure
 from service.pages.pictures import inline
 from service.pages.rendering import ago, step
 from service.pages.session import inside
-from service.store import Store
+from service.store import Store, open_store
+from service.store.arrivals import parse
+from service.store.tables import whole
 from tests.service.conftest import NOW, Service, serving
 
 SELLER, SELLER_SECRET = Key.mint("seller", ["score", "write"])
@@ -251,6 +254,16 @@ def test_without_keys_nobody_need_sign_in(stored_service: Service) -> None:
     answer = stored_service.post(f"/app/verdicts/{lead_id}", data={"verdict": "accept"}, headers=OURS)
     assert answer.status_code == 303
     assert "accepted" in stored_service.get(f"/app/leads/{lead_id}").text
+
+
+def test_a_reason_that_says_accept_accepts_nothing(new_url: Any, sample: ls.Data) -> None:
+    store = open_store(new_url("sqlite"), sample.project)
+    lead = {"lead_id": "L1", "created_at": "2026-06-20T08:00:00Z"}
+    said = [{"event_id": f"V{n}", "lead_id": "L1", "verdict": verdict, "reason": "accept"}
+            for n, verdict in enumerate(("accept", "reject"))]  # fmt: skip
+    store.journal.append(parse(sample.project, {"leads": [lead], "verdicts": said}, most_rows=9).rows, lambda: NOW)
+    assert _verdicts(store, whole(store.journal)).accepted.tolist() == [True, False]
+    store.close()
 
 
 def test_rooms_are_filled_by_what_is_measured(kept_store: Store, scorer: LeadScorer, tmp_path: Path) -> None:
