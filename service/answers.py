@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -14,6 +15,8 @@ from service import payload
 from service.problems import Problem
 from service.security import Limits
 from service.serving import ModelInUse
+from service.together import Together
+from service.turns import Turns
 
 N_THREADS = 2
 """Batches scored at once."""
@@ -23,21 +26,36 @@ N_THREADS = 2
 class Answers:
     """Answers of the model in use, within limits.
 
-    `one`, `batch` and `bare` take the raw body and the request id, and raise `Problem`: 400 for bytes that
-    aren't JSON, 422 for another shape than they take, 503 without a model. The cutoff of documents without
-    ``as_of`` is the moment of the call, one for a whole batch.
+    `one`, `alone`, `batch` and `bare` take the raw body, and raise `Problem`: 400 for bytes that aren't JSON, 422 for
+    another shape than they take, 503 without a model. The cutoff of documents without ``as_of`` is the moment of the
+    call, one for all that are scored together.
     """
 
     model: ModelInUse
     limits: Limits
+    turns: Turns = field(default_factory=Turns)
     _threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(N_THREADS))
+
+    @cached_property
+    def _together(self) -> Together[Any, Mapping[str, Any]]:
+        return Together(self._score, self.turns)
+
+    async def _score(self, documents: list[Any]) -> list[dict[str, Any] | DocumentError]:
+        return self.model.score(documents, now=_now())
 
     async def in_thread(self, answer: Callable[[bytes, str], bytes], body: bytes, request_id: str) -> bytes:
         """Answer off the event loop: single leads need not wait for a batch, batches wait for each other."""
         return await to_thread.run_sync(answer, body, request_id, limiter=self._threads)
 
-    def one(self, body: bytes, request_id: str) -> bytes:
-        """Return the score record of one lead document; 422 if it can't be scored."""
+    async def one(self, body: bytes) -> bytes:
+        """Return the score record of one lead document, scored with others of its round; 422 if it can't be."""
+        try:
+            return payload.dump(await self._together.ask(payload.parse(body)))
+        except DocumentError as error:
+            raise Problem.of_document(error) from None
+
+    def alone(self, body: bytes, request_id: str) -> bytes:
+        """Return the same for a long document, that no other should wait for."""
         [result] = self.model.score([payload.parse(body)], now=_now())
         if isinstance(result, DocumentError):
             raise Problem.of_document(result)

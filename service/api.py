@@ -7,6 +7,7 @@ OpenAPI document is declared from `contract` all the same.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,7 +16,7 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import contract, payload, problems
 from service.access import Access, scope_of
@@ -71,15 +72,21 @@ class Api(FastAPI):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        scope["app"] = self
+        scope["app"], scope["path_params"] = self, {}
         try:
-            await self.router(scope, receive, send)
+            await self._fixed.get((scope["method"], scope["path"]), self.router)(scope, receive, send)
             return
         except Problem as found:
             problem = found
         except HTTPException as error:
             problem = _problem_of_status(scope["path"], error)
         await respond(problem, scope["path"], _request_id(scope))(scope, receive, send)
+
+    @cached_property
+    def _fixed(self) -> dict[tuple[str, str], ASGIApp]:
+        """What answers a method and a path without parameters: where a router tries one after the other."""
+        routes = (route for route in self.routes if isinstance(route, BareRoute) and "{" not in route.path)
+        return {(method, route.path): route.app for route in routes for method in route.methods or ()}
 
     @property
     def fixed_paths(self) -> frozenset[str]:
@@ -136,9 +143,9 @@ def _add_scoring(api: Api, answers: Answers) -> None:
         """Score one lead document. Nothing is stored."""
         body = await _json_body(request)
         if len(body) > LARGE_BODY_BYTES:
-            return _json(await answers.in_thread(answers.one, body, _request_id(request.scope)))
-        # About a millisecond: less than a thread would cost.
-        return _json(answers.one(body, _request_id(request.scope)))
+            return _json(await answers.in_thread(answers.alone, body, _request_id(request.scope)))
+        # Less than a millisecond: less than a thread would cost.
+        return _json(await answers.one(body))
 
     async def score_batch(request: Request) -> Response:
         """Score lead documents in order. One that can't be scored is an error entry at its place."""

@@ -24,12 +24,13 @@ from service.answers import Answers
 from service.api import create_api
 from service.following import Follower
 from service.lead_routes import LeadAnswers
-from service.observing import Observer, json_lines_logger
+from service.observing import Observer, to_standard_output
 from service.orphans import end_with_parent, stop_server
 from service.problems import INTERNAL, Problem
 from service.remembering import Memory
 from service.security import NATIVE_ROUTES, SYSTEM_ROUTES, Gate, Limits, fault_of
 from service.serving import ModelInUse
+from service.turns import Turns
 
 RAW_PATH_METRICS = "RunnerTrafficMetricsMiddleware"
 """BentoML's own request metrics. Their label is the raw path: series without bound, that would name leads."""
@@ -38,13 +39,14 @@ TIMEOUT = "TimeoutMiddleware"
 TRACING = "OpenTelemetryMiddleware"
 """A third of the time of a request (0.25 of 0.7 ms), spans exported or not; on with ``LEADSCORE_TRACING=1``."""
 
-observer = Observer(prometheus_client.REGISTRY, json_lines_logger())
+observer = Observer(prometheus_client.REGISTRY, to_standard_output)
 model = ModelInUse(observer)
 limits = Limits.of(os.environ)
 access = Access.of(os.environ)
-answers = Answers(model, limits)
+turns = Turns()
+answers = Answers(model, limits, turns)
 memory = Memory.of(os.environ)
-lead_answers = None if memory is None else LeadAnswers.of(memory, model, observer, limits)
+lead_answers = None if memory is None else LeadAnswers.of(memory, model, observer, limits, turns)
 api = create_api(answers, lead_answers, access)
 
 
@@ -75,7 +77,7 @@ class GatedService(bentoml.Service):  # type: ignore[misc]  # BentoML is untyped
         traced = os.environ.get("LEADSCORE_TRACING") == "1"
         left_out = {RAW_PATH_METRICS, TIMEOUT} if traced else {RAW_PATH_METRICS, TIMEOUT, TRACING}
         app.user_middleware = [layer for layer in app.user_middleware if layer.cls.__name__ not in left_out]
-        return Gate(app if traced else Doors(app), limits, observer.request, api.fixed_paths, access)
+        return Gate(app if traced else Doors(app), limits, observer.request, api.fixed_paths, access, turns)
 
 
 class LeadDocuments(bentoml.IODescriptor):  # type: ignore[misc]

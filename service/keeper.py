@@ -22,7 +22,7 @@ from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs
 from service import counting
 from service.following import Follower
-from service.observing import Observer, json_lines_logger
+from service.observing import Observer, to_standard_output
 from service.orphans import end_with_parent
 from service.remembering import Memory
 from service.security import fault_of
@@ -169,7 +169,7 @@ class Keeper:
 
 def main() -> None:
     """Keep the store that the environment names, until asked to stop; a fault is logged and tried again."""
-    observer = Observer(prometheus_client.REGISTRY, json_lines_logger())
+    observer = Observer(prometheus_client.REGISTRY, to_standard_output)
     memory = Memory.of(os.environ)
     if memory is None:
         raise SystemExit("LEADSCORE_STORE is not set. Start with: leadscore serve")

@@ -8,8 +8,9 @@ import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -31,7 +32,9 @@ from service.serving import N_WARM_ROUNDS, ModelInUse
 from service.store.arrivals import parse
 from service.store.database import reason
 from service.store.scores import ListQuery, read_cursor
-from service.stored import StoredLeads
+from service.stored import StoredLeads, Wanted
+from service.together import Together
+from service.turns import Turns
 
 N_READERS = 4
 """Reads at once that wait for a database elsewhere; one in a file needs no thread."""
@@ -62,17 +65,18 @@ class LeadAnswers:
     limits: Limits
     rescore_seconds: int
     rooms: Path | None = None
+    turns: Turns = field(default_factory=Turns)
     _reached: _Reached = field(default_factory=lambda: _Reached())
     _writer: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(N_READERS))
 
     @classmethod
-    def of(cls, memory: Memory, model: ModelInUse, observer: Observer, limits: Limits) -> LeadAnswers:
+    def of(cls, memory: Memory, model: ModelInUse, observer: Observer, limits: Limits, turns: Turns) -> LeadAnswers:
         """Open the store of a service, and follow its keeper's counts from now on."""
         store = memory.open()
         leads = StoredLeads(store, sampler=Sampler(store, observer, memory.audit_share))
         watch_counts(leads, memory.counts, observer)
-        return cls(leads, model, observer, limits, memory.rescore_seconds, memory.rooms)
+        return cls(leads, model, observer, limits, memory.rescore_seconds, memory.rooms, turns)
 
     def warm(self) -> None:
         """Score a stored lead a few times, so that no request waits for what is compiled or loaded the first time."""
@@ -114,10 +118,17 @@ class LeadAnswers:
         asked = _Asked(query, ("as_of",), self.leads.store.journal.project.timezone)
         _refuse_nul(lead_id)
         as_of = asked.instant("as_of")
-        current = self.model.current
-        record = await self.read(lambda: self.leads.score(current, lead_id, as_of=as_of, now=_now()))
+        record = await self._together.ask(Wanted(lead_id, as_of))
         self.observer.scores([record])
         return _json(payload.dump(record))
+
+    @cached_property
+    def _together(self) -> Together[Wanted, dict[str, Any]]:
+        return Together(self._score, self.turns)
+
+    async def _score(self, wanted: list[Wanted]) -> list[dict[str, Any] | Problem]:
+        current = self.model.current
+        return await self.read(lambda: self.leads.score_many(current, wanted, now=_now()))
 
     async def call_list(self, request: Request) -> Response:
         """Answer a page of the call list, or that nothing of it has changed."""

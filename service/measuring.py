@@ -21,7 +21,7 @@ from leadscore.evaluate.page import Page, render_body
 from leadscore.reports import write_csv
 from leadscore.tables import Data
 from service.following import Pointer
-from service.observing import Observer, json_lines_logger
+from service.observing import Observer, to_standard_output
 from service.orphans import end_with_parent
 from service.remembering import Memory
 from service.security import fault_of
@@ -75,7 +75,7 @@ def _verdicts(store: Store, data: Data) -> Verdicts:
 
 def main() -> None:
     """Measure the store that the environment names, once."""
-    observer = Observer(prometheus_client.REGISTRY, json_lines_logger())
+    observer = Observer(prometheus_client.REGISTRY, to_standard_output)
     memory = Memory.of(os.environ)
     if memory is None:
         raise SystemExit("LEADSCORE_STORE is not set. Start with: leadscore serve")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import logging
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -37,12 +37,12 @@ class Observer:
     ----------
     registry : CollectorRegistry
         Where the metrics live: the process's own in the service, a new one in a test.
-    logger : logging.Logger
-        Takes lines that are JSON already.
+    write : callable
+        Takes lines that are JSON already; they don't go through `logging`, which costs more than all other layers.
     """
 
-    def __init__(self, registry: CollectorRegistry, logger: logging.Logger) -> None:
-        self._logger = logger
+    def __init__(self, registry: CollectorRegistry, write: Callable[[str], None]) -> None:
+        self._write = write
         self._requests = Counter(
             "leadscore_requests_total",
             "Requests answered, by route template",
@@ -192,7 +192,7 @@ class Observer:
     def log(self, event: str, fields: Mapping[str, Any]) -> None:
         """Write one JSON line; the fields must hold nothing of a lead."""
         at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._logger.info(json.dumps({"at": at, "event": event, **fields}))
+        self._write(json.dumps({"at": at, "event": event, **fields}))
 
 
 def psi_of_scores(distribution: Mapping[int, int]) -> float:
@@ -207,14 +207,8 @@ def psi_of_scores(distribution: Mapping[int, int]) -> float:
     return sum((share - 0.1) * math.log(share / 0.1) for share in shares)
 
 
-def json_lines_logger(name: str = "leadscore.service") -> logging.Logger:
-    """Return the logger whose lines go to standard output as they are, past BentoML's format."""
-    logger = logging.getLogger(name)
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    logger.disabled = False
-    return logger
+def to_standard_output(line: str) -> None:
+    """Write a line at once and as it is, past BentoML's format; one that can't be written fails no request."""
+    with suppress(OSError, ValueError):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()

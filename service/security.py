@@ -102,7 +102,7 @@ class Gate:
     app : ASGIApp
         The whole application.
     limits : Limits
-        Refusals: 429 while `waiting` others wait for their turn (a worker answers one lead after the other), or
+        Refusals: 429 while `waiting` others wait for their turn (a worker answers a few leads after the other), or
         fewer whose turns would take more than `wait_ms`, as in an overload, where refusals take time as well, or
         `in_flight` requests are there, bodies still on their way included (which bounds memory); 413 above
         `body_bytes` (chunked bodies are counted as they come), 408 if a body takes longer than `body_seconds`, 504
@@ -113,6 +113,8 @@ class Gate:
         The application's routes without parameters: each is its own template.
     access : Access
         Who is let in; asked before a byte of the body is read.
+    turns : Turns
+        Shared with what answers requests of one round together.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class Gate:
         observe: Callable[[Exchange], None],
         paths: Collection[str],
         access: Access,
+        turns: Turns | None = None,
     ) -> None:
         self.app = app
         self.access = access
@@ -129,7 +132,7 @@ class Gate:
         self.observe = observe
         self._paths = frozenset({*paths, *SYSTEM_ROUTES, *NATIVE_ROUTES})
         self._n_in_flight = 0
-        self._turns = Turns()
+        self._turns = Turns() if turns is None else turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; start-up and shutdown pass through, web sockets don't."""

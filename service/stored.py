@@ -37,6 +37,13 @@ class Found(NamedTuple):
     counts_until: int
 
 
+class Wanted(NamedTuple):
+    """A lead that is to be scored as of an instant (UTC microseconds); None is now."""
+
+    lead_id: str
+    as_of: int | None
+
+
 @dataclass
 class StoredLeads:
     """Scores the leads of a store; `counted` is what the base has in common, as last counted."""
@@ -75,20 +82,42 @@ class StoredLeads:
         Problem
             404, if the lead is unknown, or was at that instant.
         """
+        [said] = self._score(current, [Wanted(lead_id, as_of)], now, self.sampler)
+        if isinstance(said, Problem):
+            raise said
+        return said
+
+    def score_many(self, current: InUse, wanted: Sequence[Wanted], *, now: int) -> list[dict[str, Any] | Problem]:
+        """Do what `score` does for several leads at once, repeats allowed; a lead that can't be is its 404."""
+        sampled = [self.sampler is not None and self.sampler.wants() for _ in wanted]
+        rest = [one for one, taken in zip(wanted, sampled, strict=True) if not taken]
+        said = iter(self._score(current, rest, now, None) if rest else [])
+        return [
+            self._score(current, [one], now, self.sampler)[0] if taken else next(said)
+            for one, taken in zip(wanted, sampled, strict=True)
+        ]
+
+    def _score(
+        self, current: InUse, wanted: Sequence[Wanted], now: int, sampler: Sampler | None
+    ) -> list[dict[str, Any] | Problem]:
+        """Score some leads; what is asked of one alone is handed to `sampler`."""
         scorer = current.scorer
-        data, rows, counts_until = self.read(scorer, [lead_id])
-        lead = _find(data, lead_id)
-        at = max(now, _last_known(data, lead) + 1) if as_of is None else as_of
-        if not _known_at(data, lead, at):
-            raise Problem(UNKNOWN_LEAD, "The lead was not known yet at that instant")
-        asked = Cutoffs(np.array([lead]), np.array([at]))
+        data, rows, counts_until = self.read(scorer, [*{one.lead_id: None for one in wanted}])
+        places = [_place(data, one, now) for one in wanted]
+        found = [place for place in places if not isinstance(place, Problem)]
+        if not found:
+            return [place for place in places if isinstance(place, Problem)]
+        leads, instants = zip(*found, strict=True)
+        asked = Cutoffs(np.array(leads), np.array(instants))
         scores = scorer.score_rows(data, asked, n_reasons=N_REASONS)
-        record = scorer.records(scores)[0]
-        if self.sampler is not None and self.sampler.wants():
+        records = scorer.records(scores)
+        if sampler is not None:
             features = scorer.plan.transform(data, asked)[0]
-            self.sampler.take(Answered(current.version, scorer.plan.hash, rows, counts_until, features, record, scores))
-        record["warnings"] = [*_closed(data, lead, at), *record["warnings"]]
-        return record
+            sampler.take(Answered(current.version, scorer.plan.hash, rows, counts_until, features, records[0], scores))
+        for record, (lead, at) in zip(records, found, strict=True):
+            record["warnings"] = [*_closed(data, lead, at), *record["warnings"]]
+        told = iter(records)
+        return [place if isinstance(place, Problem) else next(told) for place in places]
 
     def said(self, scorer: LeadScorer, data: Data, asked: Cutoffs) -> list[Said]:
         """Return the scores of leads at cutoffs, as they are kept."""
@@ -142,6 +171,18 @@ def _said(scorer: LeadScorer, data: Data, asked: Cutoffs, scores: Scores) -> Ite
             origin=belongs.get("origin"),
             owner=belongs.get("owner"),
         )
+
+
+def _place(data: Data, wanted: Wanted, now: int) -> tuple[int, int] | Problem:
+    """Return which lead of the tables is wanted, and as of when."""
+    try:
+        lead = _find(data, wanted.lead_id)
+    except Problem as unknown:
+        return unknown
+    at = max(now, _last_known(data, lead) + 1) if wanted.as_of is None else wanted.as_of
+    if not _known_at(data, lead, at):
+        return Problem(UNKNOWN_LEAD, "The lead was not known yet at that instant")
+    return lead, at
 
 
 def _find(data: Data, lead_id: str) -> int:

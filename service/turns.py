@@ -1,4 +1,4 @@
-"""Whose turn it is: one request starts per round of the event loop, which turns others away in between."""
+"""Whose turn it is: a few requests start per round of the event loop, which turns others away in between."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ import asyncio
 from collections import deque
 
 SMOOTHING = 1 / 16
-"""Weight of the newest round in the time that a round takes."""
+"""Weight of the newest turn in the time that one takes."""
+MOST_AT_ONCE = 16
+ROUND_SECONDS = 0.01
+"""How late a refusal may be: no more start in a round than are likely to be answered in this time."""
 
 
 class Turns:
     """A queue before work that holds up the event loop, first come, first served.
 
-    Without it, whatever is admitted at once is scored at once, and everybody else waits unread until the last of them
+    Without it, whatever is admitted at once is answered at once, and everybody else waits unread until the last of them
     is answered: in an overload the refusals are then as late as the answers.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._round_seconds = 0.001
-        self._given_at: float | None = None
+        self._turn_seconds = 0.001
+        self._in_round = False
+        self._n_given = 1
 
     def __len__(self) -> int:
         """How many wait."""
@@ -27,11 +31,16 @@ class Turns:
 
     @property
     def wait_seconds(self) -> float:
-        """How long who comes now will wait: a round for each that waits, of the length of late.
+        """How long who comes now will wait: a turn for each that waits, of the length of late.
 
-        A round is one answer and all refusals meanwhile, so that it grows with what is asked of the worker.
+        A turn is one answer and its part of the refusals meanwhile, so that it grows with what is asked of the worker.
         """
-        return len(self._waiting) * self._round_seconds
+        return len(self._waiting) * self._turn_seconds
+
+    @property
+    def alone(self) -> bool:
+        """Whether one request started in this round, and no other will be heard before it is answered."""
+        return self._n_given == 1
 
     async def mine(self) -> float:
         """Wait until everybody who came before has started; return how many seconds that took."""
@@ -39,22 +48,27 @@ class Turns:
         came_at = loop.time()
         turn = loop.create_future()
         self._waiting.append(turn)
-        if len(self._waiting) == 1:
-            self._given_at = None
-            loop.call_soon(self._give)
+        if not self._in_round:
+            self._in_round = True
+            loop.call_soon(self._give, loop)
         await turn
         return loop.time() - came_at
 
-    def _give(self) -> None:
-        turn = self._waiting.popleft()
-        loop = turn.get_loop()
-        now = loop.time()
-        if self._given_at is not None:
-            # A pause of the machine counts as no more than a long round.
-            last = min(now - self._given_at, 2 * self._round_seconds)
-            self._round_seconds += SMOOTHING * (last - self._round_seconds)
-        self._given_at = now
-        if not turn.done():  # who waits may have been cancelled
-            turn.set_result(None)
-        if self._waiting:
-            loop.call_soon(self._give)
+    def _give(self, loop: asyncio.AbstractEventLoop) -> None:
+        most = max(1, min(MOST_AT_ONCE, int(ROUND_SECONDS / self._turn_seconds)))
+        self._n_given = min(most, len(self._waiting))
+        for _ in range(self._n_given):
+            turn = self._waiting.popleft()
+            if not turn.done():  # who waits may have been cancelled
+                turn.set_result(None)
+        end = (self._end, loop, loop.time())
+        # who starts with others is answered with them, a round of the loop later
+        loop.call_soon(*(end if self._n_given == 1 else (loop.call_soon, *end)))
+
+    def _end(self, loop: asyncio.AbstractEventLoop, given_at: float) -> None:
+        # A pause of the machine counts as no more than a long turn.
+        last = min((loop.time() - given_at) / self._n_given, 2 * self._turn_seconds)
+        self._turn_seconds += min(0.5, SMOOTHING * self._n_given) * (last - self._turn_seconds)
+        self._in_round = bool(self._waiting)
+        if self._in_round:
+            self._give(loop)

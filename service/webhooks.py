@@ -27,7 +27,7 @@ import prometheus_client
 from leadscore.errors import LeadScoreError
 from service import targets
 from service.hooks import Hook, read_hooks
-from service.observing import Observer, json_lines_logger
+from service.observing import Observer, to_standard_output
 from service.orphans import end_with_parent
 from service.remembering import Memory
 from service.security import fault_of
@@ -241,7 +241,7 @@ class Courier:
 
 def main(environment: Mapping[str, str] = os.environ) -> None:
     """Deliver to the webhooks that the environment names, each in a thread of its own, until asked to stop."""
-    observer = Observer(prometheus_client.REGISTRY, json_lines_logger())
+    observer = Observer(prometheus_client.REGISTRY, to_standard_output)
     memory = Memory.of(environment)
     if memory is None or memory.webhooks is None:
         raise SystemExit("LEADSCORE_WEBHOOKS is not set. Start with: leadscore serve --webhooks FILE")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numba import njit
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from leadscore import time
 from leadscore.features import kernels, lead_kernels
-from leadscore.features.learning import key_of
 from leadscore.features.plan import FeaturePlan
 from leadscore.tables import Cutoffs, Data
 
@@ -45,14 +44,14 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
-def _unseen(plan: FeaturePlan, table: str, column: str, vocabulary: tuple[str, ...]) -> dict[int, str]:
-    """Codes of a column's vocabulary that training never saw; none where the plan doesn't use the column."""
-    learnt = plan.learnt.get(key_of(table, column))
-    if learnt is None:
-        return {}
-    if learnt.known.issuperset(vocabulary):
-        return {}
-    return {code: word for code, word in enumerate(vocabulary) if word not in learnt.known}
+def _unseen(
+    plan: FeaturePlan, table: str, vocabularies: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[int, str, dict[int, str]]]:
+    """Columns with words that training never saw: their position, their name and the words by code."""
+    for position, column, known in plan.known_words[table]:
+        if not known.issuperset(vocabularies[position]):
+            unseen = {code: word for code, word in enumerate(vocabularies[position]) if word not in known}
+            yield position, column, unseen
 
 
 def _is_one_of(codes: Collection[int], vocabulary: tuple[str, ...]) -> NDArray[np.bool_]:
@@ -69,10 +68,7 @@ def _text(table: str, column: str, word: str) -> str:
 
 def _unseen_profile_values(plan: FeaturePlan, data: Data, asked: Cutoffs, warnings: list[list[str]]) -> None:
     leads = data.leads
-    for position, column in enumerate(data.project.leads.categorical):
-        unseen = _unseen(plan, "lead", column, leads.vocabularies[position])
-        if not unseen:
-            continue
+    for position, column, unseen in _unseen(plan, "lead", leads.vocabularies):
         version = np.empty(len(asked), dtype=np.int64)
         lead_kernels.version_at(asked.lead, asked.at, leads.offsets, leads.known, version)
         codes = np.where(version < 0, -1, leads.codes[position, version])
@@ -83,10 +79,7 @@ def _unseen_profile_values(plan: FeaturePlan, data: Data, asked: Cutoffs, warnin
 def _unseen_event_values(plan: FeaturePlan, data: Data, table: str, asked: Cutoffs, warnings: list[list[str]]) -> None:
     """One warning per column, for the alphabetically first unseen value."""
     log = data.logs[table]
-    for position, column in enumerate(data.project.events_named(table).categorical):
-        unseen = _unseen(plan, table, column, log.vocabularies[position])
-        if not unseen:
-            continue
+    for position, column, unseen in _unseen(plan, table, log.vocabularies):
         strange = _is_one_of(unseen, log.vocabularies[position])
         first = np.empty(len(asked), dtype=np.int64)
         codes = log.codes[position]

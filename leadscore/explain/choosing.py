@@ -9,6 +9,16 @@ HARD, PLAIN, PLAIN_UNLESS_ZERO = 0, 1, 2
 
 
 @njit(nogil=True, cache=True)
+def add_up(groups, wanted, found):  # type: ignore[no-untyped-def]
+    """Write the sum of some groups of each row, one by one: its bits don't depend on the number of rows."""
+    for row in range(len(groups)):
+        total = 0.0
+        for group in wanted:
+            total += groups[row, group]
+        found[row] = total
+
+
+@njit(nogil=True, cache=True)
 def choose(groups, matrix, contributions, members, starts, plain, n_reasons, noise, chosen, speakers):  # type: ignore[no-untyped-def]
     """Choose the strongest groups of each row, strongest first, and the feature that speaks for each.
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.explain.choosing import HARD, PLAIN, PLAIN_UNLESS_ZERO, choose, speaker
+from leadscore.explain.choosing import HARD, PLAIN, PLAIN_UNLESS_ZERO, add_up, choose, speaker
 from leadscore.features.names import FeatureName
 from leadscore.features.plan import FeaturePlan
 from leadscore.features.primitives import LEAD_PRIMITIVES, RESPONSE, SIDE_OF_ROLE, family_of
@@ -138,9 +138,9 @@ class Reasons:
 
     def side_effects(self, group_effects: NDArray[np.float64], side: str) -> NDArray[np.float64]:
         """Return the part of each margin, (n,), that one side tells: fit, intent or context."""
-        effects = group_effects[:, self._of_side[side]]
-        # One after the other: the bits of a sum must not depend on how many rows there are.
-        return effects.cumsum(axis=1)[:, -1] if effects.shape[1] else np.zeros(len(effects))
+        found = np.empty(len(group_effects))
+        add_up(group_effects, self._of_side[side], found)
+        return found
 
     def of_rows(
         self,

@@ -278,6 +278,10 @@ class FeaturePlan:
         return [target for target, name in enumerate(self.features) if is_of_company(name)]
 
     @cached_property
+    def _company_columns(self) -> NDArray[np.int64]:
+        return np.array(self.company, dtype=np.int64)
+
+    @cached_property
     def company_names(self) -> list[str]:
         """The names of `company`."""
         return [str(self.features[target]) for target in self.company]
@@ -308,7 +312,7 @@ class FeaturePlan:
             if not program.of_account or data.context is None:
                 fills.append(filling.event_fill(data, program, asked, out))
         if data.context is not None:
-            out[:, self.company] = data.context.table(self.company_names)[asked.lead]
+            out[:, self._company_columns] = data.context.table(self.company_names)[asked.lead]
             return fills
         average = (self.smoothing, self.prior or 0.0)
         fills += [
@@ -326,6 +330,19 @@ class FeaturePlan:
             if name.scope is None:
                 histories.setdefault(name.table, {})[target] = HISTORY_PRIMITIVES[name.op]
         return histories
+
+    @cached_property
+    def known_words(self) -> dict[str, list[tuple[int, str, frozenset[str]]]]:
+        """Per table (``lead`` is the profile), of its columns that were learnt of: position, name, words seen."""
+        tables = {"lead": self.schema["leads"], **self.schema["events"]}
+        return {
+            table: [
+                (position, column, self.learnt[key_of(table, column)].known)
+                for position, column in enumerate(columns["categorical"])
+                if key_of(table, column) in self.learnt
+            ]
+            for table, columns in tables.items()
+        }
 
     @cached_property
     def _profile_learnt(self) -> dict[int, Learnt]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from leadscore.explain import usual
@@ -36,16 +37,34 @@ class Reference:
         below, with_ties = np.repeat(upto, 2)[:-1], np.repeat(upto, 2)[1:]
         return np.asarray(100.0 * (below + with_ties) / 2.0 / upto[-1])
 
+    @cached_property
+    def _scores(self) -> NDArray[np.int64]:
+        return np.floor(self._percentiles + 0.5).astype(np.int64)
+
     def percentile(self, values: Floats) -> Floats:
         """Return the mid-rank percentile, 0 to 100, of each value: weight below plus half the weight that ties.
 
         Of an empty reference everything is 50.
         """
-        if len(self.values) == 0:
-            return np.full(len(values), 50.0)
-        # a value of the reference stands one further from the right than from the left
-        place = self.values.searchsorted(values, side="left") + self.values.searchsorted(values, side="right")
-        return np.asarray(self._percentiles[place])
+        found = np.full(len(values), 50.0)
+        if len(self.values):
+            _rank(values, self.values, self._percentiles, found)
+        return found
+
+    def score(self, values: Floats) -> NDArray[np.int64]:
+        """Return the percentile of each value as a whole number; halves go up."""
+        found = np.full(len(values), 50)
+        if len(self.values):
+            _rank(values, self.values, self._scores, found)
+        return found
+
+
+@njit(nogil=True, cache=True)
+def _rank(values, reference, percentiles, found):  # type: ignore[no-untyped-def]
+    """Write the percentile of each value: one of the reference stands one further from the right than from the left."""
+    for i in range(len(values)):
+        left = np.searchsorted(reference, values[i], "left")
+        found[i] = percentiles[left + np.searchsorted(reference, values[i], "right")]
 
 
 @dataclass(frozen=True)

@@ -231,19 +231,19 @@ class LeadScorer:
 
         `given` names, per row, the features of the company that came with the lead, where the tables don't hold them.
         """
+        matrix = self.plan.transform(data, asked)
         warnings = caveats(self.plan, data, asked)
         if data.context is not None:
             for row, names in enumerate(given or [data.context] * len(asked)):
                 warnings[row] += of_context(self.plan, names)
-        matrix = self.plan.transform(data, asked)
         margin = self.model.margin(matrix)
-        score = np.floor(self.population.margin.percentile(margin) + 0.5).astype(np.int64)
+        score = self.population.margin.score(margin)
         fit_score = intent_score = reasons = None
         if n_reasons:
             effects = self.model.contributions(matrix)
             groups = self.reasons.group_effects(effects)
-            fit_score = self._percentiles("fit", groups)
-            intent_score = self._percentiles("intent", groups) if data.project.events else None
+            fit_score = self._score_of("fit", groups)
+            intent_score = self._score_of("intent", groups) if data.project.events else None
             reasons = self.reasons.of_rows(matrix, effects, groups, n_reasons)
         return Scores(
             lead_ids=data.leads.ids[asked.lead],
@@ -251,7 +251,7 @@ class LeadScorer:
             margin=margin,
             probability=self.calibrator.apply(margin),
             score=score,
-            grade=[self._grades[int(step)] for step in score],
+            grade=[self._grades[step] for step in score.tolist()],
             fit=fit_score,
             intent=intent_score,
             reasons=reasons,
@@ -431,10 +431,10 @@ class LeadScorer:
         self.reasons = Reasons(self.plan, Words.of(self.project), self.population.usual)
         self._grades = [grade(step, self.project.grades) for step in range(101)]
 
-    def _percentiles(self, side: str, groups: NDArray[np.float64]) -> list[int]:
+    def _score_of(self, side: str, groups: NDArray[np.float64]) -> list[int]:
         reference = self.population.fit if side == "fit" else self.population.intent
-        percentiles = reference.percentile(self.reasons.side_effects(groups, side))
-        return [int(step) for step in np.floor(percentiles + 0.5)]
+        found: list[int] = reference.score(self.reasons.side_effects(groups, side)).tolist()
+        return found
 
     def _golden_leads(self, data: Data, fitted: Fitted) -> list[dict[str, Any]]:
         """A few test leads from the lowest to the highest margin, in raw form, with their scores.

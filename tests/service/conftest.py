@@ -7,7 +7,6 @@ import copy
 import dataclasses
 import itertools
 import json
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +34,7 @@ from service.serving import ModelInUse
 from service.store import Rule, Store, open_store
 from service.store.importing import import_project
 from service.stored import StoredLeads
+from service.turns import Turns
 from tests.builders import project
 from tests.service.conformance import Conformance
 from tests.service.keeping import MINUTE, NOW, Kept
@@ -63,17 +63,6 @@ class InProcess(httpx.BaseTransport):
         return answer
 
 
-class Lines(logging.Handler):
-    """Keeps what was logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
 @dataclasses.dataclass
 class Service:
     """An application, its model, its metrics and its log."""
@@ -82,7 +71,7 @@ class Service:
     model: ModelInUse
     observer: Observer
     registry: CollectorRegistry
-    log: Lines
+    log: list[str]
     limits: Limits
     conformance: Conformance
     store: Store | None = None
@@ -110,20 +99,16 @@ class Service:
         return generate_latest(self.registry).decode()
 
     def log_lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.lines]
+        return [json.loads(line) for line in self.log]
 
 
 @contextmanager
 def serving(store: Store | None = None, access: Access = KEYLESS, rooms: Path | None = None) -> Iterator[Service]:
     """A service without a model; without keys, as on a loopback address, if none are given."""
-    log = Lines()
-    logger = logging.getLogger("tests.service")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    logger.addHandler(log)
+    log: list[str] = []
     registry = CollectorRegistry()
-    observer = Observer(registry, logger)
-    model = ModelInUse(observer)
+    observer = Observer(registry, log.append)
+    model, turns = ModelInUse(observer), Turns()
     leads = None
     if store is not None:
         leads = LeadAnswers(
@@ -133,11 +118,11 @@ def serving(store: Store | None = None, access: Access = KEYLESS, rooms: Path | 
             LIMITS,
             rescore_seconds=900,
             rooms=rooms,
+            turns=turns,
         )
-    api = create_api(Answers(model, LIMITS), leads, access)
-    gate = Gate(api, LIMITS, observer.request, api.fixed_paths, access)
+    api = create_api(Answers(model, LIMITS, turns), leads, access)
+    gate = Gate(api, LIMITS, observer.request, api.fixed_paths, access, turns)
     yield Service(gate, model, observer, registry, log, LIMITS, Conformance(api.openapi()), store)
-    logger.removeHandler(log)
 
 
 @pytest.fixture
@@ -188,7 +173,7 @@ def new_keeper(
         store = open_store(str(path), sample.project)
         opened.append(store)
         registry, now = CollectorRegistry(), [NOW]
-        observer = Observer(registry, logging.getLogger("tests.keeper"))
+        observer = Observer(registry, print)
         model = ModelInUse(observer)
         model.use(scorer)
         counts = tmp_path / f"{holder}.npz"
@@ -246,7 +231,7 @@ def kept_store(
     """The same with a call list as of `NOW`; tests may add leads of their own to it."""
     opened = open_store(new_url(request.param), sample.project)
     import_project(opened.journal)
-    observer = Observer(CollectorRegistry(), logging.getLogger("tests.keeper"))
+    observer = Observer(CollectorRegistry(), print)
     model = ModelInUse(observer)
     model.use(scorer)
     counts = tmp_path_factory.mktemp("counts") / counting.FILE

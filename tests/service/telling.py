@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ from service.observing import Observer
 from service.store import Rule, Store
 from service.store.scores import Said
 from service.webhooks import Courier
-from tests.service.conftest import Lines
 
 START = time.parse_instant("2026-05-01T09:00:00Z", "UTC")
 SECOND = 1_000_000
@@ -107,11 +105,9 @@ class Sending:
     """A courier with a clock of its own, its metrics and its log."""
 
     def __init__(self, store: Store, url: str, *, private: bool = True, holder: str = "one", **options: Any) -> None:
-        self.registry, self.log, self.now = CollectorRegistry(), Lines(), [START]
-        logger = logging.getLogger(f"tests.webhooks.{id(self)}")
-        logger.setLevel(logging.INFO)
-        logger.addHandler(self.log)
-        observer = Observer(self.registry, logger)
+        self.registry, self.now = CollectorRegistry(), [START]
+        self.log: list[str] = []
+        observer = Observer(self.registry, self.log.append)
         hook = Hook(Rule("crm", ("A",)), httpx.URL(url), SECRET, private)
         self.store = store
         self.courier = Courier(hook, store, observer, holder, lambda: self.now[0], **options)
@@ -121,7 +117,7 @@ class Sending:
         return self.courier.step()
 
     def statuses(self) -> list[str]:
-        return [json.loads(line)["status"] for line in self.log.lines]
+        return [json.loads(line)["status"] for line in self.log]
 
     def counts(self) -> tuple[int, int, int]:
         counted = self.store.outbox.counts()["crm"]

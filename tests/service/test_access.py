@@ -259,7 +259,7 @@ def test_log_and_metrics_carry_the_name_of_the_key_and_no_secret(guarded: Servic
     metrics = guarded.metrics()
     assert 'leadscore_key_requests_total{key="for-score",status="200"} 1.0' in metrics
     assert 'leadscore_key_requests_total{key="for-write",status="403"} 1.0' in metrics
-    assert not [secret for secret in SECRET.values() if secret in metrics + "".join(guarded.log.lines)]
+    assert not [secret for secret in SECRET.values() if secret in metrics + "".join(guarded.log)]
 
 
 def test_no_other_origin_is_let_in(guarded: Service) -> None:

@@ -90,7 +90,7 @@ def test_a_document_that_cannot_be_scored_says_where_and_quotes_nothing(
     found = problem(service.post("/v1/score", json=bad), 422, "invalid-document")
     assert found["errors"][0]["where"] == f"events.{table.name}[1].{table.time}"
     assert SECRET not in json.dumps(found)
-    assert SECRET not in "".join(service.log.lines)
+    assert SECRET not in "".join(service.log)
 
 
 @pytest.mark.parametrize("body", [[], 1, "text", None, {}, {"lead": []}, {"lead": None}, {"lead": {}}])
@@ -122,7 +122,7 @@ def test_bad_bodies_are_problems(
 
 def test_an_unknown_route_is_a_problem(service: Service) -> None:
     problem(service.get(f"/v1/{SECRET}"), 404, "not-found")
-    assert SECRET not in service.metrics() + "".join(service.log.lines)
+    assert SECRET not in service.metrics() + "".join(service.log)
 
 
 def test_the_document_is_made_once_per_model(service: Service, scorer: LeadScorer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import pytest
@@ -29,7 +28,7 @@ def answered(new_keeper: Callable[[str], Kept], scorer: ls.LeadScorer) -> Answer
     """A store from which thirty leads were scored, each answer kept."""
     store: Store = new_keeper("one").store
     counted = Counted(Counts.of(whole(store.journal, events=False)), store.journal.until())
-    sampler = Sampler(store, Observer(CollectorRegistry(), logging.getLogger("tests.audit")), 1.0)
+    sampler = Sampler(store, Observer(CollectorRegistry(), print), 1.0)
     leads = StoredLeads(store, counted, sampler)
     for lead_id in LEADS:
         leads.score(InUse("7", scorer, ""), lead_id, as_of=NOW, now=NOW)
@@ -87,5 +86,5 @@ def test_the_sample_names_nobody(answered: Answered) -> None:
 
 
 def test_no_share_keeps_nothing(answered: Answered) -> None:
-    sampler = Sampler(answered[0], Observer(CollectorRegistry(), logging.getLogger("tests.audit")), 0.0)
+    sampler = Sampler(answered[0], Observer(CollectorRegistry(), print), 0.0)
     assert not any(sampler.wants() for _ in range(1_000))

@@ -471,7 +471,7 @@ def test_nothing_of_a_lead_is_logged_or_counted(stored_service: Service, client:
     list(client.call_list(source=mark, owner=mark))
     with pytest.raises(ServiceProblem) as caught:
         client.score_stored(mark, as_of=mark)
-    assert mark not in str(caught.value) + stored_service.metrics() + "".join(stored_service.log.lines)
+    assert mark not in str(caught.value) + stored_service.metrics() + "".join(stored_service.log)
     assert {"/v1/leads/{lead_id}/score", "/v1/leads/{lead_id}/history"} <= {
         line.get("route") for line in stored_service.log_lines()
     }

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 
 import pytest
@@ -19,7 +18,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def observer(registry: CollectorRegistry) -> Observer:
-    return Observer(registry, logging.getLogger("tests.observing"))
+    return Observer(registry, print)
 
 
 def exchange(method: str = "POST", route: str = "/v1/score", status: int = 200) -> Exchange:
@@ -67,21 +66,17 @@ def test_a_swap_moves_the_one_to_the_new_model(observer: Observer, registry: Col
     assert registry.get_sample_value("leadscore_model_info", new) == 1
 
 
-def test_a_log_line_is_json_with_exactly_these_fields(observer: Observer, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "tests.observing"):
-        observer.request(exchange())
-    [line] = caplog.messages
-    fields = json.loads(line)
+def test_a_log_line_is_json_with_exactly_these_fields(observer: Observer, capsys: pytest.CaptureFixture[str]) -> None:
+    observer.request(exchange())
+    fields = json.loads(capsys.readouterr().out)
     assert fields.keys() == {"at", "event", "method", "route", "status", "ms", "request_id"}
     assert (fields["event"], fields["route"], fields["request_id"]) == ("request", "/v1/score", "r1")
 
 
 def test_health_checks_are_logged_only_when_they_fail(
-    observer: Observer, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+    observer: Observer, registry: CollectorRegistry, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with caplog.at_level(logging.INFO, "tests.observing"):
-        for status in (200, 503):
-            observer.request(exchange("GET", "/readyz", status))
-    [line] = caplog.messages
-    assert json.loads(line)["status"] == 503
+    for status in (200, 503):
+        observer.request(exchange("GET", "/readyz", status))
+    assert json.loads(capsys.readouterr().out)["status"] == 503
     assert registry.get_sample_value("leadscore_request_seconds_count", {"route": "/readyz"}) == 2

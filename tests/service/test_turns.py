@@ -3,24 +3,38 @@ from __future__ import annotations
 import asyncio
 import time
 
-from service.turns import Turns
+from service.turns import MOST_AT_ONCE, ROUND_SECONDS, Turns
 
 
-def test_one_starts_a_round_of_the_loop_first_come_first_served() -> None:
-    async def story() -> list[str]:
-        turns = Turns()
-        told: list[str] = []
+def starts(turns: Turns, n: int) -> list[list[int]]:
+    """Who starts in each round of the loop, of so many that come at once."""
 
-        async def work(name: str) -> None:
+    async def story() -> list[list[int]]:
+        rounds: list[list[int]] = [[]]
+
+        async def work(number: int) -> None:
             await turns.mine()
-            told.append(name)
-            asyncio.get_running_loop().call_soon(told.append, "round")
+            if not rounds[-1]:
+                asyncio.get_running_loop().call_soon(rounds.append, [])
+            rounds[-1].append(number)
 
-        await asyncio.gather(*(work(name) for name in "abc"))
-        await asyncio.sleep(0)
-        return told
+        await asyncio.gather(*(work(number) for number in range(n)))
+        return [found for found in rounds if found]
 
-    assert asyncio.run(story()) == ["a", "round", "b", "round", "c", "round"]
+    return asyncio.run(story())
+
+
+def test_a_few_start_a_round_of_the_loop_first_come_first_served() -> None:
+    rounds = starts(Turns(), 40)
+    assert [number for found in rounds for number in found] == [*range(40)]
+    assert 1 < max(map(len, rounds)) <= MOST_AT_ONCE
+
+
+def test_one_starts_a_round_where_turns_take_long() -> None:
+    turns = Turns()
+    turns._turn_seconds = 2 * ROUND_SECONDS
+    assert starts(turns, 3) == [[0], [1], [2]]
+    assert turns.alone
 
 
 def test_the_wait_is_foretold_from_the_rounds_of_late() -> None:

@@ -190,6 +190,6 @@ def test_neither_log_nor_metrics_say_who_or_where(telling_store: Store) -> None:
         sending = Sending(telling_store, receiver.url)
         sending.step()
         sending.step(after=2 * SECOND)
-    told = "\n".join(sending.log.lines)
+    told = "\n".join(sending.log)
     assert not [word for word in ("Jane", "127.0.0.1", "t0ken", "msg_", SECRET.decode()) if word in told]
-    assert json.loads(sending.log.lines[0]).keys() == {"at", "event", "hook", "outcome", "status", "ms", "attempts"}
+    assert json.loads(sending.log[0]).keys() == {"at", "event", "hook", "outcome", "status", "ms", "attempts"}

@@ -222,7 +222,7 @@ def _grades(
 ) -> dict[str, float]:
     """Share of the weight by grade, the best first."""
     floors = scorer.project.grades
-    steps = np.floor(reference.percentile(margin) + 0.5).astype(np.int64)
+    steps = reference.score(margin)
     upto = np.bincount(steps, weight, minlength=101)
     shares = dict.fromkeys([*floors, "D"], 0.0)
     for step, share in enumerate(upto / upto.sum()):

@@ -240,7 +240,7 @@ def test_the_style_sheet_may_be_kept_for_ever(desk: Service) -> None:
 def test_no_key_is_ever_logged(desk: Service) -> None:
     desk.post("/app/sign-in", data={"key": SELLER_SECRET}, headers=OURS)
     get(desk, "/app?search=Mrs+Secret")
-    lines = "\n".join(desk.log.lines)
+    lines = "\n".join(desk.log)
     assert SELLER_SECRET not in lines
     assert "Secret" not in lines
     assert '"route": "/app"' in lines
