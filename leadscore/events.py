@@ -14,7 +14,7 @@ from leadscore import fields
 from leadscore.errors import DocumentError
 from leadscore.fields import Field, Places, require_object
 from leadscore.project import EventsSpec
-from leadscore.time import Instants
+from leadscore.time import Instants, parse_instants_with_offset
 
 MOST_EVENTS = 50_000
 """Events of one lead that a document may hold in a table."""
@@ -119,8 +119,7 @@ class _Rows:
         """Read column after column, in the order in which a row's faults are told."""
         spec = self.spec
         self._refuse_other_leads(lead_id)
-        happened = self._instants(spec.time)
-        known = happened if spec.known is None else self._instants(spec.known, happened)
+        happened, known = self._moments()
         categories = [fields.categories(self.columns[name], self._places(name)) for name in spec.categorical]
         events = Events(happened, known, categories, self._numbers(warnings))
         if self.n_undeclared:
@@ -147,6 +146,19 @@ class _Rows:
         for row, owner in enumerate(fields.texts(owners, places)):
             if owner is not None and lead_id is not None and owner != lead_id:
                 raise DocumentError("names another lead than the document", where=str(places(row)))
+
+    def _moments(self) -> tuple[Instants, Instants]:
+        """Return when each row happened, and when it became known."""
+        spec = self.spec
+        if spec.known is None:
+            happened = self._instants(spec.time)
+            return happened, happened
+        if spec.time_format is None:
+            with suppress(TypeError, ValueError):  # both columns at once, where neither needs a closer look
+                both = parse_instants_with_offset([*self.columns[spec.time], *self.columns[spec.known]])
+                return both[: len(both) // 2], both[len(both) // 2 :]
+        happened = self._instants(spec.time)
+        return happened, self._instants(spec.known, happened)
 
     def _instants(self, name: str, defaults: Instants | None = None) -> Instants:
         return fields.instants(self.columns[name], self.timezone, self.spec.time_format, self._places(name), defaults)

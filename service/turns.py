@@ -46,6 +46,10 @@ class Turns:
         """Wait until everybody who came before has started; return how many seconds that took."""
         loop = asyncio.get_running_loop()
         came_at = loop.time()
+        if self.alone and not self._in_round:  # nobody came of late with another: none is waited for
+            self._in_round = True
+            loop.call_soon(self._end, loop, came_at)
+            return 0.0
         turn = loop.create_future()
         self._waiting.append(turn)
         if not self._in_round:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from service.turns import MOST_AT_ONCE, ROUND_SECONDS, Turns
 
 
@@ -22,6 +24,18 @@ def starts(turns: Turns, n: int) -> list[list[int]]:
         return [found for found in rounds if found]
 
     return asyncio.run(story())
+
+
+def test_who_comes_when_nobody_did_with_another_starts_at_once() -> None:
+    async def story() -> bool:
+        turns = Turns()
+        coming = turns.mine()
+        with pytest.raises(StopIteration):  # without once giving up control
+            coming.send(None)
+        await asyncio.sleep(0)
+        return turns.alone
+
+    assert asyncio.run(story())
 
 
 def test_a_few_start_a_round_of_the_loop_first_come_first_served() -> None:
