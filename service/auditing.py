@@ -12,7 +12,7 @@ import hmac
 import random
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ class Answered:
 
     version: str
     plan: str
-    found: list[Stored]
+    found: Sequence[Stored]
     counts_until: int
     features: NDArray[np.float32]
     record: Mapping[str, Any]
@@ -181,7 +181,7 @@ def _judge(
     if len(there) == len(found):
         result.same += 1
         return
-    in_time = [row if row.seq <= answer.rows_until else row._replace(known=row.time) for row in found]
+    in_time = [row if row.seq <= answer.rows_until else Stored(*row)._replace(known=row.time) for row in found]
     now, _ = _compute(scorer, lead_id, in_time, counted, answer.as_of)
     late = list(_differing(scorer, said, now))
     result.late_features.update(late)

@@ -33,7 +33,7 @@ class Found(NamedTuple):
     """Some leads: their tables, the rows that these were made of, and up to which row others were counted (0: not)."""
 
     data: Data
-    rows: list[Stored]
+    rows: Sequence[Stored]
     counts_until: int
 
 

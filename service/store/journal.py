@@ -6,6 +6,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Text, bindparam, cast, func, select
@@ -27,7 +28,7 @@ PART = 50_000
 
 
 class Stored(NamedTuple):
-    """A row of the journal."""
+    """A row of the journal; what reads a hundred for a lead hands them on as the database gave them."""
 
     seq: int
     kind: str
@@ -139,18 +140,17 @@ class Journal:
                 connection.exec_driver_sql(f"analyze {table.name}")
         return n_stored
 
-    def of_lead(self, lead_id: str, *, with_account: bool) -> list[Stored]:
+    def of_lead(self, lead_id: str, *, with_account: bool) -> Sequence[Stored]:
         """Return the rows of a lead, and where asked for of all that were ever in an account with it, by `seq`."""
-        found = self.database.ask(_OF_ACCOUNT if with_account else _OF_LEAD, lead_id=lead_id)
-        return [Stored(*row) for row in found]
+        return self.database.ask(_OF_ACCOUNT if with_account else _OF_LEAD, lead_id=lead_id)
 
     def of_leads(self, lead_ids: Sequence[str], *, with_account: bool) -> list[Stored]:
         """Return the rows of several leads, as `of_lead`, each once."""
         wanted = self.mates(lead_ids) if with_account else lead_ids
         found: list[Stored] = []
         for part in _chunks(wanted):
-            found += [Stored(*row) for row in self.database.ask(_OF_LEADS, lead_ids=part)]
-        return sorted(found)
+            found += self.database.ask(_OF_LEADS, lead_ids=part)
+        return sorted(found, key=itemgetter(0))
 
     def touched(self, after: int, *, at_most: int) -> tuple[list[str], int, int]:
         """Return the leads of the rows after number `after`, the number of the last, and when the last became known."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -46,14 +46,29 @@ class Counted:
         return project.leads.roles.keys() <= self.counts.groups.keys()
 
 
-class _Found(NamedTuple):
-    """A row of the journal, with the position of its lead and its data parsed."""
+class _Rows(NamedTuple):
+    """Rows of one kind by column: the positions of their leads, their own columns, and their data parsed."""
 
-    lead: int
-    seq: int
-    time: int
-    known: int
-    data: Mapping[str, Any]
+    lead: Sequence[int] = ()
+    known: Sequence[int] = ()
+    seq: Sequence[int] = ()
+    time: Sequence[int] = ()
+    data: Sequence[Mapping[str, Any]] = ()
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[Any, ...]]) -> _Rows:
+        return cls(*zip(*rows, strict=True))
+
+    def until(self, seq: int) -> _Rows:
+        """Return the rows up to a number."""
+        return self.of(row for row in zip(*self, strict=True) if row[2] <= seq)
+
+    def texts(self, name: str) -> list[str | None]:
+        return _texts([data.get(name) for data in self.data])
+
+    def numbers(self, names: Sequence[str]) -> NDArray[np.float64]:
+        columns = [_numbers([data.get(name) for data in self.data]) for name in names]  # None becomes NaN
+        return np.array(columns, dtype=np.float64).reshape(len(names), len(self.data))
 
 
 def some(project: Project, found: Sequence[Stored], counted: Counted | None) -> Data:
@@ -64,13 +79,13 @@ def some(project: Project, found: Sequence[Stored], counted: Counted | None) -> 
     found : all rows of every lead, and of those that share an account with one that is to be scored
     counted : what all others count, where a plan asks for that; None counts these leads alone
     """
-    ids = sorted({row.lead_id for row in found if row.kind == LEADS})
-    by_kind = _by_kind(ids, found)
-    versions = sorted(by_kind[LEADS], key=_VERSION_ORDER)
+    ids = sorted({lead_id for _, kind, lead_id, *_ in found if kind == LEADS})
+    rows = _by_kind(ids, found)
+    versions, closings = rows.get(LEADS, _Rows()), rows.get(OUTCOME, _Rows())
     table = _leads(project, ids, versions)
-    outcomes = _outcomes(project, table.created, by_kind[OUTCOME])
-    among = None if counted is None else _among(project, counted, table, outcomes, versions, by_kind[OUTCOME])
-    logs = {spec.name: _log(spec, by_kind[spec.name], len(ids)) for spec in project.events}
+    outcomes = _outcomes(project, table.created, closings)
+    among = None if counted is None else _among(project, counted, table, outcomes, versions, closings)
+    logs = {spec.name: _log(spec, rows.get(spec.name, _Rows()), len(ids)) for spec in project.events}
     return Data(project, table, logs, outcomes, among=among)
 
 
@@ -146,18 +161,17 @@ def _instants(microseconds: NDArray[np.int64]) -> Any:
     return pd.to_datetime(microseconds.view("M8[us]"), utc=True)
 
 
-_VERSION_ORDER = itemgetter(0, 3, 1)
-"""Versions of a profile by lead, `known` and `seq`."""
-
-
-def _by_kind(ids: Sequence[str], found: Sequence[Stored]) -> defaultdict[str, list[_Found]]:
-    parsed = json.loads(f"[{','.join([row.data for row in found])}]")
+def _by_kind(ids: Sequence[str], found: Sequence[Stored]) -> dict[str, _Rows]:
+    """Return the rows of each kind; versions of a profile by lead, `known` and `seq`."""
     position = {lead_id: lead for lead, lead_id in enumerate(ids)}
-    by_kind: defaultdict[str, list[_Found]] = defaultdict(list)
+    parsed = json.loads(f"[{','.join([row[5] for row in found])}]")
+    by_kind: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for (seq, kind, lead_id, time, known, _), data in zip(found, parsed, strict=True):
         if lead_id in position:
-            by_kind[kind].append(_Found(position[lead_id], seq, time, known, data))
-    return by_kind
+            by_kind[kind].append((position[lead_id], known, seq, time, data))
+    if LEADS in by_kind:
+        by_kind[LEADS].sort(key=itemgetter(0, 1, 2))
+    return {kind: _Rows.of(rows) for kind, rows in by_kind.items()}
 
 
 def _texts(values: list[Any]) -> list[str | None]:
@@ -171,68 +185,51 @@ def _numbers(values: list[Any]) -> list[float | None]:
 _NULL = type(None)
 
 
-def _text_column(rows: Sequence[_Found], name: str) -> list[str | None]:
-    return _texts([row.data.get(name) for row in rows])
-
-
-def _values(rows: Sequence[_Found], names: Sequence[str]) -> NDArray[np.float64]:
-    columns = [_numbers([row.data.get(name) for row in rows]) for name in names]  # None becomes NaN
-    return np.array(columns, dtype=np.float64).reshape(len(names), len(rows))
-
-
-def _leads(project: Project, ids: Sequence[str], versions: Sequence[_Found]) -> Leads:
+def _leads(project: Project, ids: Sequence[str], versions: _Rows) -> Leads:
     spec = project.leads
     names = (*spec.categorical, *spec.roles.values())
-    codes, vocabularies = encoded([_text_column(versions, name) for name in names], len(versions))
+    codes, vocabularies = encoded([versions.texts(name) for name in names], len(versions.lead))
     n_categorical = len(spec.categorical)
-    n_versions = np.bincount([version.lead for version in versions], minlength=len(ids))
+    n_versions = np.bincount(np.array(versions.lead, dtype=np.int64), minlength=len(ids))
     return Leads(
         ids=np.array(ids, dtype=object),
         created=_created(versions, len(ids)),
         row=np.arange(len(ids)),
         offsets=np.concatenate([[0], n_versions.cumsum()]),
-        known=np.array([version.known for version in versions], dtype=np.int64),
+        known=np.array(versions.known, dtype=np.int64),
         codes=codes[:n_categorical],
-        values=_values(versions, spec.numeric),
+        values=versions.numbers(spec.numeric),
         vocabularies=vocabularies[:n_categorical],
         roles=dict(zip(spec.roles, zip(codes[n_categorical:], vocabularies[n_categorical:], strict=True), strict=True)),
     )
 
 
-def _created(versions: Sequence[_Found], n_leads: int) -> Instants:
+def _created(versions: _Rows, n_leads: int) -> Instants:
     """The first creation time that any version of a lead states."""
     created = np.full(n_leads, NEVER, dtype=np.int64)
-    for version in reversed(versions):
-        if version.time != NEVER:
-            created[version.lead] = version.time
+    for lead, time in zip(reversed(versions.lead), reversed(versions.time), strict=True):
+        if time != NEVER:
+            created[lead] = time
     return created
 
 
-def _log(spec: EventsSpec, rows: Sequence[_Found], n_leads: int) -> EventLog:
-    codes, vocabularies = encoded([_text_column(rows, name) for name in spec.categorical], len(rows))
-    lead, time, known = np.array([(row.lead, row.time, row.known) for row in rows], dtype=np.int64).reshape(-1, 3).T
-    return EventLog.group(
-        np.ascontiguousarray(lead),
-        np.ascontiguousarray(time),
-        np.ascontiguousarray(known),
-        codes,
-        _values(rows, spec.numeric),
-        vocabularies,
-        n_leads=n_leads,
-    )
+def _log(spec: EventsSpec, rows: _Rows, n_leads: int) -> EventLog:
+    codes, vocabularies = encoded([rows.texts(name) for name in spec.categorical], len(rows.lead))
+    lead, time, known = (np.array(column, dtype=np.int64) for column in (rows.lead, rows.time, rows.known))
+    return EventLog.group(lead, time, known, codes, rows.numbers(spec.numeric), vocabularies, n_leads=n_leads)
 
 
-def _outcomes(project: Project, created: Instants, rows: Sequence[_Found]) -> Outcomes:
+def _outcomes(project: Project, created: Instants, rows: _Rows) -> Outcomes:
     """First wins and losses, as the library reads them from a table of outcomes."""
     spec = project.outcome
     found = np.full((6, len(created)), NEVER, dtype=np.int64)
     closings: defaultdict[tuple[int, bool], list[tuple[int, int]]] = defaultdict(list)
-    for row in rows:
-        status = row.data.get(str(spec.column))
+    for lead, known, _, time, data in zip(*rows, strict=True):
+        status = data.get(str(spec.column))
         won = spec.column is None or status in spec.won
-        early = won and NEVER != created[row.lead] > row.time
+        early = won and NEVER != created[lead] > time
         if (won or status in spec.lost) and not early:
-            closings[row.lead, won].append((row.time, row.known))
+            closings[lead, won].append((time, known))
     for (lead, won), told in closings.items():
         first = 0 if won else 2
         found[first : first + 2, lead] = min(told)
@@ -245,21 +242,19 @@ def _among(
     counted: Counted,
     table: Leads,
     outcomes: Outcomes,
-    versions: Sequence[_Found],
-    closings: Sequence[_Found],
+    versions: _Rows,
+    closings: _Rows,
 ) -> Among:
     """The leads as they were when the base was counted: what is younger is known never."""
     until = counted.until
-    if all(row.seq <= until for row in versions) and all(row.seq <= until for row in closings):
+    if max(versions.seq, default=0) <= until and max(closings.seq, default=0) <= until:
         return Among(counted.counts, table, outcomes)
-    there = np.array([version.seq <= until for version in versions])
-    known = np.where(there, table.known, FOREVER)
-    order = np.lexsort((known, np.array([version.lead for version in versions])))
+    known = np.where(np.array(versions.seq) <= until, table.known, FOREVER)
+    order = np.lexsort((known, np.array(versions.lead)))
     as_counted = replace(
         table,
-        created=_created([version for version in versions if version.seq <= until], len(table.ids)),
+        created=_created(versions.until(until), len(table.ids)),
         known=known[order],
         roles={role: (codes[order], names) for role, (codes, names) in table.roles.items()},
     )
-    counted_closings = [row for row in closings if row.seq <= until]
-    return Among(counted.counts, as_counted, _outcomes(project, as_counted.created, counted_closings))
+    return Among(counted.counts, as_counted, _outcomes(project, as_counted.created, closings.until(until)))
