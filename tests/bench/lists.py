@@ -1,8 +1,8 @@
 """A list larger than memory: a million leads and ten million events in Parquet, scored by ``leadscore score``.
 
 ``make bench-lists`` (``ARGS=--ten`` for ten million leads). Wall time and peak memory of all processes, sampled, beside
-LightGBM's bare ``predict`` on the finished matrix, and beside what one would write by hand: pandas that counts the
-same events in the same windows, and LightGBM.
+LightGBM's bare ``predict`` on the finished matrix, beside MLflow's pyfunc over lead documents, and beside what one
+would write by hand: pandas that counts the same events in the same windows, and LightGBM.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import argparse
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 import leadscore as ls
+from leadscore import tracking
 from leadscore.simulate import simulate
+from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs
 from tests.bench.features.measure import fastest_of
 
@@ -36,6 +40,8 @@ EVENTS_A_LEAD, SIMULATED_A_LEAD = 10.0, 15.6
 STILL_OPEN = 0.9
 """Share of the simulated outcomes that are left out, so that most leads are on the list."""
 MATRIX_ROWS = 100_000
+N_DOCUMENTS = 5_000
+N_REASONS = (0, 3)
 IDS = {"lead_id", "account_id", "event_id"}
 
 
@@ -91,6 +97,26 @@ def bare_predict(project: Path, scorer: Path, n_leads: int) -> tuple[float, int]
     booster = loaded.model.booster  # type: ignore[attr-defined]
     seconds = fastest_of(3, lambda: booster.predict(matrix, raw_score=True))
     return seconds * n_leads / len(lead), matrix.shape[1]
+
+
+def pyfunc(project: Path, scorer: Path, n_leads: int) -> dict[int, float]:
+    """Seconds that MLflow's pyfunc takes for so many lead documents that are there already, by a few of them."""
+    import mlflow
+
+    loaded, data = ls.LeadScorer.load(scorer), ls.Project.load(project).read()
+    few = open_leads(data, ls.tables.parse_instants(pd.Series([AS_OF]), "UTC")[0][0])
+    asked = Cutoffs(few.lead[:N_DOCUMENTS], few.at[:N_DOCUMENTS])
+    frame = pd.DataFrame(loaded.documents(data, asked))
+    with tempfile.TemporaryDirectory() as folder:
+        tracking.log(loaded, folder, metrics={}, parameters={})
+        mlflow.set_tracking_uri(tracking.tracking_uri(Path(folder)))
+        served = mlflow.pyfunc.load_model(f"models:/{loaded.name}@{tracking.CHAMPION}")
+        return {
+            n_reasons: fastest_of(3, partial(served.predict, frame, params={"n_reasons": n_reasons}))
+            * n_leads
+            / len(frame)
+            for n_reasons in N_REASONS
+        }
 
 
 def timed(*command: Any) -> tuple[float, float, str]:
@@ -165,7 +191,8 @@ def run(n_leads: int, *, memory: str, hand: bool) -> list[str]:
         f"| bare `Booster.predict` on the finished matrix | {bare_s:.1f} | {n_leads / bare_s:,.0f} | 1 | |",
     ]
     leadscore = [sys.executable, "-c", "from leadscore.cli import main; main()", "score", project, "--model", scorer]
-    for n_reasons in (0, 3):
+    documents_s = pyfunc(small, scorer, n_leads)
+    for n_reasons in N_REASONS:
         out = FOLDER / f"scored{n_reasons}.parquet"
         options = ["--out", out, "--as-of", AS_OF, "--reasons", n_reasons, "--memory", memory, "--fresh"]
         seconds, peak, printed = timed(*leadscore, *options)
@@ -173,6 +200,8 @@ def run(n_leads: int, *, memory: str, hand: bool) -> list[str]:
         lines.append(
             _line(f"`leadscore score --reasons {n_reasons} --memory {memory}`", seconds, peak, n_leads, bare_s)
         )
+        name = f"MLflow's pyfunc, {n_reasons} reasons, by {N_DOCUMENTS:,} documents"
+        lines.append(_line(name, documents_s[n_reasons], None, n_leads, bare_s))
     if hand:
         code = f"from pathlib import Path; from tests.bench.lists import by_hand; by_hand(Path({str(project)!r}))"
         seconds, peak, _ = timed(sys.executable, "-c", code)
@@ -180,8 +209,9 @@ def run(n_leads: int, *, memory: str, hand: bool) -> list[str]:
     return lines
 
 
-def _line(name: str, seconds: float, peak: float, n_leads: int, bare_s: float) -> str:
-    return f"| {name} | {seconds:.1f} | {n_leads / seconds:,.0f} | {seconds / bare_s:.2f} | {peak:,.0f} |"
+def _line(name: str, seconds: float, peak: float | None, n_leads: int, bare_s: float) -> str:
+    memory = "" if peak is None else f"{peak:,.0f}"
+    return f"| {name} | {seconds:.1f} | {n_leads / seconds:,.0f} | {seconds / bare_s:.2f} | {memory} |"
 
 
 def main() -> None:
