@@ -167,10 +167,13 @@ class Contexts(Mapping[str, NDArray[np.float64]]):
     def __init__(self, contexts: Sequence[Mapping[str, float]]) -> None:
         self._contexts = contexts
 
+    @property
+    def any_given(self) -> bool:
+        """Whether anything came with any lead."""
+        return any(self._contexts)
+
     def table(self, names: Sequence[str]) -> NDArray[np.float64]:
         """Return some columns side by side, (n_leads, n_names), NaN where not given."""
-        if not any(self._contexts):
-            return np.full((len(self._contexts), len(names)), np.nan)
         rows = [[context.get(name, np.nan) for name in names] for context in self._contexts]
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
 

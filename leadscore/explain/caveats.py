@@ -34,10 +34,10 @@ def of_context(plan: FeaturePlan, given: Collection[str]) -> list[str]:
     `given` are the names of the features that came with the lead.
     """
     names = plan.company_names
-    lacking = [name for name in names if name not in given]
-    vain = sorted(set(given) - set(names))
+    lacking = [name for name in names if name not in given] if given else names
+    n_vain = len(set(given).difference(names)) if given else 0
     warnings = [f"context: {_some(lacking)} not given; taken as unknown"] if lacking else []
-    return warnings + ([f"context: {len(vain)} name(s) that this model doesn't ask for ignored"] if vain else [])
+    return warnings + ([f"context: {n_vain} name(s) that this model doesn't ask for ignored"] if n_vain else [])
 
 
 def _some(names: Sequence[str]) -> str:

@@ -312,7 +312,8 @@ class FeaturePlan:
             if not program.of_account or data.context is None:
                 fills.append(filling.event_fill(data, program, asked, out))
         if data.context is not None:
-            out[:, self._company_columns] = data.context.table(self.company_names)[asked.lead]
+            given = data.context.table(self.company_names)[asked.lead] if data.context.any_given else np.nan
+            out[:, self._company_columns] = given
             return fills
         average = (self.smoothing, self.prior or 0.0)
         fills += [

@@ -6,9 +6,9 @@ vocabulary of the data at hand and is done for every table that is read, or ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -31,6 +31,8 @@ Clock = tuple[time.Instants, NDArray[np.int64]]
 Bound = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 """Where each look-up starts, how many words each column has, and the look-ups one after the other."""
 
+_SHORT, _MOST_REMEMBERED = 8, 1_024
+"""Words of a vocabulary, as that of one lead, that is looked up once and remembered; and how many are."""
 _NOBODY = AccountLog.empty().arrays
 _NO_ACCOUNT = np.empty(0, dtype=np.int64)
 
@@ -53,8 +55,13 @@ class _Lookup:
     kept: Sequence[str] = ()
     direction: Direction | None = None
 
-    def of(self, vocabulary: Sequence[str]) -> list[int]:
-        """Slot of null and of every word."""
+    @cached_property
+    def of(self) -> Callable[[tuple[str, ...]], list[int]]:
+        """Slot of null and of every word of a vocabulary; what short ones gave is remembered."""
+        remembered = lru_cache(_MOST_REMEMBERED)(self._of)
+        return lambda vocabulary: (remembered if len(vocabulary) <= _SHORT else self._of)(vocabulary)
+
+    def _of(self, vocabulary: tuple[str, ...]) -> list[int]:
         if self.direction is not None:
             return [0, *map(self.direction.of, vocabulary)]
         slot_of, other = self._slot_of, self.slots.get(OTHER, -1)
@@ -114,7 +121,7 @@ class Program:
             self.windows, self.half_lives, self.steps, *bound, self.sources, self.targets, self.n_cells, out,
         )  # fmt: skip
 
-    def bind(self, vocabularies: Sequence[Sequence[str]]) -> Bound:
+    def bind(self, vocabularies: Sequence[tuple[str, ...]]) -> Bound:
         """Look-ups for the vocabularies of a log."""
         lookups: list[int] = []
         starts = [0]
