@@ -23,6 +23,7 @@ from leadscore.tables import Data
 from service.following import Pointer
 from service.observing import Observer, json_lines_logger
 from service.orphans import end_with_parent
+from service.pages.rendering import lead_address
 from service.remembering import Memory
 from service.security import fault_of
 from service.store import Store
@@ -56,7 +57,7 @@ def _write(folder: Path, name: str, page: Page, found: pages.Found) -> None:
     for title, table in pages.tables_of(found).items():
         write_csv(folder / f"{title}.csv", table)
     with whole_or_nothing(folder / f"{name}.html") as beside:
-        beside.write_text(render_body(page), encoding="utf-8")
+        beside.write_text(render_body(page, lead_address), encoding="utf-8")
 
 
 def _verdicts(store: Store, data: Data) -> Verdicts:

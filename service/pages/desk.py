@@ -43,11 +43,6 @@ PARTS = {
     "model": "another model",
 }
 """The parts of a receipt, as a seller reads them."""
-TABLES = (
-    *("channels", "channels_by_month", "funnel", "funnel_by_month"),
-    *("agreement_marketing", "agreement_sales", "agreement_speed", "agreement_leads"),
-)
-"""Tables that can be had as CSV: what `service.measuring` writes."""
 _FILTERS = ("search", "grade", "source", "owner", "max_age", "calls")
 
 
@@ -126,22 +121,25 @@ class _Desk:
         name = request.url.path.rpartition("/")[2]
         title = next(title for address, title in ROOMS if address.endswith(f"/{name}"))
         found = await self._leads.in_thread(lambda: self._measured(f"{name}.html"))
-        there = None if self._leads.rooms is None else [
-            table for table in TABLES if table.startswith(name) and (self._leads.rooms / f"{table}.csv").exists()
-        ]  # fmt: skip
+        there = [table for table in self._tables() if table.startswith(name)]
         agreed = self._leads.leads.store.journal.project.sla.qualified is not None
         body = None if found is None else plain(found)
-        return self._page(request, "room.html", room=title, title=title, body=body, tables=there or [], agreed=agreed)
+        return self._page(request, "room.html", room=title, title=title, body=body, tables=there, agreed=agreed)
 
     async def table(self, request: Request, name: str) -> Response:
         """A table of a room."""
         found = None
-        if name in TABLES:
+        if name in self._tables():
             found = await self._leads.in_thread(lambda: self._measured(f"{name}.csv"))
         if found is None:
             raise Problem(NOT_FOUND, "There is no such table, or it was not measured yet")
         headers = {"content-disposition": f'attachment; filename="{name}.csv"', "cache-control": "private, no-store"}
         return Response(found, media_type="text/csv; charset=utf-8", headers=headers)
+
+    def _tables(self) -> list[str]:
+        """The tables that were measured."""
+        rooms = self._leads.rooms
+        return [] if rooms is None else sorted(path.stem for path in rooms.glob("*.csv"))
 
     def _measured(self, name: str) -> str | None:
         path = None if self._leads.rooms is None else self._leads.rooms / name

@@ -184,9 +184,44 @@ def test_marketing_finds_its_rooms(page: Any, served: tuple[Serving, str]) -> No
             overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert overflow <= 0, f"{room} is wider than the screen"
             shoot(page, f"{room.lower()}_{scheme}_{width}")
+            if room != "Channels":
+                open_first_list(page)
+                assert violations(page) == []
+                shoot(page, f"{room.lower()}_leads_{scheme}_{width}")
         with page.expect_download() as download:
             page.locator(".downloads a").first.click()
         assert Path(download.value.path()).read_text().count("\n") > 1
+
+
+def open_first_list(page: Any) -> None:
+    """With keys alone: a number opens its list, which closes again where one came from."""
+    number = page.locator(".report td a").first
+    number.focus()
+    page.keyboard.press("Enter")
+    shown = page.locator(".report .behind:visible")
+    assert shown.count() == 1
+    assert shown.inner_text().startswith(number.get_attribute("aria-label").partition(": ")[2])
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Close"
+    page.keyboard.press("Enter")
+    assert shown.count() == 0
+    assert page.evaluate("document.activeElement.id") == number.get_attribute("id")
+    number.click()
+
+
+def test_a_number_of_a_room_leads_to_its_leads(page: Any) -> None:
+    def is_measured() -> bool:
+        page.get_by_role("link", name="Agreement", exact=True).click()
+        return bool(page.locator(".report td a").count())
+
+    assert wait_for(is_measured)
+    page.locator(".report td a").first.click()
+    lead = page.locator(".report .behind:visible p:last-child a").first
+    lead_id = lead.inner_text()
+    lead.click()
+    assert page.inner_text("h1") == lead_id
+    page.go_back()
+    assert page.locator(".report .behind:visible").count() == 1, "one comes back to the open list"
 
 
 def test_the_door(browser: Any, served: tuple[Serving, str]) -> None:
