@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from dataclasses import replace
@@ -18,6 +19,7 @@ from leadscore import time
 from leadscore.alignment import Cohort, Verdicts, agreement, channels, dimensions, funnel, handovers
 from leadscore.cli import main
 from leadscore.errors import DataError, ProjectError
+from leadscore.reports import write_csv
 from tests.alignment.conftest import PROJECT
 
 
@@ -220,6 +222,19 @@ def test_a_report_is_a_page_and_tables(
     page = (tmp_path / f"{report}.html").read_text()
     assert "<h1>" in page
     assert "nan" not in page.replace("finance", "").lower().split("<svg")[0]
+
+
+def test_a_table_is_text_and_numbers_to_a_spreadsheet(tmp_path: Path) -> None:
+    texts = ["=1+1", "+49 30", "-", "@now", "\tx", "\rx", "\nx", "a=b", "", None, "'=1"]
+    table = pd.DataFrame({"lead_id": texts, "effect": -1.5, "n": -1, "at": pd.Timestamp("2026-01-01", tz="UTC")})
+    table["owner"] = pd.Categorical(["-x"] * len(texts))
+    table["mixed"] = pd.Series([-1, "=2", *[None] * 9], dtype=object)
+    with write_csv(tmp_path / "table.csv", table).open(newline="", encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["lead_id"] for row in rows] == [*(f"'{text}" for text in texts[:7]), "a=b", "", "", "'=1"]
+    assert {(row["effect"], row["n"], row["owner"]) for row in rows} == {("-1.5", "-1", "'-x")}
+    assert [row["mixed"] for row in rows[:2]] == ["-1", "'=2"]
+    assert rows[0]["at"] == "2026-01-01T00:00:00.000000Z"
 
 
 def test_the_same_data_make_the_same_bytes(fresh_sample: Any, sample_scorer_folder: Path, tmp_path: Path) -> None:
