@@ -13,22 +13,24 @@ from leadscore.errors import StoreError
 from service.remembering import store_url
 from service.store import Store, open_store, schema
 from service.store.importing import import_project
+from service.store.scores import ListQuery
 from service.store.tables import whole
+from tests.service.store.conftest import brought_back
+from tests.service.telling import keep, said
 
 
 def test_a_store_of_version_1_is_brought_up_to_date(url: str, small: ls.Project) -> None:
     store = open_store(url, small)
     import_project(store.journal)
-    with store.database.writing() as connection:
-        for table in (schema.requests, schema.deliveries, schema.told):
-            table.drop(connection)
-        connection.execute(schema.about.update().where(schema.about.c.name == "version").values(value="1"))
+    keep(store, said("L-OLD", 95, "A"))
+    brought_back(store, 1)
     store.close()
     again = open_store(url, small)
     with again.database.reading() as connection:
         assert sa.inspect(connection).has_table("requests")
         versions = connection.scalar(sa.select(schema.about.c.value).where(schema.about.c.name == "version"))
         assert versions == str(schema.VERSION)
+    assert [len(again.scores.page(ListQuery(search=text)).records) for text in ("l-old", "else")] == [1, 0]
     assert len(whole(again.journal).leads.ids) == 3
     again.close()
 
