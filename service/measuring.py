@@ -1,7 +1,7 @@
-"""The rooms of marketing and sales together: measured once a day by a process aside, so that nothing waits for it.
+"""The rooms of marketing and sales together: measured now and then by a process aside, so that nothing waits for it.
 
 It reads the whole store as of now, writes what stands in each room, and its tables, beside the keeper's counts, and
-ends. The command starts it again a day later.
+ends. The command starts it again.
 """
 
 from __future__ import annotations

@@ -282,6 +282,7 @@ def _facts(cohort: Cohort, n_immature: int | None) -> list[tuple[str, str]]:
     timezone = cohort.data.project.timezone
     facts = [
         ("Leads created", f"{time.format_instant(cohort.since)[:10]} to {time.format_instant(cohort.as_of)[:10]}"),
+        ("As of", f"{time.format_instant(cohort.as_of)[:16].replace('T', ' ')} UTC"),
         ("Leads", f"{len(cohort):,}"),
         ("Still open", f"{int(cohort.open.sum()):,}"),
         ("Time zone", timezone),
