@@ -12,7 +12,6 @@ import time as clock
 from pathlib import Path
 
 import numpy as np
-import prometheus_client
 
 from leadscore import LeadScorer, alignment, time
 from leadscore.alignment import Cohort, Verdicts, pages
@@ -20,11 +19,10 @@ from leadscore.batch import whole_or_nothing
 from leadscore.evaluate.page import Page, render_body
 from leadscore.reports import write_csv
 from leadscore.tables import Data
+from service.beside import begin
 from service.following import Pointer
-from service.observing import Observer, json_lines_logger
 from service.orphans import end_with_parent
 from service.pages.rendering import lead_address
-from service.remembering import Memory
 from service.security import fault_of
 from service.store import Store
 from service.store.arrivals import VERDICT
@@ -76,11 +74,7 @@ def _verdicts(store: Store, data: Data) -> Verdicts:
 
 def main() -> None:
     """Measure the store that the environment names, once."""
-    observer = Observer(prometheus_client.REGISTRY, json_lines_logger())
-    memory = Memory.of(os.environ)
-    if memory is None:
-        raise SystemExit("LEADSCORE_STORE is not set. Start with: leadscore serve")
-    os.nice(NICENESS)
+    observer, memory = begin(os.environ, niceness=NICENESS)
     end_with_parent(os.environ, lambda: os._exit(0))
     start = clock.monotonic()
     try:
