@@ -28,8 +28,7 @@ _NEWEST = f"The {MOST_WEEKS} newest weeks; the CSV files hold all."
 def channels_page(cohort: Cohort, found: Sequence[Channels]) -> Page:
     """Return the report on channels; raises MissingExtraError without matplotlib."""
     first = found[0]
-    judged, won, expected = (float(first.table[name].sum()) for name in ("judged", "won", "expected"))
-    verdict = f"Of {judged:,.0f} judged leads {won:,.0f} converted; the model expected {expected:,.0f}"
+    verdict = f"Of {first.n_judged:,} judged leads {first.n_won:,} converted; the model expected {first.expected:,.0f}"
     sections = [_dimension(each) for each in found]
     sections.append(
         Section(
@@ -55,7 +54,7 @@ def _dimension(found: Channels) -> Section:
     table = found.table
     blocks: list[Block] = []
     if (table["judged"] > 0).any():
-        figure = pictures.expected_and_found(table)
+        figure = pictures.expected_and_found(found)
         blocks.append(Picture(figure, f"Rates found and expected for each {found.by}; the table below has the numbers"))
     blocks.append(
         Table(

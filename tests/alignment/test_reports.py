@@ -17,6 +17,7 @@ from click.testing import CliRunner
 import leadscore as ls
 from leadscore import time
 from leadscore.alignment import Cohort, Verdicts, agreement, channels, dimensions, funnel, handovers
+from leadscore.alignment.pages import channels_page
 from leadscore.cli import main
 from leadscore.errors import DataError, ProjectError
 from leadscore.reports import write_csv
@@ -251,3 +252,14 @@ def test_expected_and_found_agree_where_the_model_was_made(sample: ls.Data, samp
     found = channels(sample, sample_scorer, by="lead.source", as_of=sample.observed_until).table
     assert 0.6 < found["won"].sum() / found["expected"].sum() < 1.6
     assert not math.isnan(found["won_rate"].iloc[0])
+
+
+def test_a_lead_of_several_channels_is_judged_and_won_once(sample: ls.Data, sample_scorer: ls.LeadScorer) -> None:
+    cohort = Cohort.of(sample, as_of=sample.observed_until)
+    source, touch = (
+        channels(sample, sample_scorer, by=by, as_of=cohort.as_of) for by in ("lead.source", "touchpoints.channel")
+    )
+    for name, once in (("judged", touch.n_judged), ("won", touch.n_won), ("expected", touch.expected)):
+        assert source.table[name].sum() == pytest.approx(once)
+        assert touch.table[name].sum() > 1.05 * once
+    assert channels_page(cohort, [touch]).verdict == channels_page(cohort, [source]).verdict
