@@ -138,7 +138,7 @@ def audit(console: Console, project: str, store: str | None, model: str | None, 
         return LeadScorer.load(folder, version=version)
 
     loaded = Project.load(project)
-    opened = open_store(_url_of(loaded, store), loaded)
+    opened = open_store(_url_of(loaded, store), loaded, create=False)
     with console.progress("Computing answers again") as progress:
         audited = compute(opened, find, progress, at_most=latest)
     opened.close()
@@ -170,14 +170,14 @@ def _told_of(audited: dict[str, Any]) -> str:
 def webhooks(console: Console, project: str, store: str | None, hook: str | None, dead: bool, retry: bool) -> None:
     """Say how many messages to webhooks are pending, done and dead, and let dead ones be tried again.
 
-    
+    \b
     Examples: leadscore webhooks acme --dead
               leadscore webhooks acme --retry --hook crm
     """
     from service.store import open_store
 
     loaded = Project.load(project)
-    opened = open_store(_url_of(loaded, store), loaded)
+    opened = open_store(_url_of(loaded, store), loaded, create=False)
     outbox = opened.outbox
     told: dict[str, Any] = {"dead": [_dead_of(one) for one in outbox.dead(hook)]} if dead else {}
     told |= {"retried": outbox.retry(hook)} if retry else {}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 import leadscore as ls
 from leadscore.errors import StoreError
+from service import cli
 from service.remembering import store_url
 from service.store import Store, open_store, schema
 from service.store.importing import import_project
@@ -125,3 +128,20 @@ def test_a_new_file_is_for_its_owner_alone(new_url: Callable[[str], str], small:
     store.shared.set_mark("x", 1)
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
     store.close()
+
+
+@pytest.mark.parametrize("verb", [cli.webhooks, cli.audit])
+def test_without_a_store_the_verbs_say_how_to_begin_one_and_make_none(
+    verb: Any, url: str, fresh_sample: Callable[[], Path]
+) -> None:
+    folder = fresh_sample()
+    there = sorted(folder.rglob("*"))
+    for options in ((), ("--store", url)):
+        done = CliRunner().invoke(verb, [str(folder), *options])
+        assert done.exit_code == 1
+        assert "there is no store" in done.output
+        assert "leadscore serve" in done.output
+        with pytest.raises(StoreError, match="there is no store"):
+            open_store(url, ls.Project.load(folder), create=False)
+    assert sorted(folder.rglob("*")) == there
+    assert not Path(url).exists()
