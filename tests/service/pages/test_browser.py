@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from leadscore.cli import main
+from leadscore.evaluate.page import render
+from tests.alignment.test_pages import example
 from tests.service.running import Serving, start, wait_for
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -222,6 +224,21 @@ def test_a_number_of_a_room_leads_to_its_leads(page: Any) -> None:
     assert page.inner_text("h1") == lead_id
     page.go_back()
     assert page.locator(".report .behind:visible").count() == 1, "one comes back to the open list"
+
+
+def test_a_report_in_a_file_opens_its_lists_too(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(render(example(150)), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 375, "height": 800}, color_scheme="dark")
+    page.goto((tmp_path / "report.html").as_uri())
+    page.locator("td a").nth(1).click()
+    assert page.locator(".behind:visible").count() == 1
+    assert "and 50 more in all_leads.csv" in page.locator(".behind:visible").inner_text()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    shoot(page, "report_leads")
+    page.get_by_role("link", name="Close").click()
+    assert page.locator(".behind:visible").count() == 0
+    page.close()
 
 
 def test_the_door(browser: Any, served: tuple[Serving, str]) -> None:
