@@ -75,6 +75,9 @@ def channels(data: Data, scorer: LeadScorer, *, by: str, as_of: int, since: int 
     expect of open leads; **cost**, and **cost_per_win** over the credited wins, known and to be expected; **days**
     from creation to win (quartiles); **credit_…** of the wins so far by each rule of `attribution.RULES`.
 
+    The interval of **won_rate** holds the true rate in nine of ten cases. That of **expected** holds chance alone:
+    where many leads are judged, **won** lies outside it as soon as the model is a little off.
+
     A lead that several channels touched is in each one's row, so rows don't add up, but credits do.
 
     Parameters

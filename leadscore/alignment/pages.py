@@ -39,6 +39,8 @@ def channels_page(cohort: Cohort, found: Sequence[Channels]) -> Page:
                         "A lead is judged a day after it was created, by the channels that had touched it by then, if "
                         "it was open and its horizon has passed since. Younger leads are counted, never judged.",
                         "Rates of few leads are pulled towards the rate of all, and their intervals are wide.",
+                        "The range of what was expected holds chance alone: a channel outside it converts otherwise than "
+                        "the model thinks. Where many leads are judged, a model that is a little off shows.",
                         "A lead that several channels touched is in each one's row; only credits add up.",
                         *(f"{rule.replace('_', ' ').capitalize()}: {told}" for rule, told in RULES.items()),
                     ]
@@ -60,8 +62,8 @@ def _dimension(found: Channels) -> Section:
         Table(
             ("", "leads", "judged", "converted", "expected", "wins so far", "open, expected", "cost per win", "days"),
             [_channel_row(row) for row in table.to_dict("records")],
-            "Expected: what the model said on entry, with its 90 % range. Cost per win counts credited wins, known and "
-            "to be expected. Days from creation to win: median.",
+            "Expected: what the model said on entry, with the 90 % range if it is right. Cost per win counts credited "
+            "wins, known and to be expected. Days from creation to win: median.",
         )
     )
     if not np.allclose(table["credit_first_touch"], table["credit_last_touch"]):  # else the rules have nothing to share
