@@ -39,8 +39,8 @@ def channels_page(cohort: Cohort, found: Sequence[Channels]) -> Page:
                         "A lead is judged a day after it was created, by the channels that had touched it by then, if "
                         "it was open and its horizon has passed since. Younger leads are counted, never judged.",
                         "Rates of few leads are pulled towards the rate of all, and their intervals are wide.",
-                        "The range of what was expected holds chance alone: a channel outside it converts otherwise than "
-                        "the model thinks. Where many leads are judged, a model that is a little off shows.",
+                        "The range of what was expected holds chance alone: a channel outside it converts otherwise "
+                        "than the model thinks. Where many leads are judged, a model that is a little off shows.",
                         "A lead that several channels touched is in each one's row; only credits add up.",
                         *(f"{rule.replace('_', ' ').capitalize()}: {told}" for rule, told in RULES.items()),
                     ]
