@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from leadscore.model.scorer import LeadScorer
 
 MONTHS = 12
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection)."""
 _DAYS_A_MONTH = 30.4375
 MODEL_HELP = "A registered model or a scorer's folder. [default: the champion]"
 
@@ -29,6 +31,8 @@ MODEL_HELP = "A registered model or a scorer's folder. [default: the champion]"
 @click.group()
 def report() -> None:
     """Write what marketing and sales measure together as a page and CSV files.
+
+    The files are for spreadsheets: a text that one would compute, as =1+1, stands behind a '.
 
     \b
     channels    what each source, channel and campaign brings, and who gets the credit
@@ -170,7 +174,19 @@ def _write(console: Console, out: Path, name: str, page: Page, found: Sequence[C
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
-    """Write a table of a report whole or not at all."""
+    """Write a table of a report whole or not at all, for a spreadsheet: a text that it would compute gets a ``'``."""
+    texts = table.select_dtypes(exclude=["number", "bool", "datetime", "datetimetz"]).columns
+    safe = table.assign(**{str(name): table[name].map(_as_text) for name in texts})
     with whole_or_nothing(path) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g", date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+        safe.to_csv(
+            beside,
+            index=False,
+            float_format="%.6g",
+            date_format="%Y-%m-%dT%H:%M:%S.%fZ",
+            lineterminator="\r\n",  # else a carriage return in a cell would end its row
+        )
     return path
+
+
+def _as_text(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -50,6 +50,10 @@ ASK_SECONDS = 5.0
 @click.option("--store", metavar="S", help=STORE_HELP)
 @click.option("--rescore", default="15m", show_default=True, metavar="EVERY", help="How often all are scored.")
 @click.option(
+    "--measure-every", default="1h", show_default=True, metavar="EVERY",
+    help="How often the pages on channels, funnel and agreement are.",
+)  # fmt: skip
+@click.option(
     "--audit",
     "share",
     default=0.01,
@@ -63,7 +67,7 @@ ASK_SECONDS = 5.0
 )
 def serve(
     console: Console, project: str, port: int, host: str, model: str | None, workers: int, follow: float,
-    store: str | None, rescore: str, share: float, webhooks: Path | None,
+    store: str | None, rescore: str, measure_every: str, share: float, webhooks: Path | None,
 ) -> None:  # fmt: skip
     """Answer scores over HTTP with the champion of PROJECT, until Ctrl-C. Another champion takes over by itself.
 
@@ -83,15 +87,16 @@ def serve(
         folder, registered = find_scorer(project, model)
         return Pointer(folder.resolve(), registered or UNREGISTERED)
 
+    rescore_seconds, measure_seconds = _seconds(rescore, "--rescore"), _seconds(measure_every, "--measure-every")
     first = find()
     server = Server(first.folder, first.version, host=host, port=port, n_workers=workers)
-    memory = _memory(console, project, store, rescore, share, webhooks, server.counts)
+    memory = _memory(console, project, store, rescore_seconds, share, webhooks, server.counts)
     if memory is not None:
         with console.progress("Filling the store") as progress:
             done = memory.prepare(progress, first.folder)
         if done is not None:
             console.warn(done)
-        server.remember(memory)
+        server.remember(memory, measure_every=measure_seconds)
     with server:
         if server.keyless:
             console.warn("No API keys: whoever is on this machine may ask for scores. Mint one with leadscore key")
@@ -133,7 +138,7 @@ def audit(console: Console, project: str, store: str | None, model: str | None, 
         return LeadScorer.load(folder, version=version)
 
     loaded = Project.load(project)
-    opened = open_store(_url_of(loaded, store), loaded)
+    opened = open_store(_url_of(loaded, store), loaded, create=False)
     with console.progress("Computing answers again") as progress:
         audited = compute(opened, find, progress, at_most=latest)
     opened.close()
@@ -165,14 +170,14 @@ def _told_of(audited: dict[str, Any]) -> str:
 def webhooks(console: Console, project: str, store: str | None, hook: str | None, dead: bool, retry: bool) -> None:
     """Say how many messages to webhooks are pending, done and dead, and let dead ones be tried again.
 
-    
+    \b
     Examples: leadscore webhooks acme --dead
               leadscore webhooks acme --retry --hook crm
     """
     from service.store import open_store
 
     loaded = Project.load(project)
-    opened = open_store(_url_of(loaded, store), loaded)
+    opened = open_store(_url_of(loaded, store), loaded, create=False)
     outbox = opened.outbox
     told: dict[str, Any] = {"dead": [_dead_of(one) for one in outbox.dead(hook)]} if dead else {}
     told |= {"retried": outbox.retry(hook)} if retry else {}
@@ -228,8 +233,9 @@ def _url_of(project: Project, given: str | None) -> str:
 
 
 def _memory(
-    console: Console, project: str, store: str | None, rescore: str, share: float, webhooks: Path | None, counts: Path
-) -> Memory | None:
+    console: Console, project: str, store: str | None, rescore_seconds: int, share: float, webhooks: Path | None,
+    counts: Path,
+) -> Memory | None:  # fmt: skip
     """Where the service remembers; nowhere where no project is named, or one without times."""
     from service.hooks import read_hooks
     from service.remembering import Memory
@@ -249,11 +255,14 @@ def _memory(
             raise LeadScoreError("--webhooks tells of scores that are kept, and a list without times is not kept")
         console.warn("A list without times is not kept: only documents that are sent are scored")
         return None
+    return Memory(_url_of(loaded, store), folder, counts, rescore_seconds, share, webhooks)
+
+
+def _seconds(text: str, option: str) -> int:
     try:
-        seconds = parse_span(rescore) // 1_000_000
+        return parse_span(text) // 1_000_000
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--rescore") from None
-    return Memory(_url_of(loaded, store), folder, counts, seconds, share, webhooks)
+        raise click.BadParameter(str(error), param_hint=option) from None
 
 
 def _announcement(url: str, version: str, example: object, *, keyless: bool) -> str:

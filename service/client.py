@@ -69,7 +69,10 @@ class ServiceProblem(Exception):  # noqa: N818 - the word of RFC 9457
 
 
 class ListFilters(TypedDict, total=False):
-    """Which leads of the call list; ages are durations, as ``14d``, and None filters nothing."""
+    """Which leads of the call list; None filters nothing.
+
+    Ages are durations, as ``14d``; `search` is a part of the id, account, owner or a categorical field, in any case.
+    """
 
     grades: Sequence[str]
     source: str | None

@@ -242,6 +242,7 @@ def _parameter(name: str, description: str, schema: Mapping[str, Any], place: st
 
 
 _TEXT: dict[str, Any] = {"type": "string"}
+_SOUGHT = {"type": "string", "maxLength": 200}
 _DURATION = {"type": "string", "pattern": r"^[0-9]{1,6}[mhdw]$", "examples": ["14d"]}
 SCORE_PARAMETERS = [
     _parameter("as_of", "The cutoff; default: now", {"type": "string", "format": "date-time"}),
@@ -254,7 +255,7 @@ LIST_PARAMETERS = [
     _parameter("grade", "Only these grades; may be repeated", {"type": "array", "items": _TEXT}),
     _parameter("source", "Only leads of this origin", _TEXT),
     _parameter("owner", "Only leads of this owner", _TEXT),
-    _parameter("search", "Only leads whose id holds this text", _TEXT),
+    _parameter("search", "Only leads with this text in their id, account, owner or a categorical field", _SOUGHT),
     _parameter("min_age", "Only leads created longer ago", _DURATION),
     _parameter("max_age", "Only leads created since", _DURATION),
     _parameter("limit", "Leads on a page", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),

@@ -7,24 +7,20 @@ stated cadence: scores age by themselves. Of several keepers on one store one sc
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import threading
 import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import prometheus_client
 
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs
 from service import counting
+from service.beside import begin, told_to_stop
 from service.following import Follower
-from service.observing import Observer, to_standard_output
-from service.orphans import end_with_parent
-from service.remembering import Memory
+from service.observing import Observer
 from service.security import fault_of
 from service.serving import InUse, ModelInUse
 from service.store import Store
@@ -169,15 +165,8 @@ class Keeper:
 
 def main() -> None:
     """Keep the store that the environment names, until asked to stop; a fault is logged and tried again."""
-    observer = Observer(prometheus_client.REGISTRY, to_standard_output)
-    memory = Memory.of(os.environ)
-    if memory is None:
-        raise SystemExit("LEADSCORE_STORE is not set. Start with: leadscore serve")
-    os.nice(NICENESS)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    end_with_parent(os.environ, stop.set)
+    observer, memory = begin(os.environ, niceness=NICENESS)
+    stop = told_to_stop(os.environ)
     model = ModelInUse(observer)
     Follower.begin(model, observer, os.environ).start()
     keeper = Keeper(

@@ -44,6 +44,8 @@ ASK_SECONDS = 1.0
 """Between two times that the store is asked for a health check."""
 MOST_LEADS = 500
 MOST_POINTS = 200
+MOST_SOUGHT = 200
+"""Characters of a text that is searched for."""
 _T = TypeVar("_T")
 
 
@@ -259,12 +261,18 @@ class _Asked:
             grades=wanted,
             origin=self._query.get("source"),
             owner=self._query.get("owner"),
-            search=self._query.get("search"),
+            search=self._search(),
             created_from=None if oldest is None else max(now - oldest, time.EARLIEST),
             created_before=None if youngest is None else max(now - youngest, time.EARLIEST),
             limit=self.whole("limit", default=50, most=MOST_LEADS),
             after=self._cursor(),
         )
+
+    def _search(self) -> str | None:
+        text = self._query.get("search")
+        if text is not None and len(text) > MOST_SOUGHT:
+            raise _refused("search", f"is longer than {MOST_SOUGHT} characters")
+        return text
 
     def _span(self, name: str) -> int | None:
         text = self._query.get(name)

@@ -1,7 +1,7 @@
-"""The rooms of marketing and sales together: measured once a day by a process aside, so that nothing waits for it.
+"""The rooms of marketing and sales together: measured now and then by a process aside, so that nothing waits for it.
 
 It reads the whole store as of now, writes what stands in each room, and its tables, beside the keeper's counts, and
-ends. The command starts it again a day later.
+ends. The command starts it again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import time as clock
 from pathlib import Path
 
 import numpy as np
-import prometheus_client
 
 from leadscore import LeadScorer, alignment, time
 from leadscore.alignment import Cohort, Verdicts, pages
@@ -20,10 +19,10 @@ from leadscore.batch import whole_or_nothing
 from leadscore.evaluate.page import Page, render_body
 from leadscore.reports import write_csv
 from leadscore.tables import Data
+from service.beside import begin
 from service.following import Pointer
-from service.observing import Observer, to_standard_output
 from service.orphans import end_with_parent
-from service.remembering import Memory
+from service.pages.rendering import lead_address
 from service.security import fault_of
 from service.store import Store
 from service.store.arrivals import VERDICT
@@ -56,7 +55,7 @@ def _write(folder: Path, name: str, page: Page, found: pages.Found) -> None:
     for title, table in pages.tables_of(found).items():
         write_csv(folder / f"{title}.csv", table)
     with whole_or_nothing(folder / f"{name}.html") as beside:
-        beside.write_text(render_body(page), encoding="utf-8")
+        beside.write_text(render_body(page, lead_address), encoding="utf-8")
 
 
 def _verdicts(store: Store, data: Data) -> Verdicts:
@@ -75,11 +74,7 @@ def _verdicts(store: Store, data: Data) -> Verdicts:
 
 def main() -> None:
     """Measure the store that the environment names, once."""
-    observer = Observer(prometheus_client.REGISTRY, to_standard_output)
-    memory = Memory.of(os.environ)
-    if memory is None:
-        raise SystemExit("LEADSCORE_STORE is not set. Start with: leadscore serve")
-    os.nice(NICENESS)
+    observer, memory = begin(os.environ, niceness=NICENESS)
     end_with_parent(os.environ, lambda: os._exit(0))
     start = clock.monotonic()
     try:

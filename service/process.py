@@ -29,8 +29,8 @@ from service.security import Limits
 
 METRICS_FOLDER = "prometheus_multiproc_dir"
 """Where BentoML has its workers write metrics, whatever the environment says; the keeper writes there too."""
-EVERY_SECONDS = 86_400.0
-"""Between two measurings of what marketing and sales see together."""
+SHARE = 0.1
+"""Of the time that measuring may take; to measure a large base it waits the longer."""
 READY_SECONDS = 120.0
 """A cold start takes about 12 s; a first one also compiles the kernels."""
 STOP_SECONDS = 15.0
@@ -90,7 +90,8 @@ class Server:
         self._keeper: subprocess.Popen[bytes] | None = None
         self._measurer: subprocess.Popen[bytes] | None = None
         self._sender: subprocess.Popen[bytes] | None = None
-        self._measure_at = 0.0
+        self._measure_at = self._measured_from = 0.0
+        self._measure_every = math.inf
         self._keeps = self._sends = False
         self.asked_to_stop = False
         self.failure = ""
@@ -105,14 +106,14 @@ class Server:
         """The file that the keeper hands to the workers: see `counting`."""
         return Path(self._home.name) / counting.FILE
 
-    def remember(self, memory: Memory, *, measures: bool = True) -> None:
+    def remember(self, memory: Memory, *, measure_every: float | None) -> None:
         """Give the workers a store, a keeper beside them, and a sender if there are webhooks; before it is entered.
 
-        `measures` says whether the rooms of marketing are filled, once a day.
+        `measure_every` are the seconds from one measuring of the rooms of marketing to the next; None measures never.
         """
         self._environment |= memory.to_environment()
         self._keeps, self._sends = True, memory.webhooks is not None
-        self._measure_at = 0.0 if measures else math.inf
+        self._measure_at, self._measure_every = (math.inf, math.inf) if measure_every is None else (0.0, measure_every)
 
     @property
     def url(self) -> str:
@@ -149,15 +150,22 @@ class Server:
         )
 
     def _tend_keeper(self) -> None:
-        """Start the keeper and the sender once the service is ready, again should one end, and what measures daily."""
+        """Start the keeper and the sender once the service is ready, again should one end, and measure when due."""
         if not self._keeps or self.asked_to_stop:
             return
         if self._keeper is None or self._keeper.poll() is not None:
             self._keeper = self._start([sys.executable, "-m", "service.keeper"])
         if self._sends and (self._sender is None or self._sender.poll() is not None):
             self._sender = self._start([sys.executable, "-m", "service.webhooks"])
-        if time.monotonic() >= self._measure_at and (self._measurer is None or self._measurer.poll() is not None):
-            self._measure_at = time.monotonic() + EVERY_SECONDS
+        self._measure(time.monotonic())
+
+    def _measure(self, now: float) -> None:
+        """Start a measuring if one is due, `_measure_every` after the last began, or later where that took long."""
+        if self._measurer is not None and self._measurer.poll() is not None:
+            self._measurer = None
+            self._measure_at = self._measured_from + max(self._measure_every, (now - self._measured_from) / SHARE)
+        if self._measurer is None and now >= self._measure_at:
+            self._measured_from = now
             self._measurer = self._start([sys.executable, "-m", "service.measuring"])
 
     def __exit__(

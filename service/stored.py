@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leadscore import time
 from leadscore.errors import DataError
@@ -19,7 +20,7 @@ from service.problems import NOT_READY, UNKNOWN_LEAD, Problem
 from service.serving import InUse
 from service.store import Store
 from service.store.journal import Stored
-from service.store.scores import Said
+from service.store.scores import Said, searchable
 from service.store.tables import Counted, some
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class StoredLeads:
 def _said(scorer: LeadScorer, data: Data, asked: Cutoffs, scores: Scores) -> Iterator[Said]:
     names = {role: (*vocabulary, None) for role, (_, vocabulary) in data.leads.roles.items()}
     roles = {role: data.leads.latest(role) for role in names}
-    records = scorer.records(scores)
+    records, words = scorer.records(scores), _words(data, asked.lead)
     for row, (lead, record) in enumerate(zip(asked.lead.tolist(), records, strict=True)):
         belongs = {role: names[role][roles[role][lead]] for role in names}
         yield Said(
@@ -170,6 +171,7 @@ def _said(scorer: LeadScorer, data: Data, asked: Cutoffs, scores: Scores) -> Ite
             created=int(data.leads.created[lead]),
             origin=belongs.get("origin"),
             owner=belongs.get("owner"),
+            words=words[row],
         )
 
 
@@ -183,6 +185,16 @@ def _place(data: Data, wanted: Wanted, now: int) -> tuple[int, int] | Problem:
     if not _known_at(data, lead, at):
         return Problem(UNKNOWN_LEAD, "The lead was not known yet at that instant")
     return lead, at
+
+
+def _words(data: Data, lead: NDArray[np.int64]) -> list[str]:
+    """What each lead is found by: its id, account, owner and origin, then the other categorical fields."""
+    leads = data.leads
+    last = leads.offsets[lead + 1] - 1
+    columns = [leads.roles[role] for role in ("account", "owner", "origin") if role in leads.roles]
+    columns += zip(leads.codes, leads.vocabularies, strict=True)
+    texts = [np.array([*vocabulary, None], dtype=object)[codes[last]] for codes, vocabulary in columns]
+    return [searchable(one) for one in zip(leads.ids[lead], *texts, strict=True)]
 
 
 def _find(data: Data, lead_id: str) -> int:

@@ -13,7 +13,6 @@ import email.utils
 import hashlib
 import hmac
 import os
-import signal
 import socket
 import ssl
 import threading
@@ -22,14 +21,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import httpx
-import prometheus_client
 
 from leadscore.errors import LeadScoreError
 from service import targets
+from service.beside import begin, told_to_stop
 from service.hooks import Hook, read_hooks
-from service.observing import Observer, to_standard_output
-from service.orphans import end_with_parent
-from service.remembering import Memory
+from service.observing import Observer
 from service.security import fault_of
 from service.store import Store
 from service.store.outbox import DEAD, DONE, PENDING, Delivery, Settled
@@ -241,14 +238,10 @@ class Courier:
 
 def main(environment: Mapping[str, str] = os.environ) -> None:
     """Deliver to the webhooks that the environment names, each in a thread of its own, until asked to stop."""
-    observer = Observer(prometheus_client.REGISTRY, to_standard_output)
-    memory = Memory.of(environment)
-    if memory is None or memory.webhooks is None:
+    observer, memory = begin(environment)
+    if memory.webhooks is None:
         raise SystemExit("LEADSCORE_WEBHOOKS is not set. Start with: leadscore serve --webhooks FILE")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    end_with_parent(environment, stop.set)
+    stop = told_to_stop(environment)
     try:
         hooks, store = read_hooks(memory.webhooks, environment), memory.open()
     except LeadScoreError as error:

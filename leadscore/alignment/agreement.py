@@ -23,6 +23,8 @@ from leadscore.time import FOREVER, Instants, Mask
 
 KEPT, MISSED, PENDING, WAIVED = "kept", "missed", "pending", "waived"
 """What became of a promise; waived is one that fell away: the lead was closed, or answered, before it was due."""
+STATES = {"response": "response", "attempts": "tries", "verdict": "verdict_given"}
+"""The promises of sales, and the column of `Agreement.leads` that says what became of each."""
 _HOUR = 3_600_000_000
 
 
@@ -99,7 +101,7 @@ def _leads(cohort: Cohort, handed: Handovers, sla: Sla, verdicts: Verdicts | Non
             "human_hours": np.where(response < FOREVER, (response - at) / _HOUR, np.nan),
             "answered": _utc(answer),
             "closed": _utc(closed),
-            "state": np.where(cohort.won[place], "won", np.where(cohort.lost[place], "lost", "open")),
+            "state": cohort.state[place],
         }
     )
     due = at + np.array([sla.respond.get(one, 0) for one in grade], dtype=np.int64)
@@ -178,11 +180,11 @@ def _end_of(week: np.datetime64, cohort: Cohort) -> int:
 
 
 def _sales(leads: pd.DataFrame, sla: Sla, verdicts: Verdicts | None) -> pd.DataFrame:
-    promises = [("response", "response", bool(sla.respond)), ("attempts", "tries", bool(sla.attempts)),
-                ("verdict", "verdict_given", sla.verdict is not None and verdicts is not None)]  # fmt: skip
+    made = {"response": bool(sla.respond), "attempts": bool(sla.attempts),
+            "verdict": sla.verdict is not None and verdicts is not None}  # fmt: skip
     rows = []
-    for promise, column, made in promises:
-        if not made:
+    for promise, column in STATES.items():
+        if not made[promise]:
             continue
         for (week, grade), group in leads[leads[column].notna()].groupby(["week", "grade"]):
             counts = group[column].value_counts()

@@ -42,6 +42,7 @@ class Channels:
     months : a row per channel and month of creation
     n_leads, n_immature : leads looked at, and those whose horizon has not passed: counted, not judged
     n_untouched : leads in no row of the table, because no touch is known
+    n_judged, n_won, expected : the judged leads, those of them that were won and the wins to expect, each lead once
     """
 
     by: str
@@ -50,6 +51,9 @@ class Channels:
     n_leads: int
     n_immature: int
     n_untouched: int
+    n_judged: int
+    n_won: int
+    expected: float
 
 
 def dimensions(data: Data) -> list[str]:
@@ -70,6 +74,9 @@ def channels(data: Data, scorer: LeadScorer, *, by: str, as_of: int, since: int 
     interval, what the model said on entry; **wins_so_far** and **open_expected**, wins that are known and those to
     expect of open leads; **cost**, and **cost_per_win** over the credited wins, known and to be expected; **days**
     from creation to win (quartiles); **credit_…** of the wins so far by each rule of `attribution.RULES`.
+
+    The interval of **won_rate** holds the true rate in nine of ten cases. That of **expected** holds chance alone:
+    where many leads are judged, **won** lies outside it as soon as the model is a little off.
 
     A lead that several channels touched is in each one's row, so rows don't add up, but credits do.
 
@@ -109,6 +116,9 @@ def channels(data: Data, scorer: LeadScorer, *, by: str, as_of: int, since: int 
         n_leads=len(cohort),
         n_immature=int((entry + _horizon(data) > as_of).sum()),
         n_untouched=int((~touched.any(axis=0)).sum()),
+        n_judged=int(judged.sum()),
+        n_won=int(won.sum()),
+        expected=float(expected.sum()),
     )
 
 

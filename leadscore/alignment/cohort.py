@@ -94,6 +94,11 @@ class Cohort:
         """Who is neither."""
         return ~self.won & ~self.lost
 
+    @cached_property
+    def state(self) -> NDArray[np.object_]:
+        """``won``, ``lost`` or ``open``, (n,)."""
+        return np.where(self.won, "won", np.where(self.lost, "lost", "open")).astype(object)
+
     def chance_now(self, scorer: LeadScorer) -> NDArray[np.float64]:
         """Return the probability of each open lead as of `as_of`, NaN for the others."""
         asked = open_leads(self.data, self.as_of)

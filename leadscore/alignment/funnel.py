@@ -34,13 +34,13 @@ class Funnel:
     ----------
     table : a row per stage
     months : a row per month of creation and stage
-    stage : int64 (n_leads,), the furthest stage of each lead of the cohort, position in `names`
+    leads : a row per lead of the cohort, behind every number above: its month, its furthest stage, and its state
     names : the stages of this project, in order
     """
 
     table: pd.DataFrame
     months: pd.DataFrame
-    stage: NDArray[np.int64]
+    leads: pd.DataFrame
     names: tuple[str, ...]
 
 
@@ -63,7 +63,15 @@ def funnel(cohort: Cohort, handed: Handovers | None = None) -> Funnel:
     month = cohort.months()
     months = [_counts(cohort, furthest, names, month == each).assign(month=str(each)) for each in np.unique(month)]
     by_month = pd.concat(months, ignore_index=True) if months else pd.DataFrame(columns=["month", "stage"])
-    return Funnel(_counts(cohort, furthest, names, np.ones(len(cohort), dtype=bool)), _first(by_month), furthest, names)
+    leads = pd.DataFrame(
+        {
+            "lead_id": cohort.data.leads.ids[cohort.lead],
+            "month": month.astype(str),
+            "stage": np.array(names, dtype=object)[furthest],
+            "state": cohort.state,
+        }
+    )
+    return Funnel(_counts(cohort, furthest, names, np.ones(len(cohort), dtype=bool)), _first(by_month), leads, names)
 
 
 def _first(frame: pd.DataFrame) -> pd.DataFrame:

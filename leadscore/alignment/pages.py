@@ -10,23 +10,25 @@ import pandas as pd
 
 from leadscore import time
 from leadscore.alignment import pictures
-from leadscore.alignment.agreement import KEPT, MISSED, PENDING, WAIVED, Agreement
+from leadscore.alignment.agreement import KEPT, MISSED, PENDING, STATES, WAIVED, Agreement
 from leadscore.alignment.attribution import RULES
 from leadscore.alignment.channels import Channels
 from leadscore.alignment.cohort import Cohort
 from leadscore.alignment.funnel import STAGES, Funnel
-from leadscore.evaluate.page import Block, Listing, Page, Picture, Section, Table, Text
+from leadscore.evaluate.page import Behind, Block, Listing, Page, Picture, Section, Table, Text
 from leadscore.sla import EVERYWHERE, Sla
 
 MOST_WEEKS = 13
+_FUNNEL, _AGREEMENT = "funnel_leads", "agreement_leads"
+"""The tables that hold a row per lead."""
+_OPENS = "A number opens the list of its leads."
 _NEWEST = f"The {MOST_WEEKS} newest weeks; the CSV files hold all."
 
 
 def channels_page(cohort: Cohort, found: Sequence[Channels]) -> Page:
     """Return the report on channels; raises MissingExtraError without matplotlib."""
     first = found[0]
-    judged, won, expected = (float(first.table[name].sum()) for name in ("judged", "won", "expected"))
-    verdict = f"Of {judged:,.0f} judged leads {won:,.0f} converted; the model expected {expected:,.0f}"
+    verdict = f"Of {first.n_judged:,} judged leads {first.n_won:,} converted; the model expected {first.expected:,.0f}"
     sections = [_dimension(each) for each in found]
     sections.append(
         Section(
@@ -37,6 +39,8 @@ def channels_page(cohort: Cohort, found: Sequence[Channels]) -> Page:
                         "A lead is judged a day after it was created, by the channels that had touched it by then, if "
                         "it was open and its horizon has passed since. Younger leads are counted, never judged.",
                         "Rates of few leads are pulled towards the rate of all, and their intervals are wide.",
+                        "The range of what was expected holds chance alone: a channel outside it converts otherwise "
+                        "than the model thinks. Where many leads are judged, a model that is a little off shows.",
                         "A lead that several channels touched is in each one's row; only credits add up.",
                         *(f"{rule.replace('_', ' ').capitalize()}: {told}" for rule, told in RULES.items()),
                     ]
@@ -52,14 +56,14 @@ def _dimension(found: Channels) -> Section:
     table = found.table
     blocks: list[Block] = []
     if (table["judged"] > 0).any():
-        figure = pictures.expected_and_found(table)
+        figure = pictures.expected_and_found(found)
         blocks.append(Picture(figure, f"Rates found and expected for each {found.by}; the table below has the numbers"))
     blocks.append(
         Table(
             ("", "leads", "judged", "converted", "expected", "wins so far", "open, expected", "cost per win", "days"),
             [_channel_row(row) for row in table.to_dict("records")],
-            "Expected: what the model said on entry, with its 90 % range. Cost per win counts credited wins, known and "
-            "to be expected. Days from creation to win: median.",
+            "Expected: what the model said on entry, with the 90 % range if it is right. Cost per win counts credited "
+            "wins, known and to be expected. Days from creation to win: median.",
         )
     )
     if not np.allclose(table["credit_first_touch"], table["credit_last_touch"]):  # else the rules have nothing to share
@@ -112,8 +116,8 @@ def funnel_page(cohort: Cohort, found: Funnel) -> Page:
                 Picture(pictures.stages(table), "Leads by stage; the table below has the numbers"),
                 Table(
                     ("", "when", "leads", "of the stage before", "stopped", "lost", "open"),
-                    [_stage_row(row) for row in table.to_dict("records")],
-                    "Whoever reached a stage counts in all before it. Open leads may still go on.",
+                    [_stage_row(row, found) for row in table.to_dict("records")],
+                    f"Whoever reached a stage counts in all before it. Open leads may still go on. {_OPENS}",
                     words=(1,),
                 ),
             ],
@@ -124,21 +128,45 @@ def funnel_page(cohort: Cohort, found: Funnel) -> Page:
     return Page(title, verdict, sections, facts=_facts(cohort, None))
 
 
-def _stage_row(row: Mapping[Any, Any]) -> tuple[str, ...]:
+def _stage_row(row: Mapping[Any, Any], found: Funnel) -> tuple[str | Behind, ...]:
     share = "" if row["of_before"] != row["of_before"] else (
         f"{row['of_before']:.1%} ({row['of_before_low']:.1%} to {row['of_before_high']:.1%})"
     )  # fmt: skip
-    stage = str(row["stage"])
-    return (stage, STAGES[stage], *(f"{row[name]:,}" for name in ("leads",)), share,
-            *(f"{row[name]:,}" for name in ("stopped", "lost", "open")))  # fmt: skip
+    stage, leads = str(row["stage"]), found.leads
+    ended = leads[(leads["stage"] == stage) & (leads["state"] != "won")]
+    return (
+        stage,
+        STAGES[stage],
+        _leads(_reached(found, leads, stage), f"that came as far as “{stage}”", _FUNNEL),
+        share,
+        _leads(ended, f"that came no further than “{stage}”", _FUNNEL),
+        *(
+            _leads(ended[ended["state"] == state], f"that came no further than “{stage}” and are {state}", _FUNNEL)
+            for state in ("lost", "open")
+        ),
+    )
+
+
+def _reached(found: Funnel, leads: pd.DataFrame, stage: str) -> pd.DataFrame:
+    """Those of some leads that came to a stage or further."""
+    return leads[leads["stage"].isin(found.names[found.names.index(stage) :])]
 
 
 def _by_month(found: Funnel) -> Table:
-    wide = found.months.pivot(index="month", columns="stage", values="leads").reindex(columns=list(found.names))
-    open_ = found.months.groupby("month")["open"].sum()
-    rows = [(str(month), *(f"{n:,}" for n in counts), f"{open_[month]:,}") for month, counts in zip(
-        wide.index, wide.to_numpy().tolist(), strict=True)]  # fmt: skip
+    rows: list[tuple[str | Behind, ...]] = []
+    for month, leads in found.leads.groupby("month"):
+        stages = [_leads(_reached(found, leads, stage), f"created in {month} that came as far as “{stage}”", _FUNNEL)
+                  for stage in found.names]  # fmt: skip
+        still_open = _leads(leads[leads["state"] == "open"], f"created in {month} that are open", _FUNNEL)
+        rows.append((str(month), *stages, still_open))
     return Table(("", *found.names, "still open"), rows, "The younger a month, the more of its leads are open.")
+
+
+def _leads(leads: pd.DataFrame, title: str, file: str, text: str | None = None) -> Behind:
+    """A number of leads that opens their list."""
+    told = f"{len(leads):,}"
+    title = f"{told} lead{'' if len(leads) == 1 else 's'} {title}"
+    return Behind(told if text is None else text, title, leads["lead_id"].tolist(), file)
 
 
 def agreement_page(cohort: Cohort, found: Agreement) -> Page:
@@ -194,35 +222,58 @@ def _span(microseconds: int) -> str:
 
 def _marketing(found: Agreement) -> Section:
     origins = list(dict.fromkeys(found.marketing["origin"]))
-    rows = []
+    rows: list[tuple[str | Behind, ...]] = []
     for week, of_week in [*found.marketing.groupby("week")][: -MOST_WEEKS - 1 : -1]:
         by_origin = of_week.set_index("origin")
-        cells = [f"{by_origin.loc[name, 'delivered']:,} of {by_origin.loc[name, 'promised']:.1f}" for name in origins]
+        mine = found.leads[found.leads["week"] == week]
+        cells = [
+            _leads(
+                mine if name == EVERYWHERE else mine[mine["origin"] == name],
+                f"delivered in the week of {week}{'' if name == EVERYWHERE else f' from {name}'}",
+                _AGREEMENT,
+                f"{by_origin.loc[name, 'delivered']:,} of {by_origin.loc[name, 'promised']:.1f}",
+            )
+            for name in origins
+        ]
         rows.append((f"{week}{' (not over yet)' if of_week['unfinished'].any() else ''}", *cells))
     headings = ["all origins" if name == EVERYWHERE else name for name in origins]
-    told = f"Delivered of promised; a month's promise is spread evenly over its days. {_NEWEST}"
+    told = f"Delivered of promised; a month's promise is spread evenly over its days. {_OPENS} {_NEWEST}"
     return Section("Marketing: qualified leads", [Table(("week of", *headings), rows, told)] if rows else [])
 
 
 def _sales(found: Agreement) -> Section:
     blocks: list[Block] = []
-    for promise, rows in found.sales.groupby("promise"):
-        by_week = rows.groupby("week")[["leads", KEPT, MISSED, PENDING, WAIVED]].sum().iloc[: -MOST_WEEKS - 1 : -1]
-        cells = [(str(week), *(f"{n:,}" for n in counts)) for week, counts in zip(
-            by_week.index, by_week.to_numpy().tolist(), strict=True)]  # fmt: skip
-        what = _PROMISES[str(promise)].capitalize()
-        told = f"{what}. Pending: not due yet. Waived: closed or answered before that. {_NEWEST}"
+    for promise in dict.fromkeys(found.sales["promise"]):
+        state, what = STATES[promise], _PROMISES[promise]
+        owed = found.leads[found.leads[state].notna()]
+        cells: list[tuple[str | Behind, ...]] = []
+        for week, mine in [*owed.groupby("week")][: -MOST_WEEKS - 1 : -1]:
+            title = f"handed over in the week of {week}, {what}"
+            parts = [_leads(mine[mine[state] == one], f"{title} {one}", _AGREEMENT)
+                     for one in (KEPT, MISSED, PENDING, WAIVED)]  # fmt: skip
+            cells.append((str(week), _leads(mine, f"{title} owed", _AGREEMENT), *parts))
+        told = f"{what.capitalize()}. Pending: not due yet. Waived: closed or answered before that. {_OPENS} {_NEWEST}"
         blocks.append(Table(("handed over in the week of", "leads", KEPT, MISSED, PENDING, WAIVED), cells,
                             told))  # fmt: skip
     return Section("Sales: what was owed to them", blocks)
 
 
 def _speed(found: Agreement) -> Section:
-    rows = [
-        (str(row["grade"]), f"{row['leads']:,}", f"{row['responded']:,}", *(
-            _number(row[name], ",.1f") for name in ("system_half", "system_tenth", "human_half", "human_tenth")))
-        for row in found.speed.to_dict("records")
-    ]  # fmt: skip
+    rows: list[tuple[str | Behind, ...]] = []
+    for row in found.speed.to_dict("records"):
+        mine = found.leads[found.leads["grade"] == row["grade"]]
+        rows.append(
+            (
+                str(row["grade"]),
+                _leads(mine, f"handed over as {row['grade']}", _AGREEMENT),
+                _leads(
+                    mine[mine["human_hours"].notna()],
+                    f"handed over as {row['grade']} and responded to",
+                    _AGREEMENT,
+                ),
+                *(_number(row[name], ",.1f") for name in ("system_half", "system_tenth", "human_half", "human_tenth")),
+            )
+        )
     headings = ("grade", "leads", "responded to", "system: median", "slowest tenth", "people: median", "slowest tenth")
     told = "Hours. System: from what happened to the handover. People: from the handover to the first response."
     return Section("Speed to lead", [Table(headings, rows, told)] if rows else [])
@@ -232,6 +283,7 @@ def _facts(cohort: Cohort, n_immature: int | None) -> list[tuple[str, str]]:
     timezone = cohort.data.project.timezone
     facts = [
         ("Leads created", f"{time.format_instant(cohort.since)[:10]} to {time.format_instant(cohort.as_of)[:10]}"),
+        ("As of", f"{time.format_instant(cohort.as_of)[:16].replace('T', ' ')} UTC"),
         ("Leads", f"{len(cohort):,}"),
         ("Still open", f"{int(cohort.open.sum()):,}"),
         ("Time zone", timezone),
@@ -249,13 +301,13 @@ Found = Sequence[Channels] | Funnel | Agreement
 def tables_of(found: Found) -> dict[str, pd.DataFrame]:
     """Return every table of a report by the name of its file."""
     if isinstance(found, Funnel):
-        return {"funnel": found.table, "funnel_by_month": found.months}
+        return {"funnel": found.table, "funnel_by_month": found.months, _FUNNEL: found.leads}
     if isinstance(found, Agreement):
         return {
             "agreement_marketing": found.marketing,
             "agreement_sales": found.sales,
             "agreement_speed": found.speed,
-            "agreement_leads": found.leads,
+            _AGREEMENT: found.leads,
         }
     return {
         name: pd.concat([table.assign(by=each.by) for each, table in tables], ignore_index=True)

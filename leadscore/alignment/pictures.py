@@ -25,15 +25,17 @@ from leadscore.evaluate.plots import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from leadscore.alignment.channels import Channels
+
 MOST_ROWS = 12
 _ROW_INCHES = 0.36
 _WORD = 22
 """Characters of a channel's name that fit beside a figure."""
 
 
-def expected_and_found(table: pd.DataFrame) -> Figure:
+def expected_and_found(found: Channels) -> Figure:
     """Draw per channel the rate that was found with its interval, and the one that the model expected on entry."""
-    rows = table[table["judged"] > 0].head(MOST_ROWS).iloc[::-1]
+    rows = found.table[found.table["judged"] > 0].head(MOST_ROWS).iloc[::-1]
     height = _height(len(rows))
     figure = _blank(height)
     axes = figure.subplots(gridspec_kw=_frame(0.24, height))
@@ -46,8 +48,10 @@ def expected_and_found(table: pd.DataFrame) -> Figure:
     axes.set(xlabel="Converted within the horizon, % of judged leads", ylim=(-0.7, len(rows) - 0.3))
     axes.set_xlim(left=0)
     _percent_ticks(axes, "x")
-    won, judged, expected = (float(table[name].sum()) for name in ("won", "judged", "expected"))
-    title = f"Found {_percent(won / judged, 1)}, expected {_percent(expected / judged, 1)}" if judged else "Too early"
+    title = "Too early"
+    if found.n_judged:  # each lead once, whatever number of channels touched it
+        rate, expected = found.n_won / found.n_judged, found.expected / found.n_judged
+        title = f"Found {_percent(rate, 1)}, expected {_percent(expected, 1)}"
     return _finish(figure, title, "Dot and band: found, with its 90 % interval; clay: what the model expected on entry")
 
 

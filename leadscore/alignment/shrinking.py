@@ -33,7 +33,8 @@ def shrunk(wins: NDArray[np.int64], n: NDArray[np.int64], *, level: float = LEVE
 
     The rates are taken as draws from one Beta distribution. Its mean and width are averaged over by how well they
     explain the groups, so that few or alike groups are pulled hard and many different ones hardly, and the interval
-    holds what is not known of them either. A group of no leads has the interval of one that nobody has seen yet.
+    holds what is not known of them either. Before anything is seen every standard deviation between groups is as
+    likely as another. A group of no leads has the interval of one that nobody has seen yet.
 
     Parameters
     ----------
@@ -46,10 +47,11 @@ def shrunk(wins: NDArray[np.int64], n: NDArray[np.int64], *, level: float = LEVE
         return Shrunk(nothing, nothing, nothing, level)
     a, b = (each.ravel() for each in _plausible(wins.sum() + 0.5, n.sum() - wins.sum() + 0.5))
     own_a, own_b = a[:, None] + wins, b[:, None] + n - wins
-    likely = (special.betaln(own_a, own_b) - special.betaln(a, b)[:, None]).sum(axis=1)
+    # Strengths are laid out by their logarithm; by the standard deviation, 1 / √(a + b), the strong ones lie closer.
+    likely = (special.betaln(own_a, own_b) - special.betaln(a, b)[:, None]).sum(axis=1) - np.log(a + b) / 2.0
     weight = np.exp(likely - likely.max())
     weight /= weight.sum()
-    shown = weight > 1e-6  # the others would change nothing
+    shown = weight > 1e-4  # the others would change nothing
     weight, own_a, own_b = weight[shown] / weight[shown].sum(), own_a[shown], own_b[shown]
     rate = weight @ (own_a / (own_a + own_b))
     tails = (1.0 - level) / 2.0, (1.0 + level) / 2.0

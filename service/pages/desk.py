@@ -6,7 +6,7 @@ import json
 import secrets
 import time as clock
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
@@ -43,11 +43,6 @@ PARTS = {
     "model": "another model",
 }
 """The parts of a receipt, as a seller reads them."""
-TABLES = (
-    *("channels", "channels_by_month", "funnel", "funnel_by_month"),
-    *("agreement_marketing", "agreement_sales", "agreement_speed", "agreement_leads"),
-)
-"""Tables that can be had as CSV: what `service.measuring` writes."""
 _FILTERS = ("search", "grade", "source", "owner", "max_age", "calls")
 
 
@@ -122,30 +117,36 @@ class _Desk:
         return self._page(request, "lead.html", room="", lead=found, parts=PARTS)
 
     async def room(self, request: Request) -> Response:
-        """A room that is measured once a day."""
+        """A room that is measured now and then."""
         name = request.url.path.rpartition("/")[2]
         title = next(title for address, title in ROOMS if address.endswith(f"/{name}"))
         found = await self._leads.in_thread(lambda: self._measured(f"{name}.html"))
-        there = None if self._leads.rooms is None else [
-            table for table in TABLES if table.startswith(name) and (self._leads.rooms / f"{table}.csv").exists()
-        ]  # fmt: skip
+        there = [table for table in self._tables() if table.startswith(name)]
         agreed = self._leads.leads.store.journal.project.sla.qualified is not None
-        body = None if found is None else plain(found)
-        return self._page(request, "room.html", room=title, title=title, body=body, tables=there or [], agreed=agreed)
+        body, age = (None, 0.0) if found is None else (plain(found.text), max(0.0, clock.time() - found.at))
+        shown = {"title": title, "body": body, "age": age, "tables": there, "agreed": agreed}
+        return self._page(request, "room.html", room=title, **shown)
 
     async def table(self, request: Request, name: str) -> Response:
         """A table of a room."""
         found = None
-        if name in TABLES:
+        if name in self._tables():
             found = await self._leads.in_thread(lambda: self._measured(f"{name}.csv"))
         if found is None:
             raise Problem(NOT_FOUND, "There is no such table, or it was not measured yet")
         headers = {"content-disposition": f'attachment; filename="{name}.csv"', "cache-control": "private, no-store"}
-        return Response(found, media_type="text/csv; charset=utf-8", headers=headers)
+        return Response(found.text, media_type="text/csv; charset=utf-8", headers=headers)
 
-    def _measured(self, name: str) -> str | None:
+    def _tables(self) -> list[str]:
+        """The tables that were measured."""
+        rooms = self._leads.rooms
+        return [] if rooms is None else sorted(path.stem for path in rooms.glob("*.csv"))
+
+    def _measured(self, name: str) -> _Measured | None:
         path = None if self._leads.rooms is None else self._leads.rooms / name
-        return path.read_text(encoding="utf-8") if path is not None and path.exists() else None
+        if path is None or not path.exists():
+            return None
+        return _Measured(path.read_bytes().decode("utf-8"), path.stat().st_mtime)
 
     async def verdict(self, request: Request, lead_id: str) -> Response:
         """Store what a seller says of a lead, and lead back."""
@@ -187,6 +188,13 @@ class _Desk:
         may_write = key is None or "write" in key.scopes
         signed_in = None if key is None else key.name
         return page(template, rooms=ROOMS, signed_in=signed_in, may_write=may_write, here=here, **values)
+
+
+class _Measured(NamedTuple):
+    """What a file of a room holds, and when it was written, seconds since 1970."""
+
+    text: str
+    at: float
 
 
 def _address(query: Mapping[str, str]) -> str:

@@ -72,6 +72,11 @@ def step(text: str) -> str:
     return quote(text, safe="")
 
 
+def lead_address(lead_id: str) -> str:
+    """Return where a lead has its page."""
+    return f"{HOME}/leads/{step(lead_id)}"
+
+
 def ago(seconds: float) -> str:
     """Say how long something is, in its largest unit: ``3 days``, ``5 minutes``."""
     for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):

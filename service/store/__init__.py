@@ -35,20 +35,21 @@ class Store:
         self.database.close()
 
 
-def open_store(url: str, project: Project, rules: Sequence[Rule] = ()) -> Store:
+def open_store(url: str, project: Project, rules: Sequence[Rule] = (), *, create: bool = True) -> Store:
     """Open a project's store; one that isn't there is created, one of an older version brought up to date.
 
     Parameters
     ----------
     url : a path (SQLite), or a database URL such as ``postgresql://user@host/name``
     rules : what webhooks are to be told of the scores that are kept
+    create : whether a store that isn't there is begun, or refused
 
     Raises
     ------
     StoreError
-        If it can't be opened, is newer than this program, or belongs to another project.
+        If it can't be opened, is newer than this program or another project's; or isn't there and not `create`.
     """
-    database = Database.open(url)
-    database.migrate(project.name)
+    database = Database.open(url, create=create)
+    database.migrate(project.name, create=create)
     outbox = Outbox(database, rules)
     return Store(database, Journal(database, project), ScoreBook(database, outbox), Shared(database), outbox)

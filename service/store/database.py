@@ -45,8 +45,8 @@ class Database:
         return self._sqlite
 
     @classmethod
-    def open(cls, url: str) -> Database:
-        """Connect to a URL, or to SQLite in the file of a path.
+    def open(cls, url: str, *, create: bool = True) -> Database:
+        """Connect to a URL, or to SQLite in the file of a path, which is made if it isn't there and `create`.
 
         Raises
         ------
@@ -57,6 +57,8 @@ class Database:
             address = sa.make_url(url) if "://" in url else sa.URL.create("sqlite", database=str(Path(url)))
             if address.get_backend_name() == "postgresql":
                 address = address.set(drivername="postgresql+psycopg")
+            if not create and address.get_backend_name() == "sqlite" and not Path(str(address.database)).exists():
+                raise StoreError(f"there is no store at {address.database}. {_BEGIN}")
             _make_private(address)
             # To change a connection's isolation costs a statement each time, so there are two pools.
             engine, asking = _engine(address), _engine(address, isolation_level="AUTOCOMMIT")
@@ -110,8 +112,8 @@ class Database:
                 connection.execute(select(sa.func.pg_advisory_xact_lock(_WRITER)))
             yield connection
 
-    def migrate(self, project: str) -> None:
-        """Create the tables, or bring those of an older version up to date, in one transaction.
+    def migrate(self, project: str, *, create: bool = True) -> None:
+        """Create the tables if `create`, or bring those of an older version up to date, in one transaction.
 
         Raises
         ------
@@ -121,6 +123,8 @@ class Database:
         try:
             with self.writing() as connection:
                 if not sa.inspect(connection).has_table("about"):
+                    if not create:
+                        raise StoreError(f"there is no store in that database. {_BEGIN}")
                     schema.create(connection)
                     facts = {"version": str(schema.VERSION), "project": project, "salt": secrets.token_hex(16)}
                     connection.execute(
@@ -178,6 +182,7 @@ def reason(error: BaseException) -> str:
     return (str(told).strip().splitlines() or [type(told).__name__])[0]
 
 
+_BEGIN = "Begin one with: leadscore serve PROJECT; or name another with --store"
 _REMEDY = "Name a file in a folder that is there, or a URL such as postgresql://user@host/name, with --store"
 
 

@@ -72,9 +72,13 @@ scores = Table(
     Column("owner", Text),
     Column("version", Text, nullable=False),
     Column("record", Text, nullable=False),
-    Index("scores_best_first", "margin", "lead_id"),
+    Column("words", Text, nullable=False, server_default=""),
+    Index("scores_best_first", "margin", "lead_id", "words"),
 )
-"""The latest score of every open lead; `record` is the whole score record as JSON."""
+"""The latest score of every open lead; `record` is the whole score record as JSON.
+
+`words` is what it is searched by, since version 4: in the index, so that a search reads no record that it doesn't show.
+"""
 
 history = Table(
     "history",
@@ -160,6 +164,17 @@ def _to_3(connection: Connection) -> None:
     told.create(connection)
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}
+def _to_4(connection: Connection) -> None:
+    for statement in (
+        "alter table scores add column words text not null default ''",
+        "update scores set words = lower(lead_id)",  # the rest with the next round over all leads
+        "drop index scores_best_first",
+    ):
+        connection.exec_driver_sql(statement)
+    for index in scores.indexes:
+        index.create(connection)
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3, 3: _to_4}
 """What brings a store of a version to the next."""
-VERSION = 3
+VERSION = 4

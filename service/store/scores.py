@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,13 @@ CHANGES = "scores"
 """The mark that counts changes of the list."""
 _CHANGES = select(marks.c.value).where(marks.c.name == CHANGES)
 CHUNK = 500
+MOST_WORDS = 300
+"""Characters that a lead is searched by; they stand in an index, where PostgreSQL takes 2,700 bytes."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """One score to be kept: the record, and what the list is filtered and ranked by."""
+    """One score to be kept: the record, and what the list is filtered, searched (`searchable`) and ranked by."""
 
     record: Mapping[str, Any]
     as_of: int
@@ -31,13 +33,20 @@ class Said:
     created: int
     origin: str | None
     owner: str | None
+    words: str
+
+
+def searchable(texts: Iterable[str | None]) -> str:
+    """Return texts that a lead is found by, the most telling first, as one that is searched without regard to case."""
+    told = dict.fromkeys(text.casefold() for text in texts if text)
+    return "\n".join(told).replace("\0", "")[:MOST_WORDS]
 
 
 @dataclass(frozen=True)
 class ListQuery:
     """Which part of the call list is asked for; None filters nothing. `created` bounds are UTC microseconds.
 
-    `search` is a part of the lead's id.
+    `search` is a part of the lead's id, account, owner or of a categorical field, in any case.
     """
 
     grades: tuple[str, ...] = ()
@@ -155,7 +164,7 @@ def _conditions(query: ListQuery) -> list[Any]:
         scores.c.grade.in_(query.grades) if query.grades else None,
         scores.c.origin == query.origin if query.origin is not None else None,
         scores.c.owner == query.owner if query.owner is not None else None,
-        scores.c.lead_id.icontains(query.search, autoescape=True) if query.search else None,
+        scores.c.words.contains(query.search.casefold(), autoescape=True) if query.search else None,
         scores.c.created >= query.created_from if query.created_from is not None else None,
         scores.c.created < query.created_before if query.created_before is not None else None,
     ]
@@ -202,6 +211,7 @@ def _latest(one: Said) -> dict[str, Any]:
         "created": one.created,
         "origin": one.origin,
         "owner": one.owner,
+        "words": one.words,
         "version": record["model"]["version"],
         "record": json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":")),
     }

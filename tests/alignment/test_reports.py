@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from dataclasses import replace
@@ -16,8 +17,10 @@ from click.testing import CliRunner
 import leadscore as ls
 from leadscore import time
 from leadscore.alignment import Cohort, Verdicts, agreement, channels, dimensions, funnel, handovers
+from leadscore.alignment.pages import channels_page
 from leadscore.cli import main
 from leadscore.errors import DataError, ProjectError
+from leadscore.reports import write_csv
 from tests.alignment.conftest import PROJECT
 
 
@@ -222,6 +225,19 @@ def test_a_report_is_a_page_and_tables(
     assert "nan" not in page.replace("finance", "").lower().split("<svg")[0]
 
 
+def test_a_table_is_text_and_numbers_to_a_spreadsheet(tmp_path: Path) -> None:
+    texts = ["=1+1", "+49 30", "-", "@now", "\tx", "\rx", "\nx", "a=b", "", None, "'=1"]
+    table = pd.DataFrame({"lead_id": texts, "effect": -1.5, "n": -1, "at": pd.Timestamp("2026-01-01", tz="UTC")})
+    table["owner"] = pd.Categorical(["-x"] * len(texts))
+    table["mixed"] = pd.Series([-1, "=2", *[None] * 9], dtype=object)
+    with write_csv(tmp_path / "table.csv", table).open(newline="", encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["lead_id"] for row in rows] == [*(f"'{text}" for text in texts[:7]), "a=b", "", "", "'=1"]
+    assert {(row["effect"], row["n"], row["owner"]) for row in rows} == {("-1.5", "-1", "'-x")}
+    assert [row["mixed"] for row in rows[:2]] == ["-1", "'=2"]
+    assert rows[0]["at"] == "2026-01-01T00:00:00.000000Z"
+
+
 def test_the_same_data_make_the_same_bytes(fresh_sample: Any, sample_scorer_folder: Path, tmp_path: Path) -> None:
     project = fresh_sample()
     for out in ("one", "two"):
@@ -236,3 +252,14 @@ def test_expected_and_found_agree_where_the_model_was_made(sample: ls.Data, samp
     found = channels(sample, sample_scorer, by="lead.source", as_of=sample.observed_until).table
     assert 0.6 < found["won"].sum() / found["expected"].sum() < 1.6
     assert not math.isnan(found["won_rate"].iloc[0])
+
+
+def test_a_lead_of_several_channels_is_judged_and_won_once(sample: ls.Data, sample_scorer: ls.LeadScorer) -> None:
+    cohort = Cohort.of(sample, as_of=sample.observed_until)
+    source, touch = (
+        channels(sample, sample_scorer, by=by, as_of=cohort.as_of) for by in ("lead.source", "touchpoints.channel")
+    )
+    for name, once in (("judged", touch.n_judged), ("won", touch.n_won), ("expected", touch.expected)):
+        assert source.table[name].sum() == pytest.approx(once)
+        assert touch.table[name].sum() > 1.05 * once
+    assert channels_page(cohort, [touch]).verdict == channels_page(cohort, [source]).verdict

@@ -29,6 +29,14 @@ def test_a_90_percent_interval_holds_the_truth_90_times_in_100(strength: float, 
     assert 0.85 <= covered(strength, seed) <= 0.95
 
 
+def test_few_wins_are_no_reason_to_think_groups_alike() -> None:
+    """Sources as they are, some forty leads of each: three wins or so, and a 90 % interval all the same."""
+    truth = np.array([0.017, 0.032, 0.066, 0.066, 0.083, 0.085, 0.111, 0.13])
+    chance, n = np.random.default_rng(5), np.full(8, 38)
+    found = [shrunk(chance.binomial(n, truth), n) for _ in range(30)]
+    assert 0.85 <= np.mean([(each.low <= truth) & (truth <= each.high) for each in found]) <= 0.95
+
+
 def test_groups_that_are_all_alike_are_never_told_apart_by_chance() -> None:
     assert covered(None, 4) >= 0.9
 

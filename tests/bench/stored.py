@@ -80,7 +80,7 @@ def _ours(project: Path, scorer: Path, url: str) -> Iterator[tuple[str, str]]:
     start = time.perf_counter()
     filled = memory.prepare(lambda done, total, best=None: None, scorer)
     seconds = time.perf_counter() - start
-    server.remember(memory, measures=False)
+    server.remember(memory, measure_every=None)
     with server:
         assert server.wait_until_ready(), server.failure
         start = time.perf_counter()

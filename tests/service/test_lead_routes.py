@@ -277,6 +277,7 @@ def test_the_last_instant_has_a_score(stored_service: Service) -> None:
         ("/v1/leads", "grade", "Z", "must be one of A, B, C, D"),
         ("/v1/leads/L000001/history", "limit", "201", "must be a whole number from 1 to 200"),
         ("/v1/leads/L000001/history", "limit", "many", "must be a whole number from 1 to 200"),
+        ("/v1/leads", "search", "x" * 201, "is longer than 200 characters"),
         ("/v1/leads/L000001/history", "receipts", "yes", "must be true or false"),
         ("/v1/leads/L000001/history", "receipts", "", "must be true or false"),
     ],
@@ -337,6 +338,29 @@ def test_filters_agree_with_the_files(client: Client, sample: ls.Data) -> None:
     graded = [score.lead_id for score in client.call_list(grades=["A", "C"])]
     assert graded == [one.lead_id for one in everybody if one.grade in "AC"]
     assert list(client.call_list(grades=["A"], source="nowhere")) == []
+
+
+def test_a_search_finds_what_a_seller_knows_of_a_lead(client: Client, sample: ls.Data) -> None:
+    files = pd.read_csv(sample.project.folder / "leads.csv", dtype=str, keep_default_na=False).set_index("lead_id")
+    fields = files[["account_id", "rep", "source", "industry", "country"]]
+    told = {lead_id: [lead_id, *values] for lead_id, *values in fields.itertuples()}
+    everybody = [score.lead_id for score in client.call_list()]
+    account = told[everybody[7]][1]
+    for text in (everybody[3], "0012", account, account.lower()[1:], "REP-03", "webi", "%", "_", "\\", "/", "' or 1=1"):
+        wanted = [one for one in everybody if any(text.lower() in field.lower() for field in told[one])]
+        assert [score.lead_id for score in client.call_list(search=text)] == wanted, text
+    assert len([*client.call_list(search=account, source="nowhere")]) == 0
+
+
+def test_a_search_sees_the_newest_profile_in_any_script(client: Client, store: Store, scorer: ls.LeadScorer) -> None:
+    leads = StoredLeads(store, counting.count(store, store.journal.project))
+    for rep, found in (("Jürgen", ["JÜRG"]), ("straße", ["STRASSE", "traß"])):
+        client.send({"leads": [{"lead_id": "sought", "created_at": "2026-04-20T08:00:00Z", "rep": rep}]})
+        at = time.parse_instant("2099-01-01T00:00:00Z", "UTC")
+        store.scores.keep(leads.rescore(scorer, ["sought"], at=at)[0], (), cause="event")
+        for text in found:
+            assert [score.lead_id for score in client.call_list(search=text)] == ["sought"], text
+    assert [*client.call_list(search="jürgen")] == []
 
 
 def test_ages_filter_by_when_a_lead_was_created(client: Client, sample: ls.Data) -> None:

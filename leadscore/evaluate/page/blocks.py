@@ -30,6 +30,28 @@ class Listing:
     kind: str = "listing"
 
 
+MOST_SHOWN = 100
+"""Of what a number counts, as many are listed on a page."""
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A cell that opens the list of what its number counts; an empty list opens nothing.
+
+    Attributes
+    ----------
+    text : the cell as it is to be read
+    title : what is listed, in a few words
+    behind : ids, of which `MOST_SHOWN` are shown
+    file : the table that holds all of them
+    """
+
+    text: str
+    title: str
+    behind: Sequence[str]
+    file: str
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of cells as they are to be read; the first column names the row, the others are set right where numbers.
@@ -37,14 +59,14 @@ class Table:
     Attributes
     ----------
     columns : headings, one per cell of a row
-    rows : cells as text
+    rows : cells as text, or with what is behind them
     caption : what the table shows, in one sentence
     words : positions of columns that hold words, not numbers; the first always does
     strong : position of a row to stand out, None for none
     """
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Behind]]
     caption: str = ""
     words: Sequence[int] = ()
     strong: int | None = None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from leadscore.errors import MissingExtraError
 from leadscore.evaluate import plots
-from leadscore.evaluate.page.blocks import Picture, Section, Tone
+from leadscore.evaluate.page.blocks import MOST_SHOWN, Picture, Section, Tone
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -50,12 +50,15 @@ def render(page: Page) -> str:
     return _fill("page.html", page)
 
 
-def render_body(page: Page) -> str:
-    """Return what stands on a page, for one that has a frame of its own; raises as `render`."""
-    return _fill("body.html", page)
+def render_body(page: Page, address: Callable[[str], str] | None = None) -> str:
+    """Return what stands on a page, for one that has a frame of its own; raises as `render`.
+
+    `address` says where what is behind a number has a page, by its id; without it ids are text.
+    """
+    return _fill("body.html", page, address)
 
 
-def _fill(template: str, page: Page) -> str:
+def _fill(template: str, page: Page, address: Callable[[str], str] | None = None) -> str:
     try:
         from jinja2 import Environment, FunctionLoader, StrictUndefined
     except ImportError as error:
@@ -68,7 +71,7 @@ def _fill(template: str, page: Page) -> str:
         loader=FunctionLoader(read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["svg"] = _svg
-    return environment.get_template(template).render(page=page)
+    return environment.get_template(template).render(page=page, address=address, most=MOST_SHOWN)
 
 
 def _svg(picture: Picture, number: str) -> Markup:

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from leadscore.cli import main
+from leadscore.evaluate.page import render
+from tests.alignment.test_pages import example
 from tests.service.running import Serving, start, wait_for
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -184,9 +186,59 @@ def test_marketing_finds_its_rooms(page: Any, served: tuple[Serving, str]) -> No
             overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert overflow <= 0, f"{room} is wider than the screen"
             shoot(page, f"{room.lower()}_{scheme}_{width}")
+            if room != "Channels":
+                open_first_list(page)
+                assert violations(page) == []
+                shoot(page, f"{room.lower()}_leads_{scheme}_{width}")
         with page.expect_download() as download:
             page.locator(".downloads a").first.click()
         assert Path(download.value.path()).read_text().count("\n") > 1
+
+
+def open_first_list(page: Any) -> None:
+    """With keys alone: a number opens its list, which closes again where one came from."""
+    number = page.locator(".report td a").first
+    number.focus()
+    page.keyboard.press("Enter")
+    shown = page.locator(".report .behind:visible")
+    assert shown.count() == 1
+    assert shown.inner_text().startswith(number.get_attribute("aria-label").partition(": ")[2])
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Close"
+    page.keyboard.press("Enter")
+    assert shown.count() == 0
+    assert page.evaluate("document.activeElement.id") == number.get_attribute("id")
+    number.click()
+
+
+def test_a_number_of_a_room_leads_to_its_leads(page: Any) -> None:
+    def is_measured() -> bool:
+        page.get_by_role("link", name="Agreement", exact=True).click()
+        return bool(page.locator(".report td a").count())
+
+    assert wait_for(is_measured)
+    page.locator(".report td a").first.click()
+    lead = page.locator(".report .behind:visible p:last-child a").first
+    lead_id = lead.inner_text()
+    lead.click()
+    assert page.inner_text("h1") == lead_id
+    page.go_back()
+    assert page.locator(".report .behind:visible").count() == 1, "one comes back to the open list"
+
+
+def test_a_report_in_a_file_opens_its_lists_too(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(render(example(150)), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 375, "height": 800}, color_scheme="dark")
+    page.goto((tmp_path / "report.html").as_uri())
+    page.locator("td a").nth(1).click()
+    assert page.locator(".behind:visible").count() == 1
+    assert "and 50 more in all_leads.csv" in page.locator(".behind:visible").inner_text()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    shoot(page, "report_leads")
+    page.get_by_role("link", name="Close").click()
+    assert page.locator(".behind:visible").count() == 0
+    page.close()
 
 
 def test_the_door(browser: Any, served: tuple[Serving, str]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import leadscore as ls
-from leadscore import LeadScorer
+from leadscore import LeadScorer, time
 from leadscore.evaluate.capacity import at_capacity
 from service.access import COOKIE, Access
 from service.keys import ApiKeys, Key
@@ -274,6 +274,9 @@ def test_rooms_are_filled_by_what_is_measured(kept_store: Store, scorer: LeadSco
         measure(kept_store, scorer, tmp_path / "rooms", now=NOW)
         page = service.get("/app/funnel").text
         assert "where leads leak" in page
+        assert "Measured under a minute ago" in page
+        assert f"<dd>{time.format_instant(NOW)[:16].replace('T', ' ')} UTC</dd>" in page
+        assert re.search(r'<div class="behind" id="l[-0-9]+".*\n.*\n<p><a href="/app/leads/L\d+">', page)
         assert not re.search(r"<style|\sstyle=", page)
         table = service.get("/app/tables/funnel.csv")
         assert table.headers["content-type"].startswith("text/csv")

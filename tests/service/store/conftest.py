@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import leadscore as ls
-from service.store import Store, open_store
+from service.store import Store, open_store, schema
 from service.store.importing import import_project
 from tests.builders import folder_of, project
 from tests.service.conftest import DIALECTS
@@ -38,3 +38,16 @@ def store(url: str, small: ls.Project) -> Iterator[Store]:
     import_project(opened.journal)
     yield opened
     opened.close()
+
+
+def brought_back(store: Store, version: int) -> None:
+    """Take from a store what versions after one have added."""
+    newer = {1: (schema.requests, schema.deliveries, schema.told), 2: (schema.deliveries, schema.told), 3: ()}
+    with store.database.writing() as connection:
+        connection.exec_driver_sql("drop index scores_best_first")
+        connection.exec_driver_sql("alter table scores drop column words")
+        connection.exec_driver_sql("create index scores_best_first on scores (margin, lead_id)")
+        for table in newer[version]:
+            table.drop(connection)
+        older = schema.about.update().where(schema.about.c.name == "version")
+        connection.execute(older.values(value=str(version)))

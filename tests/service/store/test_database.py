@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 import leadscore as ls
 from leadscore.errors import StoreError
+from service import cli
 from service.remembering import store_url
 from service.store import Store, open_store, schema
 from service.store.importing import import_project
+from service.store.scores import ListQuery
 from service.store.tables import whole
+from tests.service.store.conftest import brought_back
+from tests.service.telling import keep, said
 
 
 def test_a_store_of_version_1_is_brought_up_to_date(url: str, small: ls.Project) -> None:
     store = open_store(url, small)
     import_project(store.journal)
-    with store.database.writing() as connection:
-        for table in (schema.requests, schema.deliveries, schema.told):
-            table.drop(connection)
-        connection.execute(schema.about.update().where(schema.about.c.name == "version").values(value="1"))
+    keep(store, said("L-OLD", 95, "A"))
+    brought_back(store, 1)
     store.close()
     again = open_store(url, small)
     with again.database.reading() as connection:
         assert sa.inspect(connection).has_table("requests")
         versions = connection.scalar(sa.select(schema.about.c.value).where(schema.about.c.name == "version"))
         assert versions == str(schema.VERSION)
+    assert [len(again.scores.page(ListQuery(search=text)).records) for text in ("l-old", "else")] == [1, 0]
     assert len(whole(again.journal).leads.ids) == 3
     again.close()
 
@@ -123,3 +128,20 @@ def test_a_new_file_is_for_its_owner_alone(new_url: Callable[[str], str], small:
     store.shared.set_mark("x", 1)
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
     store.close()
+
+
+@pytest.mark.parametrize("verb", [cli.webhooks, cli.audit])
+def test_without_a_store_the_verbs_say_how_to_begin_one_and_make_none(
+    verb: Any, url: str, fresh_sample: Callable[[], Path]
+) -> None:
+    folder = fresh_sample()
+    there = sorted(folder.rglob("*"))
+    for options in ((), ("--store", url)):
+        done = CliRunner().invoke(verb, [str(folder), *options])
+        assert done.exit_code == 1
+        assert "there is no store" in done.output
+        assert "leadscore serve" in done.output
+        with pytest.raises(StoreError, match="there is no store"):
+            open_store(url, ls.Project.load(folder), create=False)
+    assert sorted(folder.rglob("*")) == there
+    assert not Path(url).exists()

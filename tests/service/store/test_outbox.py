@@ -14,6 +14,7 @@ from leadscore import time
 from service.store import Outbox, Rule, Store, open_store, schema
 from service.store.outbox import DEAD, DONE, KEPT_SECONDS, Settled
 from service.store.scores import ListQuery, ScoreBook
+from tests.service.store.conftest import brought_back
 from tests.service.telling import SECOND, START, keep, said
 
 GRADE_A = Rule("a", ("A",))
@@ -176,10 +177,7 @@ def test_what_is_dead_stays_until_it_is_tried_again_and_what_is_done_a_week(tell
 
 def test_a_store_of_version_2_is_brought_up_to_date(store: Store, url: str, small: ls.Project) -> None:
     keep(store, said("x", 95, "A"))
-    with store.database.writing() as connection:
-        schema.deliveries.drop(connection)
-        schema.told.drop(connection)
-        connection.execute(schema.about.update().where(schema.about.c.name == "version").values(value="2"))
+    brought_back(store, 2)
     again = open_store(url, small, [GRADE_A])
     keep(again, said("x", 80, "B", START + SECOND))
     assert [one["before"]["grade"] for one in payloads(again)] == ["A"]

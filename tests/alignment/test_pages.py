@@ -1,0 +1,105 @@
+"""The numbers on a page open the lists of the leads that they count."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+
+import leadscore as ls
+from leadscore.alignment import Agreement, Cohort, agreement, funnel, handovers
+from leadscore.alignment.pages import agreement_page, funnel_page
+from leadscore.evaluate.page import Page, Section, Table, render, render_body
+from leadscore.evaluate.page.blocks import MOST_SHOWN, Behind
+from tests.alignment.test_reports import END
+
+
+def tables(page: Page) -> list[Table]:
+    return [block for section in page.sections for block in section.blocks if isinstance(block, Table)]
+
+
+def opened(table: Table) -> dict[tuple[str, str], tuple[str, set[str]]]:
+    """What each number of a table says and opens, by its row and column."""
+    return {
+        (str(row[0]), column): (cell.text, set(cell.behind))
+        for row in table.rows
+        for column, cell in zip(table.columns, row, strict=True)
+        if isinstance(cell, Behind)
+    }
+
+
+@pytest.fixture
+def agreed(tiny: ls.Data, by_touches: Any) -> Agreement:
+    return agreement(Cohort.of(tiny, as_of=END), handovers(tiny, by_touches, until=END))
+
+
+def test_every_number_of_the_agreement_opens_its_leads(tiny: ls.Data, agreed: Agreement) -> None:
+    marketing, attempts, response, speed = (
+        opened(each) for each in tables(agreement_page(Cohort.of(tiny, as_of=END), agreed))
+    )
+    assert marketing["2026-01-05", "all origins"] == ("3 of 7.0", {"L1", "L2", "L3"})
+    assert marketing["2026-01-05", "ads"][1] == {"L1", "L2"}
+    assert response["2026-01-05", "kept"] == ("2", {"L1", "L3"})
+    assert response["2026-01-05", "missed"] == ("1", {"L2"})
+    assert attempts["2026-02-23", "pending"] == ("1", {"L6"})
+    assert attempts["2026-01-05", "waived"] == ("1", {"L1"})
+    assert speed["B", "responded to"] == ("3", {"L1", "L2", "L3"})
+
+
+def test_the_numbers_are_those_of_the_tables(tiny: ls.Data, agreed: Agreement) -> None:
+    for table in tables(agreement_page(Cohort.of(tiny, as_of=END), agreed))[:3]:
+        for said, leads in opened(table).values():
+            assert int(said.partition(" of ")[0]) == len(leads)
+    owed = agreed.sales.groupby("promise")[["kept", "missed", "pending", "waived"]].sum()
+    shown = tables(agreement_page(Cohort.of(tiny, as_of=END), agreed))[1:3]
+    for promise, table in zip(owed.index, shown, strict=True):
+        cells = opened(table)
+        for state in owed.columns:
+            assert owed.loc[promise, state] == sum(
+                len(leads) for (_, column), (_, leads) in cells.items() if column == state
+            )
+
+
+def test_every_number_of_the_funnel_opens_its_leads(tiny: ls.Data, by_touches: Any) -> None:
+    cohort = Cohort.of(tiny, as_of=END)
+    found = funnel(cohort, handovers(tiny, by_touches, until=END))
+    stages, months = (opened(each) for each in tables(funnel_page(cohort, found)))
+    assert stages["worked", "leads"][1] == {"L1", "L2", "L3"}
+    assert stages["worked", "lost"] == ("1", {"L2"})
+    assert stages["qualified", "open"][1] == {"L4", "L6"}
+    for row in found.table.to_dict("records"):
+        for column in ("leads", "stopped", "lost", "open"):
+            assert stages[row["stage"], column][0] == f"{row[column]:,}"
+    for row in found.months.to_dict("records"):
+        assert months[row["month"], row["stage"]][0] == f"{row['leads']:,}"
+    assert months["2026-02", "still open"][1] == {"L5", "L6"}
+
+
+def example(n: int, lead_id: str = "L{}") -> Page:
+    cell = Behind(f"{n}", f"{n} leads", [lead_id.format(i) for i in range(n)], "all_leads")
+    return Page("Title", "Verdict", [Section("Part", [Table(("", "number"), [("row", cell), ("other", cell)])])])
+
+
+def test_a_list_is_bounded_and_says_where_the_rest_is() -> None:
+    page = render(example(MOST_SHOWN + 1_200))
+    assert page.count("and 1,200 more in all_leads.csv") == 2
+    assert f"L{MOST_SHOWN - 1} and" in page
+    assert "more in" not in render(example(MOST_SHOWN))
+
+
+def test_every_link_to_a_list_and_back_has_its_end() -> None:
+    page = render(example(3))
+    ids = re.findall(r'id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert {*re.findall(r'href="#([^"]+)"', page)} <= {*ids}
+    assert len(re.findall(r'href="#l', page)) == 2
+    assert "#l" not in render(example(0)), "nothing opens nothing"
+
+
+def test_ids_lead_to_a_page_of_theirs_where_there_is_one() -> None:
+    page = render_body(example(1, '"><b>{}'), lambda lead_id: f"/there/{len(lead_id)}")
+    assert '<a href="/there/6">&#34;&gt;&lt;b&gt;0</a>' in page
+    assert "<b>" not in render(example(1, "<b>{}"))
+    assert '"><b>0' in unescape(page)
