@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,7 @@ def by_hand(project: Path) -> None:
     scores.sort_values("probability", ascending=False).to_parquet(FOLDER / "by_hand.parquet")
 
 
-def run(n_leads: int, *, memory: str, hand: bool) -> list[str]:
+def run(n_leads: int, *, memory: str, hand: bool, reasons: Sequence[int]) -> list[str]:
     """Return lines of Markdown."""
     scorer, small = model(FOLDER / "scorer"), world(FOLDER / "small", BASE)
     project = world(FOLDER / f"{n_leads}", n_leads)
@@ -192,7 +193,7 @@ def run(n_leads: int, *, memory: str, hand: bool) -> list[str]:
     ]
     leadscore = [sys.executable, "-c", "from leadscore.cli import main; main()", "score", project, "--model", scorer]
     documents_s = pyfunc(small, scorer, n_leads)
-    for n_reasons in N_REASONS:
+    for n_reasons in reasons:
         out = FOLDER / f"scored{n_reasons}.parquet"
         options = ["--out", out, "--as-of", AS_OF, "--reasons", n_reasons, "--memory", memory, "--fresh"]
         seconds, peak, printed = timed(*leadscore, *options)
@@ -221,9 +222,10 @@ def main() -> None:
     parser.add_argument("--ten", action="store_true", help="ten million leads")
     parser.add_argument("--memory", default="2GiB")
     parser.add_argument("--no-hand", action="store_true", help="leave out pandas by hand")
+    parser.add_argument("--reasons", type=int, nargs="*", choices=N_REASONS, default=N_REASONS)
     options = parser.parse_args()
     n_leads = 10_000_000 if options.ten else options.leads
-    print("\n".join(run(n_leads, memory=options.memory, hand=not options.no_hand)))
+    print("\n".join(run(n_leads, memory=options.memory, hand=not options.no_hand, reasons=options.reasons)))
 
 
 if __name__ == "__main__":
