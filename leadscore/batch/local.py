@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from leadscore import time
 from leadscore.batch.asked import Asked, Listed, Phases
 from leadscore.batch.budget import Budget, plan_budget
+from leadscore.batch.keeping import Kept
 from leadscore.batch.lists import score_part
 from leadscore.batch.merging import merged, n_sorted
 from leadscore.batch.parting import tables_of
@@ -32,25 +34,36 @@ Say = Callable[[str], None]
 
 
 def score_project(
-    scorer: LeadScorer, asked: Asked, phases: Phases, *, memory: int, fresh: bool = False, say: Say = print
-) -> Listed:
+    scorer: LeadScorer, asked: Asked, phases: Phases, *, memory: int, keep: Path | None = None, fresh: bool = False,
+    say: Say = print,
+) -> Listed:  # fmt: skip
     """Score a list into its file, which appears whole or not at all, within so many bytes of memory.
 
     Parameters
     ----------
+    keep : a folder in which typed rows stay, so that the next run reads only what is new
     fresh : begin anew where an earlier run of the same was stopped
     say : is told what becomes of such a run
 
     Raises
     ------
     DataError
-        If a source can't be read or holds too much that is unusable, the disk is full, or the list is being written.
+        If a source can't be read or holds too much that is unusable, the disk is full, the list is being written, or
+        `keep` is in use or holds anything else.
     """
     require_place(asked.out)
-    if asked.project.store is None or asked.leads is not None:
-        budget = plan_budget(tables_of(asked), asked.project.folder, memory=memory, n_reasons=asked.n_reasons)
-        if budget.n_parts > 1:
-            return score_in_parts(scorer, asked, phases, budget, fresh=fresh, say=say)
+    if asked.project.store is not None and asked.leads is None:
+        if keep is not None:
+            say(f"{keep} keeps nothing: a store is read whole each time")
+        return score_at_once(scorer, asked, phases)
+    plan = partial(plan_budget, tables_of(asked), asked.project.folder, memory=memory, n_reasons=asked.n_reasons)
+    if keep is not None:
+        with Kept.open(keep, asked.project) as kept:
+            budget = kept.cut(plan(known=kept.n_rows_of), memory, fresh=fresh)
+            return score_in_parts(scorer, asked, phases, budget, kept=kept, fresh=fresh, say=say)
+    budget = plan()
+    if budget.n_parts > 1:
+        return score_in_parts(scorer, asked, phases, budget, fresh=fresh, say=say)
     return score_at_once(scorer, asked, phases)
 
 
@@ -82,19 +95,23 @@ def score_at_once(scorer: LeadScorer, asked: Asked, phases: Phases) -> Listed:
 
 
 def score_in_parts(
-    scorer: LeadScorer, asked: Asked, phases: Phases, budget: Budget, *, fresh: bool = False, say: Say = print
-) -> Listed:
+    scorer: LeadScorer, asked: Asked, phases: Phases, budget: Budget, *, kept: Kept | None = None, fresh: bool = False,
+    say: Say = print,
+) -> Listed:  # fmt: skip
     """Score a list that doesn't fit into memory: read, part, count, score, merge; what is done outlasts any stop."""
-    return carry_out(Run.begin(scorer, asked, budget, fresh=fresh), phases, say)
+    return carry_out(Run.begin(scorer, asked, budget, fresh=fresh, kept=kept), phases, say)
 
 
 def carry_out(run: Run, phases: Phases, say: Say) -> Listed:
     """Take all steps of a run."""
     asked = run.asked
-    if run.folder.told:
-        say(run.folder.told)
-    with run.folder.kept(run.budget.needs):
+    for told in (run.folder.told, run.kept and run.kept.told):
+        if told:
+            say(told)
+    with run.folder.kept(run.budget.needs, *([run.kept.path] if run.kept else [])):
         run.read(phases)
+        for line in run.rest.lines() if run.rest else []:
+            say(line)
         as_of, until = run.instants(phases)
         counts = run.count(phases, as_of)
         paths = run.score(phases, as_of, counts)

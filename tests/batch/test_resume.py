@@ -50,7 +50,7 @@ def test_killed_at_any_time_it_goes_on_to_the_same_bytes(sample, sample_scorer, 
     out = tmp_path / "run" / "many.csv"
     out.parent.mkdir()
     command = [sys.executable, "-c", KILLED, str(sample_scorer_folder), str(sample.project.folder), str(out)]
-    for renames, when in ((6, "before"), (19, "after")):
+    for renames, when in ((6, "before"), (21, "after")):
         done = subprocess.run([*command, str(renames), when], cwd=Path(__file__).parents[2], timeout=60)
         assert done.returncode == -signal.SIGKILL
         assert not out.exists()
