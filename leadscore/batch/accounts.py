@@ -13,6 +13,7 @@ import pyarrow.ipc
 from leadscore.batch.budget import Table
 from leadscore.batch.keys import Shared
 from leadscore.batch.pieces import Piece
+from leadscore.batch.spilling import ACCOUNTS
 from leadscore.batch.writing import whole_or_nothing
 from leadscore.columns import NOTHING, Hashes, hashed, text_column
 from leadscore.errors import NoSourceError
@@ -20,8 +21,6 @@ from leadscore.project import Project
 from leadscore.reading import OWN
 from leadscore.sources import Rows
 
-ACCOUNTS = ".accounts"
-"""Ending of what stands beside a stretch of leads."""
 Accounts = tuple[Hashes, Hashes]
 """Of some rows of leads the hashes of lead and account; `NOTHING` where there is none."""
 

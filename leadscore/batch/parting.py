@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from leadscore.batch.accounts import ACCOUNTS, accounts_of, write_accounts
+from leadscore.batch.accounts import accounts_of, write_accounts
 from leadscore.batch.asked import Asked
 from leadscore.batch.budget import Table
 from leadscore.batch.keys import Parting
 from leadscore.batch.pieces import Piece
-from leadscore.batch.spilling import facts_of, latest_of, part_anew, read_part, write_stretch
+from leadscore.batch.spilling import ACCOUNTS, IDS, facts_of, latest_of, part_anew, read_part, write_stretch
 from leadscore.batch.strays import lost_rows, strays, write_ids
 from leadscore.errors import DataError, NoSourceError
 from leadscore.model.booster import Progress
@@ -179,7 +179,7 @@ class Spill:
 
     def _settle(self, key: str) -> None:
         """Find the rows whose id was delivered for another lead before, whichever part that is in."""
-        files = [path.with_suffix(".ids") for of_piece in self.brought[key] for path in of_piece.paths]
+        files = [path.with_suffix(IDS) for of_piece in self.brought[key] for path in of_piece.paths]
         parts = range(self.parting.n_parts)
         found = np.concatenate([strays(files, part) for part in parts])
         if len(found):
@@ -219,7 +219,7 @@ class Spill:
         if "account" in typed.roles:
             write_accounts(path.with_suffix(ACCOUNTS), *accounts_of(self.project, rows))
         if "id" in typed.texts:
-            write_ids(path.with_suffix(".ids"), typed, n_parts)
+            write_ids(path.with_suffix(IDS), typed, n_parts)
         facts = {"counted": counted.to_dict(), "latest": latest_of(typed, parts, n_parts)}
         write_stretch(path, typed, parts, n_parts, facts)
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.ipc
 
 from leadscore.batch.budget import Table
 from leadscore.batch.run_folder import read_note, write_note
-from leadscore.batch.spilling import facts_of
+from leadscore.batch.spilling import ACCOUNTS, IDS
 from leadscore.sources import Rows
 from leadscore.stretches import stretches
 
@@ -45,7 +46,7 @@ class Piece:
         """The files of all its typed rows; None where they aren't all there."""
         about = self.about()
         paths = [] if about is None else [self.stretch(number) for number in range(about["n"])]
-        return paths if about is not None and all(map(_is_whole, paths)) else None
+        return paths if about is not None and all(map(_stands, paths)) else None
 
     def about(self) -> dict[str, Any] | None:
         """What is noted of it: ``n`` stretches, ``files`` with their numbers of rows, and its label."""
@@ -54,8 +55,8 @@ class Piece:
     def begin(self) -> None:
         """Take away what is no use."""
         self._done.unlink(missing_ok=True)
-        if self.again:
-            for path in self.stem.parent.glob(f"{self.stem.name}-*"):
+        for path in self.stem.parent.glob(f"{self.stem.name}-*.rows"):
+            if self.again or not _stands(path):
                 path.unlink()
 
     def finish(self, n: int, files: Sequence[tuple[str, int]]) -> None:
@@ -67,11 +68,14 @@ class Piece:
         return self.stem.with_name(f"{self.stem.name}.done")
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether a stretch can be read: a power cut may leave a file without its end."""
+def _stands(stretch: Path) -> bool:
+    """Whether a stretch, and what stands beside it, can be read: a power cut may leave a file without its end."""
+    beside = (stretch.with_suffix(ending) for ending in (IDS, ACCOUNTS))
     try:
-        facts_of(path)
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
+        for path in (stretch, *filter(Path.exists, beside)):
+            with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source):
+                pass
+    except (OSError, pa.ArrowException):
         return False
     return True
 

@@ -20,6 +20,8 @@ from leadscore.reading.typed import joined
 from leadscore.tables import Coded
 from leadscore.time import NEVER
 
+IDS, ACCOUNTS = ".ids", ".accounts"
+"""Endings of what stands beside a stretch: the ids of its events, the accounts of its leads."""
 _KINDS = {"texts": "text", "instants": "at", "flags": "flag"}
 _ABOUT = b"leadscore"
 _FEW_WORDS = 1_000
