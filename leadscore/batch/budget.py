@@ -27,7 +27,7 @@ _ROW, _CELL, _LISTED, _REASON = 60, 30, 500, 900
 MOST_PARTS = 4_096
 _SHARE = 0.22
 """Of the free memory, what one part may take: one is scored while the next is read and the last is written."""
-_GROWTH = 2
+_GROWTH = 1.5
 _STRETCH_SHARE, _STRETCH_CELL = 0.12, 120
 _FEWEST_ROWS, _MOST_ROWS = 20_000, 500_000
 
@@ -101,7 +101,7 @@ def plan_budget(
 
 
 def roomy(budget: Budget, memory: int) -> int:
-    """Into how many parts to cut what is to grow: to twice of what it is now."""
+    """Into how many parts to cut what is to grow by half."""
     return max(budget.n_parts, _n_parts(_GROWTH * (budget.needs - _PROGRAM), _free(memory)))
 
 
@@ -109,7 +109,7 @@ def _free(memory: int) -> int:
     return max(memory - _PROGRAM, memory // 5)
 
 
-def _n_parts(needs: int, free: int) -> int:
+def _n_parts(needs: float, free: int) -> int:
     return 1 if needs <= free else min(max(2, math.ceil(needs / (free * _SHARE))), MOST_PARTS)
 
 

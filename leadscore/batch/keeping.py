@@ -30,6 +30,8 @@ from leadscore.sources import Rows
 from leadscore.stretches import agreed_schema, head_of, stretches_of_file
 
 FORMAT = 1
+_VERSIONS = ("leadscore", "pandas", "pyarrow")
+"""Whose version typed rows may depend on."""
 _MANIFEST, _LOCK = "kept.json", "lock"
 _OURS = re.compile(r"\.?(?:lock|kept\.json|([0-9a-f]{24})(?:\.done|-\d{6}\.(?:rows|ids|accounts)))(?:\.\d+\.part)?")
 """Names of files in the folder, and the stem of those that belong to a piece."""
@@ -86,10 +88,14 @@ class Kept:
 
     def cut(self, budget: Budget, memory: int, *, fresh: bool) -> Budget:
         """Keep to the parts that the rows are in while they fit into memory; else begin anew, with room to grow."""
-        format_ = [FORMAT, metadata.version("leadscore")]
+        format_ = [FORMAT, *map(metadata.version, _VERSIONS)]
         earlier, why = self._manifest, None
         if earlier is None or earlier.get("format") != format_:
-            why = "it is of another version of leadscore" if earlier else "there is no telling what it holds"
+            why = (
+                f"it is of another version of {', '.join(_VERSIONS)}"
+                if earlier
+                else "there is no telling what it holds"
+            )
         elif fresh:
             why = "--fresh says so"
         elif earlier["n_parts"] < budget.n_parts:

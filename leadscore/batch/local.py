@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from leadscore.batch.lists import score_part
 from leadscore.batch.merging import merged, n_sorted
 from leadscore.batch.parting import tables_of
 from leadscore.batch.run import Run
+from leadscore.batch.skipped import Rest
 from leadscore.batch.writing import COLUMNS, ListWriter, require_place, whole_or_nothing
 from leadscore.model.scorer import LeadScorer
 from leadscore.reading import read
@@ -53,9 +55,12 @@ def score_project(
     """
     require_place(asked.out)
     if asked.project.store is not None and asked.leads is None:
-        if keep is not None:
-            say(f"{keep} keeps nothing: a store is read whole each time")
-        return score_at_once(scorer, asked, phases)
+        listed = score_at_once(scorer, asked, phases)
+        if keep is None:
+            return listed
+        why = "a store is read whole each time"
+        say(f"{keep} keeps nothing: {why}")
+        return replace(listed, kept=Rest(None, 0, why, ()).to_dict())
     plan = partial(plan_budget, tables_of(asked), asked.project.folder, memory=memory, n_reasons=asked.n_reasons)
     if keep is not None:
         with Kept.open(keep, asked.project) as kept:

@@ -47,10 +47,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Rest:
-    """What stays for the next run: where, how large it is, and what this run skipped."""
+    """What stays for the next run: where, how large it is, why it began anew if it did, and what this run skipped."""
 
-    folder: str
+    folder: str | None
     size: int
+    why: str | None
     tables: tuple[Skipped, ...]
 
     def lines(self) -> list[str]:
@@ -65,7 +66,7 @@ class Rest:
         tables = {table.table: asdict(table) for table in self.tables}
         for table in tables.values():
             del table["table"]
-        return {"folder": self.folder, "bytes": self.size, "tables": tables}
+        return {"folder": self.folder, "bytes": self.size, "why": self.why, "tables": tables}
 
 
 def settled(kept: Kept, tables: Sequence[Table], brought: Mapping[str, list[Brought]]) -> Rest:
@@ -80,7 +81,7 @@ def settled(kept: Kept, tables: Sequence[Table], brought: Mapping[str, list[Brou
         elif table.key in brought:
             n_rows = sum(each.n_rows for each in brought[table.key])
             told.append(Skipped(_name(table), 0, 0, 0, n_rows, why="a query is read whole each time"))
-    return Rest(str(kept.path), kept.size(), tuple(told))
+    return Rest(str(kept.path), kept.size(), kept.told, tuple(told))
 
 
 def _of_files(kept: Kept, table: Table, brought: list[Brought], notes: list[dict[str, Any]]) -> Skipped:

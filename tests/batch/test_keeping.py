@@ -213,7 +213,9 @@ def test_only_what_typing_depends_on_reads_anew(scorer, sample_scorer, folder, t
         assert "0 of 5 files kept" in lines(said, "touchpoints")
     assert night(scorer, folder, out, n_parts=2, n_rows=1_000)[2][0].startswith("leads: 3 of 3 files kept")
     monkeypatch.setattr(keeping, "FORMAT", keeping.FORMAT + 1)
-    assert night(scorer, folder, out)[2][0].endswith("begins anew: it is of another version of leadscore")
+    assert night(scorer, folder, out)[2][0].endswith(
+        "begins anew: it is of another version of leadscore, pandas, pyarrow"
+    )
 
 
 def test_numbers_that_become_broken_are_read_anew(scorer, folder, tmp_path) -> None:
@@ -393,6 +395,7 @@ def test_the_command_says_what_it_skipped(sample_scorer_folder, tmp_path) -> Non
         assert result.exit_code == 0, result.stderr
         kept.append(json.loads(result.stdout)["kept"])
     assert [each["tables"]["touchpoints"]["rows_kept"] for each in kept] == [0, 18_972]
+    assert kept[1]["why"] is None
     assert kept[1]["bytes"] == sum(file.stat().st_size for file in (tmp_path / "kept").iterdir())
     result = CliRunner().invoke(main, command)
     assert "touchpoints: 1 of 1 file kept (18,972 rows), 0 read (0 rows)\n" in result.stdout
@@ -404,8 +407,10 @@ def test_the_command_says_what_it_skipped(sample_scorer_folder, tmp_path) -> Non
 def test_a_store_is_read_whole(scorer, folder, tmp_path, monkeypatch) -> None:
     said: list[str] = []
     stored = dataclasses.replace(ls.Project.load(folder), store="store.db")
-    monkeypatch.setattr(local, "score_at_once", lambda *_: None)
+    nothing = Listed(None, None, np.empty(0), {}, 0, ())
+    monkeypatch.setattr(local, "score_at_once", lambda *_: nothing)
     asked = Asked(stored, tmp_path / "list.csv")
-    score_project(scorer, asked, silently, memory=2**31, keep=tmp_path / "kept", say=said.append)
+    listed = score_project(scorer, asked, silently, memory=2**31, keep=tmp_path / "kept", say=said.append)
     assert said == [f"{tmp_path / 'kept'} keeps nothing: a store is read whole each time"]
+    assert listed.kept == {"folder": None, "bytes": 0, "why": "a store is read whole each time", "tables": {}}
     assert not (tmp_path / "kept").exists()
