@@ -91,11 +91,8 @@ class Kept:
         format_ = [FORMAT, *map(metadata.version, _VERSIONS)]
         earlier, why = self._manifest, None
         if earlier is None or earlier.get("format") != format_:
-            why = (
-                f"it is of another version of {', '.join(_VERSIONS)}"
-                if earlier
-                else "there is no telling what it holds"
-            )
+            other = f"it is of another version of {', '.join(_VERSIONS)}"
+            why = "there is no telling what it holds" if earlier is None else other
         elif fresh:
             why = "--fresh says so"
         elif earlier["n_parts"] < budget.n_parts:
