@@ -414,3 +414,33 @@ def test_a_store_is_read_whole(scorer, folder, tmp_path, monkeypatch) -> None:
     assert said == [f"{tmp_path / 'kept'} keeps nothing: a store is read whole each time"]
     assert listed.kept == {"folder": None, "bytes": 0, "why": "a store is read whole each time", "tables": {}}
     assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_any_nights(seed, scorer, folder, tmp_path) -> None:
+    """Files come, change and go at random, with rows of others; the cut and the list may be others each night."""
+    rng = np.random.default_rng(seed)
+    known = {"leads": "updated_at", "touchpoints": "ingested_at", "interactions": "recorded_at"}
+
+    def change() -> None:
+        table = str(rng.choice(list(FILES)))
+        paths = sorted((folder / table).iterdir())
+        path = paths[int(rng.integers(len(paths)))]
+        if len(paths) > 2 and rng.random() < 0.3:
+            path.unlink()
+            return
+        rows = texts(path).sample(frac=0.3, random_state=int(rng.integers(1_000)))
+        rows[known[table]] = rng.choice(["2024-06-01T00:00:00Z", "2026-04-01T00:00:00Z"], len(rows))
+        mixed = "account_id" if table == "leads" else "lead_id"
+        rows[mixed] = rng.permutation(rows[mixed].to_numpy())
+        write(rows, path if rng.random() < 0.3 else path.with_stem(f"{path.stem}{rng.integers(10)}"))
+
+    for n in range(6):
+        for _ in range(int(rng.integers(3))):
+            change()
+        project, out = ls.Project.load(folder), tmp_path / f"list{n % 2}.csv"
+        found, listed, _ = night(scorer, project, out, n_parts=int(rng.integers(1, 5)))
+        expected, at_one_go = at_once(scorer, project, tmp_path / "one.csv", n_reasons=0)
+        assert found == expected
+        assert same(listed, at_one_go)
