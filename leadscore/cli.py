@@ -170,7 +170,7 @@ def evaluate(console: Console, project: str, model: str | None, seed: int, html:
 @memory_option
 @click.option("--keep", type=click.Path(path_type=Path), metavar="DIR",
               help="Keep typed rows in this folder: the next run with it reads only files that are new.")  # fmt: skip
-@click.option("--fresh", is_flag=True, help="Begin anew where an earlier run of this command was stopped.")
+@click.option("--fresh", is_flag=True, help="Begin anew where an earlier run was stopped; with --keep read everything.")
 @engine_options
 def score(
     console: Console, project: str, out: Path, as_of: str | None, cutoffs: str | None, leads: str | None,
