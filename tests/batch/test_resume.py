@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import leadscore as ls
-from leadscore.batch import merging, run, spilling
+from leadscore.batch import merging, parting, run, spilling
 from leadscore.batch.asked import Asked
 from leadscore.batch.local import score_in_parts
 from leadscore.batch.run_folder import RunFolder, folder_of
@@ -116,7 +116,7 @@ def test_a_query_is_not_asked_again(sample_scorer, fresh_sample, tmp_path, monke
     project = ls.Project.load(folder)
     leads.to_sql("leads", os.environ["CRM_URL"], index=False)
     expected, _ = at_once(sample_scorer, project, tmp_path / "one.csv")
-    stopped(sample_scorer, project, out, monkeypatch, KeyboardInterrupt())
+    stopped(sample_scorer, project, out, monkeypatch, KeyboardInterrupt(), (parting, "write_stretch"), after=3)
     leads["account_id"] = leads["account_id"].sample(frac=1, random_state=1).to_numpy()
     leads.to_sql("leads", os.environ["CRM_URL"], index=False, if_exists="replace")
     assert in_parts(sample_scorer, project, out, 6, 5_000)[0] == expected
