@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-spark check lint advisories bench bench-training bench-reasons bench-features bench-lists bench-service bench-stored bench-pages crash fuzz serve constraints clean
+.PHONY: help demo test test-slow test-spark check lint advisories bench bench-training bench-reasons bench-features bench-lists bench-nightly bench-service bench-stored bench-pages crash fuzz serve constraints clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ bench-features: $(VENV)/bench-installed $(VENV)/peers/installed  ## columns, tim
 
 bench-lists: $(VENV)/installed  ## a million leads out of memory, beside bare LightGBM and pandas; ARGS=--ten for ten (slow)
 	$(BIN)/python -m tests.bench.lists $(ARGS)
+
+bench-nightly: $(VENV)/installed  ## a list read anew beside a night with --keep and a new file a table (slow)
+	$(BIN)/python -m tests.bench.nightly
 
 bench-service: $(VENV)/installed  ## requests/s and latency beside BentoML, FastAPI and mlflow; ARGS=--overload (slow)
 	$(BIN)/python -m tests.bench.service $(ARGS)

@@ -168,20 +168,28 @@ def evaluate(console: Console, project: str, model: str | None, seed: int, html:
               help="Only N can be worked, a week say: write the best N, say what they bring and leave.")  # fmt: skip
 @click.option("--model", metavar="M", help=MODEL_HELP)
 @memory_option
-@click.option("--fresh", is_flag=True, help="Begin anew where an earlier run of this command was stopped.")
+@click.option("--keep", type=click.Path(path_type=Path), metavar="DIR",
+              help="Keep typed rows in this folder: the next run with it reads only files that are new.")  # fmt: skip
+@click.option("--fresh", is_flag=True, help="Begin anew where an earlier run was stopped; with --keep read everything.")
 @engine_options
 def score(
     console: Console, project: str, out: Path, as_of: str | None, cutoffs: str | None, leads: str | None,
-    n_reasons: int, capacity: int | None, model: str | None, memory: int, fresh: bool, engine: str, master: str | None,
+    n_reasons: int, capacity: int | None, model: str | None, memory: int, keep: Path | None, fresh: bool, engine: str,
+    master: str | None,
 ) -> None:  # fmt: skip
     """Score every open lead of PROJECT, best first, into a file that appears whole or not at all.
 
     A list larger than --memory is scored in parts, with the same result. If that is stopped, the same command goes on.
 
+    With --keep DIR each file is read once: the next run takes its rows from DIR, reads files that are new or changed,
+    and scores every lead anew, with the same result; it says what it skipped. A query is read whole each time. DIR
+    holds your data: guard it as them, and remove it whenever you like.
+
     \b
     Examples: leadscore score acme --out scored.csv --as-of 2026-05-01
               leadscore score acme --out monday.csv --capacity 50
               leadscore score acme --out scored.parquet --leads new_leads.csv --reasons 0
+              leadscore score acme --out tonight.parquet --keep nightly
               leadscore score acme --out scored.parquet --engine spark --master spark://host:7077
     """
     from leadscore.batch.asked import Asked
@@ -189,6 +197,8 @@ def score(
 
     if capacity is not None and cutoffs:
         raise click.UsageError("--capacity cuts a list of open leads; --cutoffs are scored as given")
+    if keep is not None and engine == "spark":
+        raise click.UsageError("--keep is of --engine local; a cluster reads all tables each time")
     if as_of and cutoffs:
         raise click.UsageError("--as-of and --cutoffs exclude each other: a cutoff file says when by itself")
     scorer, described = find(project, model)
@@ -209,7 +219,7 @@ def score(
 
         listed = score_on_spark(scorer, asked, console.progress, master=master, fresh=fresh, say=console.say)
     else:
-        listed = score_project(scorer, asked, console.progress, memory=memory, fresh=fresh, say=console.say)
+        listed = score_project(scorer, asked, console.progress, memory=memory, keep=keep, fresh=fresh, say=console.say)
     for note in listed.notes:
         console.warn(f"{note.table}: {note.text}")
     _say_listed(console, scorer, asked, listed, described)
@@ -250,6 +260,7 @@ def _say_listed(console: Console, scorer: LeadScorer, asked: Asked, listed: List
             "expected_wins": wins.expected,
             "expected_wins_90pct": [wins.low, wins.high],
             "capacity": None if worked is None else asdict(worked),
+            "kept": listed.kept,
             "model": described,
         }
     )

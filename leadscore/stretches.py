@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -98,13 +98,25 @@ def _pieces(path: Path, schema: pa.Schema, where: str, coded: Sequence[str], gro
 
 def common_schema(source: Source, paths: Sequence[Path], columns: list[str], where: str) -> pa.Schema:
     """Return the types that all files agree on: what `read_rows` makes of them side by side. Raises as that."""
-    empty = []
-    for path in paths:
-        try:
-            empty.append(sources.read_head(path, columns, where=where))
-        except sources.UNREADABLE as error:
-            raise sources.unreadable(path, where, error) from None
-    return _one(empty, source, where).schema
+    return agreed_schema(source, (head_of(path, columns, where) for path in paths), where)
+
+
+def agreed_schema(source: Source, heads: Iterable[pa.Table], where: str) -> pa.Schema:
+    """As `common_schema`, of files without their rows."""
+    return _one(list(heads), source, where).schema
+
+
+def head_of(path: Path, columns: list[str], where: str, *, text: bool = False) -> pa.Table:
+    """Return a file without its rows, as it will be read. Raises as `read_rows`.
+
+    `text` says that a file that isn't Parquet was found to have the columns before, and is not looked into.
+    """
+    try:
+        if text and not sources.is_parquet(path):
+            return sources.head_of_text(columns)
+        return sources.read_head(path, columns, where=where)
+    except sources.UNREADABLE as error:
+        raise sources.unreadable(path, where, error) from None
 
 
 def _with_codes(schema: pa.Schema, coded: Sequence[str]) -> pa.Schema:

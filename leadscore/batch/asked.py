@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,6 +55,7 @@ class Listed:
     grades : how many leads have each
     n_leads : leads that were asked about, open or not
     notes : what reading counted
+    kept : of rows that outlast the run, where they are and what wasn't read, as plain JSON values
     """
 
     as_of: int | None
@@ -62,3 +64,4 @@ class Listed:
     grades: dict[str, int]
     n_leads: int
     notes: tuple[Note, ...]
+    kept: dict[str, Any] | None = None

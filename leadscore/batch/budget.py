@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ _ROW, _CELL, _LISTED, _REASON = 60, 30, 500, 900
 MOST_PARTS = 4_096
 _SHARE = 0.22
 """Of the free memory, what one part may take: one is scored while the next is read and the last is written."""
+_GROWTH = 1.5
 _STRETCH_SHARE, _STRETCH_CELL = 0.12, 120
 _FEWEST_ROWS, _MOST_ROWS = 20_000, 500_000
 
@@ -83,19 +84,40 @@ class Budget:
     needs: int
 
 
-def plan_budget(tables: list[Table], folder: Path, *, memory: int, n_reasons: int) -> Budget:
-    """Estimate from the sizes of files, the metadata of Parquet and the counts of queries."""
-    rows = {table.key: _n_rows(table, folder) for table in tables}
+def plan_budget(
+    tables: list[Table], folder: Path, *, memory: int, n_reasons: int, known: Callable[[Path], int | None] | None = None
+) -> Budget:
+    """Estimate from the sizes of files, the metadata of Parquet and the counts of queries.
+
+    `known` gives the number of rows of a file, None where it isn't known.
+    """
+    rows = {table.key: _n_rows(table, folder, known or _unknown) for table in tables}
     needs = sum(rows[table.key] * (_ROW + _CELL * len(table.columns)) for table in tables)
     needs += sum(rows.get(key, 0) for key in ("leads", OWN)) * (_LISTED + _REASON * n_reasons)
-    free = max(memory - _PROGRAM, memory // 5)
+    free = _free(memory)
     widest = max(len(table.columns) for table in tables)
     n_rows = int(free * _STRETCH_SHARE / (_STRETCH_CELL * widest))
-    n_parts = 1 if needs <= free else max(2, math.ceil(needs / (free * _SHARE)))
-    return Budget(min(n_parts, MOST_PARTS), min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS), rows, needs + _PROGRAM)
+    return Budget(_n_parts(needs, free), min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS), rows, needs + _PROGRAM)
 
 
-def _n_rows(table: Table, folder: Path) -> int:
+def roomy(budget: Budget, memory: int) -> int:
+    """Into how many parts to cut what is to grow by half."""
+    return max(budget.n_parts, _n_parts(_GROWTH * (budget.needs - _PROGRAM), _free(memory)))
+
+
+def _free(memory: int) -> int:
+    return max(memory - _PROGRAM, memory // 5)
+
+
+def _n_parts(needs: float, free: int) -> int:
+    return 1 if needs <= free else min(max(2, math.ceil(needs / (free * _SHARE))), MOST_PARTS)
+
+
+def _unknown(path: Path) -> None:
+    """Know of no file how many rows it has."""
+
+
+def _n_rows(table: Table, folder: Path, known: Callable[[Path], int | None]) -> int:
     """About how many rows a source has; 0 where it isn't there, or can't be counted."""
     if table.source.sql is not None:
         try:
@@ -106,7 +128,8 @@ def _n_rows(table: Table, folder: Path) -> int:
         paths = sources.paths_of(table.source, folder, table.where)
     except NoSourceError:
         return 0
-    return sum(_rows_of(path, table.where) for path in paths)
+    counts = ((known(path), path) for path in paths)
+    return sum(_rows_of(path, table.where) if count is None else count for count, path in counts)
 
 
 def _rows_of(path: Path, where: str) -> int:

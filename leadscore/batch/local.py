@@ -1,15 +1,18 @@
 """A list on one machine: in memory where it fits, else part by part through a folder beside the result.
 
-Either way the bytes are the same, whatever the memory, the parts, the threads and the order of the input; only a table
-with times in a local format must say it where it is read in stretches. A project with a store is scored in memory. Out
-of memory a run holds two parts and a few stretches; 10 bytes a lead where a model looks at the other leads of an
-account; the rows of ``--cutoffs``; and 8 bytes a scored lead, to say what the list will bring.
+Where typed rows are to outlast the run it goes by parts in any case, through a folder of their own. Either way the
+bytes are the same, whatever the memory, the parts, the threads and the order of the input; only a table with times in a
+local format must say it where it is read in stretches. A project with a store is scored in memory. Out of memory a run
+holds two parts and a few stretches; 10 bytes a lead where a model looks at the other leads of an account; the rows of
+``--cutoffs``; and 8 bytes a scored lead, to say what the list will bring.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +21,12 @@ from numpy.typing import NDArray
 from leadscore import time
 from leadscore.batch.asked import Asked, Listed, Phases
 from leadscore.batch.budget import Budget, plan_budget
+from leadscore.batch.keeping import Kept
 from leadscore.batch.lists import score_part
 from leadscore.batch.merging import merged, n_sorted
 from leadscore.batch.parting import tables_of
 from leadscore.batch.run import Run
+from leadscore.batch.skipped import Rest
 from leadscore.batch.writing import COLUMNS, ListWriter, require_place, whole_or_nothing
 from leadscore.model.scorer import LeadScorer
 from leadscore.reading import read
@@ -32,25 +37,39 @@ Say = Callable[[str], None]
 
 
 def score_project(
-    scorer: LeadScorer, asked: Asked, phases: Phases, *, memory: int, fresh: bool = False, say: Say = print
-) -> Listed:
+    scorer: LeadScorer, asked: Asked, phases: Phases, *, memory: int, keep: Path | None = None, fresh: bool = False,
+    say: Say = print,
+) -> Listed:  # fmt: skip
     """Score a list into its file, which appears whole or not at all, within so many bytes of memory.
 
     Parameters
     ----------
+    keep : a folder in which typed rows stay, so that the next run reads only what is new
     fresh : begin anew where an earlier run of the same was stopped
     say : is told what becomes of such a run
 
     Raises
     ------
     DataError
-        If a source can't be read or holds too much that is unusable, the disk is full, or the list is being written.
+        If a source can't be read or holds too much that is unusable, the disk is full, the list is being written, or
+        `keep` is in use or holds anything else.
     """
     require_place(asked.out)
-    if asked.project.store is None or asked.leads is not None:
-        budget = plan_budget(tables_of(asked), asked.project.folder, memory=memory, n_reasons=asked.n_reasons)
-        if budget.n_parts > 1:
-            return score_in_parts(scorer, asked, phases, budget, fresh=fresh, say=say)
+    if asked.project.store is not None and asked.leads is None:
+        listed = score_at_once(scorer, asked, phases)
+        if keep is None:
+            return listed
+        why = "a store is read whole each time"
+        say(f"{keep} keeps nothing: {why}")
+        return replace(listed, kept=Rest(None, 0, why, ()).to_dict())
+    plan = partial(plan_budget, tables_of(asked), asked.project.folder, memory=memory, n_reasons=asked.n_reasons)
+    if keep is not None:
+        with Kept.open(keep, asked.project) as kept:
+            budget = kept.cut(plan(known=kept.n_rows_of), memory, fresh=fresh)
+            return score_in_parts(scorer, asked, phases, budget, kept=kept, fresh=fresh, say=say)
+    budget = plan()
+    if budget.n_parts > 1:
+        return score_in_parts(scorer, asked, phases, budget, fresh=fresh, say=say)
     return score_at_once(scorer, asked, phases)
 
 
@@ -82,19 +101,23 @@ def score_at_once(scorer: LeadScorer, asked: Asked, phases: Phases) -> Listed:
 
 
 def score_in_parts(
-    scorer: LeadScorer, asked: Asked, phases: Phases, budget: Budget, *, fresh: bool = False, say: Say = print
-) -> Listed:
+    scorer: LeadScorer, asked: Asked, phases: Phases, budget: Budget, *, kept: Kept | None = None, fresh: bool = False,
+    say: Say = print,
+) -> Listed:  # fmt: skip
     """Score a list that doesn't fit into memory: read, part, count, score, merge; what is done outlasts any stop."""
-    return carry_out(Run.begin(scorer, asked, budget, fresh=fresh), phases, say)
+    return carry_out(Run.begin(scorer, asked, budget, fresh=fresh, kept=kept), phases, say)
 
 
 def carry_out(run: Run, phases: Phases, say: Say) -> Listed:
     """Take all steps of a run."""
     asked = run.asked
-    if run.folder.told:
-        say(run.folder.told)
-    with run.folder.kept(run.budget.needs):
+    for told in (run.folder.told, run.kept and run.kept.told):
+        if told:
+            say(told)
+    with run.folder.kept(run.budget.needs, *([run.kept.path] if run.kept else [])):
         run.read(phases)
+        for line in run.rest.lines() if run.rest else []:
+            say(line)
         as_of, until = run.instants(phases)
         counts = run.count(phases, as_of)
         paths = run.score(phases, as_of, counts)

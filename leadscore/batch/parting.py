@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from leadscore import columns
+from leadscore.batch.accounts import accounts_of, write_accounts
 from leadscore.batch.asked import Asked
 from leadscore.batch.budget import Table
-from leadscore.batch.keys import Parting, Shared
-from leadscore.batch.run_folder import RunFolder
-from leadscore.batch.spilling import facts_of, read_part, write_stretch
+from leadscore.batch.keys import Parting
+from leadscore.batch.pieces import Piece
+from leadscore.batch.spilling import ACCOUNTS, IDS, facts_of, latest_of, part_anew, read_part, write_stretch
 from leadscore.batch.strays import lost_rows, strays, write_ids
 from leadscore.errors import DataError, NoSourceError
 from leadscore.model.booster import Progress
@@ -36,13 +37,14 @@ from leadscore.reading import (
 )
 from leadscore.reading.typed import joined
 from leadscore.sources import Rows
-from leadscore.stretches import stretches
 from leadscore.time import NEVER
 
 _AT_ONCE = 2
 """Stretches that are typed and written while the next is read."""
 
 TypeRows = Callable[[Rows, Counted], TypedRows]
+Pieces = Callable[[Table], list[Piece]]
+"""Finds the pieces of a table, in the order of its rows; raises DataError where it isn't there, or lacks a column."""
 
 
 def tables_of(asked: Asked) -> list[Table]:
@@ -58,27 +60,51 @@ def tables_of(asked: Asked) -> list[Table]:
     return [*found, Table("outcome", project.outcome.source, tuple(outcome_columns(project)), "outcome")]
 
 
+@dataclass(frozen=True)
+class Brought:
+    """A piece of a table whose rows are typed and parted.
+
+    Attributes
+    ----------
+    paths : the stretches of its rows
+    first, n_rows : which row of the table its first one is, and how many it has
+    there : whether it was there, and wasn't read
+    """
+
+    piece: Piece
+    paths: list[Path]
+    first: int
+    n_rows: int
+    there: bool
+
+    def rows(self, part: int) -> Iterator[TypedRows]:
+        """Return its rows in a part, as they are numbered in the table."""
+        for path in self.paths:
+            typed = read_part(path, part)
+            yield replace(typed, row=typed.row + self.first) if self.first else typed
+
+
 class Spill:
-    """Brings tables into the folder of a run, and hands out the rows of a part.
+    """Brings the tables of a run to disk, and hands out the rows of a part.
 
     Attributes
     ----------
     counted, places : by table, what was counted of all its rows, and where they stand
     lost : by table, rows that an earlier delivery for another lead replaces
+    brought : by table, its pieces
     """
 
-    def __init__(self, asked: Asked, folder: RunFolder, parting: Parting, n_rows: int) -> None:
+    def __init__(self, asked: Asked, pieces: Pieces, parting: Parting) -> None:
         self.project = asked.project
         self.listed = asked.leads is not None
         self.parting = parting
         self.counted: dict[str, Counted] = {}
         self.places: dict[str, Rows] = {}
         self.lost: dict[str, NDArray[np.int64]] = {}
-        self._folder = folder
-        self._n_rows = n_rows
-        self._paths: dict[str, list[Path]] = {}
+        self.brought: dict[str, list[Brought]] = {}
+        self._pieces = pieces
+        self._written: set[Path] = set()
         self._latest: dict[str, NDArray[np.int64]] = {}
-        self._numbers = {table.key: number for number, table in enumerate(tables_of(asked))}
         self._with_ids = {spec.name for spec in asked.project.events if spec.id is not None}
 
     def bring(self, tables: list[Table], progress: Progress, expected: int) -> None:
@@ -92,25 +118,26 @@ class Spill:
         typing = Typing(self.project, whole=False)
         n_before = 0
         for table in tables:
-            rows = self._open(table)
-            if rows is None:
+            opened = self._open(table)
+            if opened is None:
                 continue
             before = n_before
 
             def advance(done: int, before: int = before) -> None:
                 progress(min(before + done, expected), expected)
 
-            n_before += self._bring(table, rows, typing_of(typing, table), advance)
+            n_before += self._bring(table, *opened, typing_of(typing, table), advance)
 
-    def _open(self, table: Table) -> Iterator[Rows] | None:
-        """Begin to read a table; None where it isn't there and needn't be."""
+    def _open(self, table: Table) -> tuple[list[Piece], Iterator[Rows]] | None:
+        """Find the pieces of a table, and begin to read the first that isn't there; None where it needn't be there."""
         if of_no_lead(table, self.project, alone=self.listed and OWN not in self.places):
             return None
-        rows = stretches(
-            table.source, self.project.folder, table.columns, where=table.where, n_rows=self._n_rows, coded=table.coded
-        )
         try:
-            return chain([next(rows)], rows)
+            pieces = self._pieces(table)
+            if pieces[0].stretches() is not None:
+                return pieces, iter(())
+            rows = pieces[0].read(table.columns, table.coded)
+            return pieces, chain([next(rows)], rows)
         except DataError as error:
             if not can_lack(table, self.project, error):
                 raise
@@ -118,75 +145,83 @@ class Spill:
                 self.counted["outcome"] = Counted("outcome", absent=True)
             return None
 
-    def _bring(self, table: Table, rows: Iterator[Rows], typing: TypeRows, advance: Callable[[int], None]) -> int:
-        key, done = table.key, f"{self._numbers[table.key]:02}.done"
-        about = self._folder.read(done)
-        if about is None:
-            if table.source.sql is not None:  # a query may give its rows in another order
-                for path in self._folder.path.glob(f"{self._numbers[key]:02}-*"):
-                    path.unlink()
-            about = self._write_all(key, rows, typing, advance)
-            self._folder.write(done, about)
+    def _bring(
+        self, table: Table, pieces: list[Piece], begun: Iterator[Rows], typing: TypeRows,
+        advance: Callable[[int], None],
+    ) -> int:  # fmt: skip
+        key = table.key
         counted = Counted(key if key != OWN else "leads")
-        paths = [self._path(key, number) for number in range(about["n"])]
         latest = np.full(self.parting.n_parts, NEVER, dtype=np.int64)
-        for path in paths:
-            facts = facts_of(path)
-            counted.add(Counted(**facts["counted"]))
-            latest = np.maximum(latest, facts["latest"])
-        place = Rows(pa.table({}), tuple((name, n_rows) for name, n_rows in about["files"]))
+        brought, files = [], []
+        for number, piece in enumerate(pieces):
+            paths = piece.stretches()
+            there = paths is not None
+            if paths is None:
+                rows = piece.read(table.columns, table.coded) if number else begun
+                paths = self._write_all(piece, counted.table, rows, typing, partial(_further, advance, counted.n_rows))
+            first = counted.n_rows
+            for path in paths:
+                if path not in self._written:
+                    part_anew(path, self.parting)
+                facts = facts_of(path)
+                counted.add(Counted(**facts["counted"]))
+                latest = np.maximum(latest, facts["latest"])
+            files += (piece.about() or {})["files"]
+            brought.append(Brought(piece, paths, first, counted.n_rows - first, there))
+            advance(counted.n_rows)
+        place = Rows(pa.table({}), tuple((name, n_rows) for name, n_rows in files))
         counted.refuse(place.name)
         self.counted[key], self.places[key] = counted, place
-        self._paths[key], self._latest[key] = paths, latest
+        self.brought[key], self._latest[key] = brought, latest
         if table.key in self._with_ids:
             self._settle(key)
-        advance(counted.n_rows)
         return counted.n_rows
 
     def _settle(self, key: str) -> None:
         """Find the rows whose id was delivered for another lead before, whichever part that is in."""
-        files, parts = [path.with_suffix(".ids") for path in self._paths[key]], range(self.parting.n_parts)
+        files = [path.with_suffix(IDS) for of_piece in self.brought[key] for path in of_piece.paths]
+        parts = range(self.parting.n_parts)
         found = np.concatenate([strays(files, part) for part in parts])
         if len(found):
             self.lost[key] = lost_rows(found, parts, lambda part: self.rows(key, part), self._lead_ids)
 
     def _lead_ids(self, part: int) -> pa.Array:
-        found = [self.rows(key, part).texts["lead"] for key in ("leads", OWN) if key in self._paths]
+        found = [self.rows(key, part).texts["lead"] for key in ("leads", OWN) if key in self.brought]
         return pa.concat_arrays(found)
 
-    def _path(self, key: str, number: int) -> Path:
-        return self._folder.path / f"{self._numbers[key]:02}-{number:06}.rows"
-
     def _write_all(
-        self, key: str, rows: Iterator[Rows], typing: TypeRows, advance: Callable[[int], None]
-    ) -> dict[str, Any]:
+        self, piece: Piece, table: str, rows: Iterator[Rows], typing: TypeRows, advance: Callable[[int], None]
+    ) -> list[Path]:
         waiting: deque[Future[None]] = deque()
-        number = 0
+        paths: list[Path] = []
         files: tuple[tuple[str, int], ...] = ()
+        piece.begin()
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for number, stretch in enumerate(rows, 1):
+            for stretch in rows:
                 files = stretch.parts
-                path = self._path(key, number - 1)
+                path = piece.stretch(len(paths))
                 if not path.exists():
-                    waiting.append(pool.submit(self._write, path, key, stretch, typing))
+                    waiting.append(pool.submit(self._write, path, table, stretch, typing))
+                    self._written.add(path)
+                paths.append(path)
                 if len(waiting) > _AT_ONCE:
                     waiting.popleft().result()
                 advance(stretch.first + stretch.table.num_rows)
             for future in waiting:
                 future.result()
-        return {"n": number, "files": files}
+        piece.finish(len(paths), files)
+        return paths
 
-    def _write(self, path: Path, key: str, rows: Rows, typing: TypeRows) -> None:
-        counted = Counted(key if key != OWN else "leads")
+    def _write(self, path: Path, table: str, rows: Rows, typing: TypeRows) -> None:
+        counted, n_parts = Counted(table), self.parting.n_parts
         typed = typing(rows, counted)
         parts = self.parting.of(typed.texts["lead"])
-        latest = np.full(self.parting.n_parts, NEVER, dtype=np.int64)
-        for at in typed.instants.values():
-            np.maximum.at(latest, parts, at)
+        if "account" in typed.roles:
+            write_accounts(path.with_suffix(ACCOUNTS), *accounts_of(self.project, rows))
         if "id" in typed.texts:
-            write_ids(path.with_suffix(".ids"), typed, self.parting.n_parts)
-        facts = {"counted": counted.to_dict(), "latest": latest.tolist()}
-        write_stretch(path, typed, parts, self.parting.n_parts, facts)
+            write_ids(path.with_suffix(IDS), typed, n_parts)
+        facts = {"counted": counted.to_dict(), "latest": latest_of(typed, parts, n_parts)}
+        write_stretch(path, typed, parts, n_parts, facts)
 
     @property
     def latest(self) -> NDArray[np.int64]:
@@ -199,7 +234,11 @@ class Spill:
 
     def rows(self, key: str, number: int) -> TypedRows:
         """Return the rows of a table in one part."""
-        return joined([read_part(path, number) for path in self._paths[key]])
+        return joined([typed for of_piece in self.brought[key] for typed in of_piece.rows(number)])
+
+
+def _further(advance: Callable[[int], None], before: int, done: int) -> None:
+    advance(before + done)
 
 
 class Parted(Protocol):
@@ -267,23 +306,3 @@ def typing_of(typing: Typing, table: Table) -> TypeRows:
         return typing.outcomes
     spec = typing.project.events_named(table.key)
     return lambda rows, counted: typing.events(rows, spec, counted)
-
-
-def shared_accounts(project: Project, tables: list[Table], n_parts: int, n_rows: int) -> Shared:
-    """Read which leads share an account; see `Shared` for what that holds in memory."""
-    leads: list[NDArray[np.uint64]] = []
-    accounts: list[NDArray[np.uint64]] = []
-    lead, account = str(project.leads.id), str(project.leads.account)
-    for table in tables:
-        if table.key not in ("leads", OWN):
-            continue
-        try:
-            for rows in stretches(table.source, project.folder, [lead, account], where=table.where, n_rows=n_rows):
-                leads.append(columns.hashed(columns.text_column(rows.table[lead])))
-                text = columns.text_column(rows.table[account])
-                missing = pc.is_in(text, value_set=pa.array(project.leads.missing, pa.string()))
-                accounts.append(np.where(missing.to_numpy(zero_copy_only=False), columns.NOTHING, columns.hashed(text)))
-        except NoSourceError:
-            if table.key == "leads":
-                raise
-    return Shared.of(np.concatenate(leads), np.concatenate(accounts), n_parts)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +19,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from leadscore import columns, sources, time
+from leadscore.batch.accounts import Accounts, accounts_in, shared_accounts
 from leadscore.batch.asked import Asked, Listed, Phases
 from leadscore.batch.budget import Budget, Table
+from leadscore.batch.keeping import Kept
 from leadscore.batch.keys import Parting
 from leadscore.batch.lists import score_part
 from leadscore.batch.merging import about_sorted, write_sorted
-from leadscore.batch.parting import Spill, shared_accounts, tables_of
+from leadscore.batch.parting import Spill, tables_of
+from leadscore.batch.pieces import Piece, stamp_of, whole_table
 from leadscore.batch.run_folder import RunFolder
+from leadscore.batch.skipped import Rest, settled
 from leadscore.batch.tally import Tallied, counted_roles
 from leadscore.company import Among, Counts
 from leadscore.errors import NoSourceError
@@ -32,7 +38,7 @@ from leadscore.reading import Counted, assemble, told
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data, refuse_strangers
 
-FORMAT = 1
+FORMAT = 2
 Mine = tuple[NDArray[np.object_], time.Instants, NDArray[np.int64]]
 """Of some rows of the cutoffs their leads, their instants, and where they stand."""
 _AT_ONCE = 2
@@ -42,26 +48,41 @@ _AT_ONCE = 2
 class Run:
     """A list that is scored part by part."""
 
-    def __init__(self, scorer: LeadScorer, asked: Asked, budget: Budget, folder: RunFolder) -> None:
-        self.scorer, self.asked, self.budget, self.folder = scorer, asked, budget, folder
+    def __init__(
+        self, scorer: LeadScorer, asked: Asked, budget: Budget, folder: RunFolder, kept: Kept | None = None
+    ) -> None:
+        self.scorer, self.asked, self.budget, self.folder, self.kept = scorer, asked, budget, folder, kept
         self.tables = tables_of(asked)
+        self.rest: Rest | None = None
         self._roles = counted_roles(scorer.plan)
 
     @classmethod
-    def begin(cls, scorer: LeadScorer, asked: Asked, budget: Budget, *, fresh: bool) -> Self:
-        """Open the folder of the run, or go on with an earlier one of the same."""
+    def begin(cls, scorer: LeadScorer, asked: Asked, budget: Budget, *, fresh: bool, kept: Kept | None = None) -> Self:
+        """Open the folder of the run, or go on with an earlier one of the same; `kept` is where rows outlast it."""
         manifest = _manifest(scorer, asked, budget)
-        return cls(scorer, asked, budget, RunFolder.open(asked.out, manifest, fresh=fresh))
+        return cls(scorer, asked, budget, RunFolder.open(asked.out, manifest, fresh=fresh), kept)
 
     def read(self, phases: Phases) -> None:
-        """Bring all tables into the folder, by parts."""
-        n_parts, n_rows = self.budget.n_parts, self.budget.n_rows
+        """Bring all tables into the folder, by parts; where rows are kept, from there what was read before."""
+        n_parts = self.budget.n_parts
         with phases("Reading tables") as progress:
             shared = None
             if self.scorer.plan.reads_accounts or "account" in self._roles:
-                shared = shared_accounts(self.asked.project, self.tables, n_parts, n_rows)
-            self.spill = Spill(self.asked, self.folder, Parting(n_parts, shared), n_rows)
+                shared = shared_accounts(self.tables, n_parts, self._accounts)
+                self.folder.hold(_digest(shared.leads.tobytes() + shared.parts.tobytes()))
+            self.spill = Spill(self.asked, self._pieces, Parting(n_parts, shared))
             self.spill.bring(self.tables, progress, max(1, sum(self.budget.rows.values())))
+            if self.kept is not None:
+                self.rest = settled(self.kept, self.tables, self.spill.brought)
+
+    def _accounts(self, table: Table) -> Iterator[Accounts]:
+        return accounts_in(self.asked.project, self._pieces(table))
+
+    def _pieces(self, table: Table) -> list[Piece]:
+        if self.kept is not None and table.source.sql is None:
+            return self.kept.pieces(table)
+        stem = self.folder.path / f"{self.tables.index(table):02}"
+        return [whole_table(stem, table, self.asked.project.folder, self.budget.n_rows)]
 
     def data(self, part: int, *, events: bool = True) -> tuple[Data, dict[str, Counted]]:
         """Return one part of all tables, and what assembling it counted."""
@@ -168,7 +189,7 @@ class Run:
             self._score_part(part, paths[part], as_of, counts)
             gc.collect()  # tables and what they have in common know each other
 
-        with phases("Scoring leads") as progress, ThreadPoolExecutor(_AT_ONCE) as pool:
+        with phases("Scoring leads") as progress, _earlier_left_alone(), ThreadPoolExecutor(_AT_ONCE) as pool:
             progress(n_leads * n_done // len(paths), n_leads)
             try:
                 for done, _ in enumerate(pool.map(work, todo), n_done + 1):
@@ -197,7 +218,22 @@ class Run:
             n_leads += about["n_leads"]
             for key, found in about["counted"].items():
                 counted[key].add(Counted(**found))
-        return Listed(as_of, until, probability, grades, n_leads, told(self.asked.project, counted)[0])
+        rest = None if self.rest is None else self.rest.to_dict()
+        return Listed(as_of, until, probability, grades, n_leads, told(self.asked.project, counted)[0], rest)
+
+
+@contextmanager
+def _earlier_left_alone() -> Iterator[None]:
+    """Let collections look only at what is made meanwhile: after each of many parts, all else takes longer than it."""
+    ours = gc.get_freeze_count() == 0
+    if ours:
+        gc.collect()
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if ours:
+            gc.unfreeze()
 
 
 def score_data(
@@ -234,15 +270,14 @@ def _manifest(scorer: LeadScorer, asked: Asked, budget: Budget) -> dict[str, Any
     return json.loads(json.dumps(manifest))  # type: ignore[no-any-return]
 
 
-def _stamps(table: Table, folder: Path) -> list[list[Any]]:
-    """Name, size and time of change of every file of a table."""
+def _stamps(table: Table, folder: Path) -> list[Any]:
+    """What every file of a table is known by."""
     if table.source.sql is not None:
         return [[table.source.sql, table.source.url]]
     try:
-        paths = sources.paths_of(table.source, folder, table.where)
+        return list(map(stamp_of, sources.paths_of(table.source, folder, table.where)))
     except NoSourceError:
         return []
-    return [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
 
 
 def _digest(content: bytes) -> str:

@@ -48,8 +48,9 @@ class RunFolder:
         """
         path = folder_of(out)
         path.mkdir(exist_ok=True)
-        lock = _locked(path, out)
-        earlier = _read(path)
+        busy = f"another process is writing {out.name}; wait for it, or choose another --out"
+        lock = locked(path / _LOCK, busy)
+        earlier = read_note(path / _MANIFEST)
         told = None
         if earlier is not None and not fresh:
             differs = next((key for key in _WHAT if earlier.get(key) != manifest[key]), None)
@@ -60,18 +61,20 @@ class RunFolder:
             if file.name != _LOCK:
                 file.unlink()
         run = cls(path, lock, told)
-        run.write(_MANIFEST, manifest)
+        write_note(path / _MANIFEST, manifest)
         return run
 
-    def write(self, name: str, value: dict[str, Any]) -> None:
-        """Write a note that is there whole or not at all."""
-        with whole_or_nothing(self.path / name) as beside:
-            beside.write_text(json.dumps(value), encoding="utf-8")
-
-    def read(self, name: str) -> dict[str, Any] | None:
-        """Read a note, None where there is none."""
-        path = self.path / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    def hold(self, parting: str) -> None:
+        """Note by what leads are parted; where it was something else, as after a query, nothing is done yet."""
+        note = self.path / "parting.json"
+        earlier = read_note(note)
+        if earlier == {"digest": parting}:
+            return
+        if earlier is not None:
+            for file in self.path.iterdir():
+                if file.name not in (_LOCK, _MANIFEST, note.name):
+                    file.unlink()
+        write_note(note, {"digest": parting})
 
     def remove(self) -> None:
         """Remove the folder and all that is in it."""
@@ -79,7 +82,7 @@ class RunFolder:
         shutil.rmtree(self.path)
 
     @contextmanager
-    def kept(self, needs: int) -> Iterator[None]:
+    def kept(self, needs: int, *beside: Path) -> Iterator[None]:
         """Keep the folder where the disk is full or the run is stopped, and say so; remove it for faulty input."""
         try:
             yield
@@ -89,8 +92,9 @@ class RunFolder:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
+            places = " or ".join(str(place.absolute()) for place in (self.path.parent, *beside))
             raise DataError(
-                f"there is no space left in {self.path.absolute().parent}: the run needs about {format_size(needs)} "
+                f"there is no space left in {places}: the run needs about {format_size(needs)} "
                 "there. Free some and run the same command again: it goes on where it stopped"
             ) from None
         except KeyboardInterrupt:
@@ -107,8 +111,9 @@ def folder_of(out: Path) -> Path:
     return out.with_name(f".{out.name}.run")
 
 
-def _locked(path: Path, out: Path) -> IO[str]:
-    lock = (path / _LOCK).open("w", encoding="utf-8")
+def locked(path: Path, busy: str) -> IO[str]:
+    """Lock a file until it is closed; raises DataError, which says `busy`, where another process has done so."""
+    lock = path.open("w", encoding="utf-8")
     try:
         import fcntl
     except ImportError:  # where there are no locks, two runs at once are the user's affair
@@ -117,14 +122,20 @@ def _locked(path: Path, out: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
-        raise DataError(f"another process is writing {out.name}; wait for it, or choose another --out") from None
+        raise DataError(busy) from None
     return lock
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """The manifest of an earlier run; one that can't be read is that of none."""
+def write_note(path: Path, value: dict[str, Any]) -> None:
+    """Write plain JSON values, whole or not at all."""
+    with whole_or_nothing(path) as beside:
+        beside.write_text(json.dumps(value), encoding="utf-8")
+
+
+def read_note(path: Path) -> dict[str, Any] | None:
+    """Read a note; None where there is none that can be read."""
     try:
-        found = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

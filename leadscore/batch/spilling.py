@@ -12,12 +12,16 @@ import pyarrow as pa
 import pyarrow.ipc
 from numpy.typing import NDArray
 
-from leadscore.batch.keys import Parts
+from leadscore.batch.keys import Parting, Parts
 from leadscore.batch.writing import whole_or_nothing
 from leadscore.columns import ranked
 from leadscore.reading import TypedRows
+from leadscore.reading.typed import joined
 from leadscore.tables import Coded
+from leadscore.time import NEVER
 
+IDS, ACCOUNTS = ".ids", ".accounts"
+"""Endings of what stands beside a stretch: the ids of its events, the accounts of its leads."""
 _KINDS = {"texts": "text", "instants": "at", "flags": "flag"}
 _ABOUT = b"leadscore"
 _FEW_WORDS = 1_000
@@ -137,3 +141,28 @@ def facts_of(path: Path) -> dict[str, Any]:
     with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
         facts: dict[str, Any] = json.loads(file.schema.metadata[_ABOUT])["facts"]
         return facts
+
+
+def latest_of(typed: TypedRows, parts: Parts, n_parts: int) -> list[int]:
+    """Return the last instant in the rows of each part."""
+    latest = np.full(n_parts, NEVER, dtype=np.int64)
+    for at in typed.instants.values():
+        np.maximum.at(latest, parts, at)
+    return latest.tolist()
+
+
+def part_anew(path: Path, parting: Parting) -> None:
+    """Write a stretch again if any of its rows are no longer in the part where they stand: accounts have joined."""
+    if _stands_right(path, parting):
+        return
+    typed = joined([read_part(path, part) for part in range(parting.n_parts)])
+    typed = typed.take(np.argsort(typed.row, kind="stable"))
+    parts = parting.of(typed.texts["lead"])
+    facts = {**facts_of(path), "latest": latest_of(typed, parts, parting.n_parts)}
+    write_stretch(path, typed, parts, parting.n_parts, facts)
+
+
+def _stands_right(path: Path, parting: Parting) -> bool:
+    with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
+        leads = (file.get_batch(part).column("text.lead") for part in range(parting.n_parts))
+        return all((parting.of(of_part) == part).all() for part, of_part in enumerate(leads))

@@ -145,7 +145,7 @@ class Counted:
             return ""
         return (
             f". A list that is read in stretches can't be searched for the format of '{column}': say it, as in "
-            f'time_format = "%d/%m/%Y" in [{self.section}], or give more --memory'
+            f'time_format = "%d/%m/%Y" in [{self.section}], or give more --memory and no --keep'
         )
 
     def notes(self, outcome: OutcomeSpec | None = None) -> list[Note]:

@@ -11,10 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import leadscore as ls
-from leadscore.batch import merging, run, spilling
+from leadscore.batch import merging, parting, run, spilling
 from leadscore.batch.asked import Asked
 from leadscore.batch.local import score_in_parts
 from leadscore.batch.run_folder import RunFolder, folder_of
@@ -50,7 +51,7 @@ def test_killed_at_any_time_it_goes_on_to_the_same_bytes(sample, sample_scorer, 
     out = tmp_path / "run" / "many.csv"
     out.parent.mkdir()
     command = [sys.executable, "-c", KILLED, str(sample_scorer_folder), str(sample.project.folder), str(out)]
-    for renames, when in ((6, "before"), (19, "after")):
+    for renames, when in ((6, "before"), (21, "after")):
         done = subprocess.run([*command, str(renames), when], cwd=Path(__file__).parents[2], timeout=60)
         assert done.returncode == -signal.SIGKILL
         assert not out.exists()
@@ -101,6 +102,24 @@ def test_what_is_done_is_not_done_again(sample, sample_scorer, tmp_path, monkeyp
     assert told == ["An earlier run goes on"]
     assert n_scored == 4
     assert out.read_bytes() == expected
+
+
+def test_a_query_is_not_asked_again(sample_scorer, fresh_sample, tmp_path, monkeypatch) -> None:
+    """Leads that have joined other accounts since would be parted in another way than the rows that are there."""
+    folder, out = fresh_sample(), tmp_path / "lists" / "many.csv"
+    out.parent.mkdir()
+    leads = pd.read_csv(folder / "leads.csv", dtype=object)
+    text = (folder / "leadscore.toml").read_text(encoding="utf-8")
+    query = 'source = { sql = "select * from leads", url = "env:CRM_URL" }'
+    (folder / "leadscore.toml").write_text(text.replace('source = "leads.csv"', query), encoding="utf-8")
+    monkeypatch.setenv("CRM_URL", f"sqlite:///{tmp_path / 'crm.db'}")
+    project = ls.Project.load(folder)
+    leads.to_sql("leads", os.environ["CRM_URL"], index=False)
+    expected, _ = at_once(sample_scorer, project, tmp_path / "one.csv")
+    stopped(sample_scorer, project, out, monkeypatch, KeyboardInterrupt(), (parting, "write_stretch"), after=3)
+    leads["account_id"] = leads["account_id"].sample(frac=1, random_state=1).to_numpy()
+    leads.to_sql("leads", os.environ["CRM_URL"], index=False, if_exists="replace")
+    assert in_parts(sample_scorer, project, out, 6, 5_000)[0] == expected
 
 
 @pytest.mark.parametrize("where", [(run, "write_sorted"), (merging.pyarrow.ipc, "new_file")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -13,9 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from leadscore import errors
+from leadscore.batch.accounts import Accounts, account_columns, accounts_of, shared_accounts
 from leadscore.batch.budget import MOST_PARTS, Budget, Table, plan_budget
 from leadscore.batch.keys import Parting, Parts
-from leadscore.batch.parting import can_lack, of_no_lead, shared_accounts
+from leadscore.batch.parting import can_lack, of_no_lead
 from leadscore.batch.spark import tasks, units
 from leadscore.batch.spark.session import collect
 from leadscore.batch.spark.shipping import Job, Parcel
@@ -26,6 +27,7 @@ from leadscore.model.booster import Progress
 from leadscore.project import Project
 from leadscore.reading import OWN, Counted, TypedRows
 from leadscore.sources import Rows
+from leadscore.stretches import stretches
 from leadscore.time import NEVER, Instants
 
 _TASK_MEMORY = 2**31
@@ -82,7 +84,7 @@ class Cluster:
         inputs, cut, absent = self._inputs()
         parting, n_rows = Parting(self.budget.n_parts), self.budget.n_rows
         if by_account:
-            parting = replace(parting, shared=shared_accounts(self.project, self.tables, parting.n_parts, n_rows))
+            parting = replace(parting, shared=shared_accounts(self.tables, parting.n_parts, self._accounts))
         self.job = self._placed(Job(self.project, self.listed, inputs, tuple(cut), parting, n_rows))
         self._job = self.ship(self.job.pack())
         self._read_once = self._of_units(tasks.type_units, self._job, len(self.job.units)).persist(disk())
@@ -91,6 +93,11 @@ class Cluster:
         read = _read(self.job, told, absent)
         self._settle(self.job)
         return read
+
+    def _accounts(self, table: Table) -> Iterator[Accounts]:
+        names, where = account_columns(self.project), table.where
+        rows = stretches(table.source, self.project.folder, names, where=where, n_rows=self.budget.n_rows)
+        return (accounts_of(self.project, stretch) for stretch in rows)
 
     def leave(self) -> None:
         """Let the workers forget the rows."""
