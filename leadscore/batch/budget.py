@@ -18,16 +18,19 @@ from leadscore.reading import OWN
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?", re.IGNORECASE)
-LEAST = 2**29
+LEAST = 640 * 2**20
 """What a run may be given at least: the program itself takes most of it."""
 
-_PROGRAM = 400 * 2**20
+_PROGRAM = 450 * 2**20
 _ROW, _CELL, _LISTED, _REASON = 60, 30, 500, 900
 """Bytes, measured: of a row of a table, of each column in it, of a lead on a list, and of a reason of it."""
 MOST_PARTS = 4_096
+BLOCK = 2_000
+"""Rows of a scored part that are read at once."""
 _SHARE = 0.22
 """Of the free memory, what one part may take: one is scored while the next is read and the last is written."""
 _GROWTH = 1.5
+_MERGED_SHARE, _FEWEST_MERGED, _MOST_MERGED = 0.6, 4, 256
 _STRETCH_SHARE, _STRETCH_CELL = 0.12, 120
 _FEWEST_ROWS, _MOST_ROWS = 20_000, 500_000
 
@@ -76,12 +79,14 @@ class Budget:
     n_parts, n_rows : parts of the list, rows of a stretch
     rows : by table, about how many there are
     needs : bytes that the whole list would take in memory
+    n_merged : scored parts of which a block may be in memory at once
     """
 
     n_parts: int
     n_rows: int
     rows: Mapping[str, int]
     needs: int
+    n_merged: int
 
 
 def plan_budget(
@@ -97,7 +102,14 @@ def plan_budget(
     free = _free(memory)
     widest = max(len(table.columns) for table in tables)
     n_rows = int(free * _STRETCH_SHARE / (_STRETCH_CELL * widest))
-    return Budget(_n_parts(needs, free), min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS), rows, needs + _PROGRAM)
+    n_merged = int(free * _MERGED_SHARE / (BLOCK * (_LISTED + _REASON * n_reasons)))
+    return Budget(
+        _n_parts(needs, free),
+        min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS),
+        rows,
+        needs + _PROGRAM,
+        min(max(n_merged, _FEWEST_MERGED), _MOST_MERGED),
+    )
 
 
 def roomy(budget: Budget, memory: int) -> int:

@@ -121,26 +121,24 @@ def carry_out(run: Run, phases: Phases, say: Say) -> Listed:
         as_of, until = run.instants(phases)
         counts = run.count(phases, as_of)
         paths = run.score(phases, as_of, counts)
-        listed = run.listed(paths, as_of, until, *_merge(asked, paths, phases))
+        listed = run.listed(paths, as_of, until, *_merge(asked, paths, run.budget.n_merged, phases))
         run.folder.remove()
     return listed
 
 
-def _merge(asked: Asked, paths: list[Path], phases: Phases) -> tuple[NDArray[np.float64], dict[str, int]]:
+def _merge(asked: Asked, paths: list[Path], at_once: int, phases: Phases) -> tuple[NDArray[np.float64], dict[str, int]]:
     """Write the list, and return the probability of every lead on it, and how many have each grade."""
     probability: list[NDArray[np.float64]] = []
-    n_rows = sum(map(n_sorted, paths))
     grades: Counter[str] = Counter()
-    left = n_rows if asked.capacity is None else asked.capacity
+    left = sum(map(n_sorted, paths)) if asked.capacity is None else asked.capacity
     beside = paths[0].with_name(f"list{asked.out.suffix}")
     with phases("Merging parts") as progress, ListWriter(beside, asked.out.suffix) as writer:
         writer.write(COLUMNS.empty_table())
-        for piece in merged(paths):
+        for piece in merged(paths, at_once, progress):
             if left:
                 writer.write(piece.slice(0, left))
                 left -= min(left, piece.num_rows)
             probability.append(piece["probability"].to_numpy())
             grades.update(piece["grade"].to_pylist())
-            progress(sum(map(len, probability)), n_rows)
     beside.replace(asked.out)
     return np.concatenate([*probability, np.empty(0)]), dict(grades)

@@ -1,4 +1,4 @@
-"""Sorted parts of a list → the list, piece by piece, with a block of every part in memory."""
+"""Sorted parts of a list → the list, piece by piece, with a block of some parts in memory."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 
+from leadscore.batch.budget import BLOCK
 from leadscore.batch.lists import MERGED_BY
 from leadscore.batch.writing import COLUMNS, whole_or_nothing
-
-BLOCK = 5_000
-"""Rows of a part that are read at once."""
+from leadscore.model.booster import Progress
 
 Key = tuple[float, str]
+_PACKED = pyarrow.ipc.IpcWriteOptions(compression="lz4")
 
 
 def write_sorted(path: Path, table: pa.Table, about: bytes) -> None:
     """Write a scored part in blocks, with something that stands beside it."""
     table = table.replace_schema_metadata({b"leadscore": about})
-    options = pyarrow.ipc.IpcWriteOptions(compression="lz4")
-    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema, options=options) as file:
+    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema, options=_PACKED) as file:
         file.write_table(table, max_chunksize=BLOCK)
 
 
@@ -39,15 +38,62 @@ def n_sorted(path: Path) -> int:
         return sum(file.get_batch(number).num_rows for number in range(file.num_record_batches))
 
 
-def merged(paths: Sequence[Path]) -> Iterator[pa.Table]:
-    """Merge scored parts by `MERGED_BY`, then lead id; the rows don't depend on how they were parted."""
+def merged(paths: Sequence[Path], at_once: int, progress: Progress) -> Iterator[pa.Table]:
+    """Merge scored parts by `MERGED_BY`, then lead id; the rows don't depend on how they were parted.
+
+    Parameters
+    ----------
+    at_once : parts that are merged at once, at least 2: of more, some are first merged into one, beside them
+    progress : told of the rows of all passes
+    """
+    done, n_rows = 0, _n_passes(len(paths), at_once) * sum(map(n_sorted, paths))
+
+    def advance(pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        nonlocal done
+        for piece in pieces:
+            yield piece
+            done += piece.num_rows
+            progress(done, n_rows)
+
+    level = 0
+    while len(paths) > at_once:
+        level += 1
+        groups = [paths[start : start + at_once] for start in range(0, len(paths), at_once)]
+        names = [paths[0].with_name(f"merged-{level}-{number:06}.scored") for number in range(len(groups))]
+        for group, name in zip(groups, names, strict=True):
+            _write_merged(name, advance(_merged(group)))
+        paths = names
+    for piece in advance(_merged(paths)):
+        yield piece.select(COLUMNS.names).cast(COLUMNS)
+
+
+def _n_passes(n_paths: int, at_once: int) -> int:
+    return 1 if n_paths <= at_once else 1 + _n_passes(-(-n_paths // at_once), at_once)
+
+
+def _merged(paths: Sequence[Path]) -> Iterator[pa.Table]:
     runs = [run for run in map(_Run, paths) if run.fill()]
     while runs:
         upto = min(run.last for run in runs)
         whole = pa.concat_tables([run.take(upto) for run in runs])
-        ordered = whole.sort_by([(MERGED_BY, "ascending"), ("lead_id", "ascending")])
-        yield ordered.select(COLUMNS.names).cast(COLUMNS)
+        yield whole.sort_by([(MERGED_BY, "ascending"), ("lead_id", "ascending")])
         runs = [run for run in runs if run.fill()]
+
+
+def _write_merged(path: Path, pieces: Iterator[pa.Table]) -> None:
+    """Write pieces as one part, in full blocks."""
+    first = next(pieces, None)
+    if first is None:
+        return write_sorted(path, COLUMNS.append(pa.field(MERGED_BY, pa.float64())).empty_table(), b"")
+    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, first.schema, options=_PACKED) as file:
+        waiting = [first]
+        for piece in pieces:
+            if sum(found.num_rows for found in waiting) >= BLOCK:
+                file.write_table(pa.concat_tables(waiting).combine_chunks(), max_chunksize=BLOCK)
+                waiting = []
+            waiting.append(piece)
+        file.write_table(pa.concat_tables(waiting).combine_chunks(), max_chunksize=BLOCK)
+    return None
 
 
 class _Run:

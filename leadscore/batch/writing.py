@@ -19,7 +19,7 @@ from leadscore import time
 from leadscore.errors import DataError
 
 ENDINGS = (".csv", ".parquet")
-ROW_GROUP = 50_000
+ROW_GROUP = 20_000
 """Rows of a group in Parquet, so that the bytes of a list don't depend on the pieces it came in."""
 COLUMNS = pa.schema(
     [

@@ -20,7 +20,7 @@ def silently(_: str) -> Iterator[Progress]:
 
 
 def cut(n_parts: int, n_rows: int) -> Budget:
-    return Budget(n_parts, n_rows, {"leads": 1}, 0)
+    return Budget(n_parts, n_rows, {"leads": 1}, 0, 3)
 
 
 def at_once(scorer: ls.LeadScorer, project: ls.Project, out: Path, **asked: Any) -> tuple[bytes, Listed]:

@@ -85,10 +85,13 @@ def test_hashes_are_the_same_everywhere() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    margins=st.lists(st.sampled_from([-1.5, 0.0, 0.25, 3.0]), max_size=60), n_parts=st.integers(1, 5), data=st.data()
+    margins=st.lists(st.sampled_from([-1.5, 0.0, 0.25, 3.0]), max_size=60),
+    n_parts=st.integers(1, 5),
+    at_once=st.integers(2, 5),
+    data=st.data(),
 )
-def test_merging_is_sorting(tmp_path_factory, margins, n_parts, data) -> None:
-    """Ties, empty parts and blocks of one row: the rows in the order of margin, then id."""
+def test_merging_is_sorting(tmp_path_factory, margins, n_parts, at_once, data) -> None:
+    """Ties, empty parts, blocks of a few rows, and parts merged before others: in the order of margin, then id."""
     folder = tmp_path_factory.mktemp("parts")
     part = [data.draw(st.integers(0, n_parts - 1)) for _ in margins]
     rows = [(-margin, f"L{n:02}") for n, margin in enumerate(margins)]
@@ -104,8 +107,10 @@ def test_merging_is_sorting(tmp_path_factory, margins, n_parts, data) -> None:
                 table = pa.table(columns).append_column(MERGED_BY, pa.array([by for by, _ in mine]))
             paths.append(folder / f"{number}")
             write_sorted(paths[-1], table, b"")
-    found = [lead for piece in merged(paths) for lead in piece["lead_id"].to_pylist()]
-    assert found == [lead for _, lead in sorted(rows)]
+    told: list[tuple[int, int]] = [(0, 0)]
+    pieces = merged(paths, at_once, lambda done, total, best=None: told.append((done, total)))
+    assert [lead for piece in pieces for lead in piece["lead_id"].to_pylist()] == [lead for _, lead in sorted(rows)]
+    assert told[-1][0] == told[-1][1]
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
@@ -154,7 +159,7 @@ def test_the_command_says_the_same_within_less_memory(sample_scorer_folder, tmp_
         monkeypatch.setattr("leadscore.batch.budget._ROW", 60 if program == 0 else 6_000)
         out = tmp_path / "scored.csv"
         sample = Path(__file__).parents[2] / "data" / "sample"
-        options = ["--model", sample_scorer_folder, "--out", out, "--memory", "512MiB", "--capacity", 20, "--json"]
+        options = ["--model", sample_scorer_folder, "--out", out, "--memory", "640MiB", "--capacity", 20, "--json"]
         result = CliRunner().invoke(main, [str(word) for word in ("score", sample, *options)])
         assert result.exit_code == 0, result.stderr
         said.append((json.loads(result.stdout), out.read_bytes()))
