@@ -18,10 +18,10 @@ from leadscore.reading import OWN
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?", re.IGNORECASE)
-LEAST = 640 * 2**20
+LEAST = 768 * 2**20
 """What a run may be given at least: the program itself takes most of it."""
 
-_PROGRAM = 450 * 2**20
+_PROGRAM = 480 * 2**20
 _ROW, _CELL, _LISTED, _REASON = 60, 30, 500, 900
 """Bytes, measured: of a row of a table, of each column in it, of a lead on a list, and of a reason of it."""
 MOST_PARTS = 4_096
@@ -30,7 +30,7 @@ BLOCK = 2_000
 _SHARE = 0.22
 """Of the free memory, what one part may take: one is scored while the next is read and the last is written."""
 _GROWTH = 1.5
-_MERGED_SHARE, _FEWEST_MERGED, _MOST_MERGED = 0.6, 4, 256
+_MERGED_SHARE, _FEWEST_MERGED, _MOST_MERGED = 0.4, 4, 256
 _STRETCH_SHARE, _STRETCH_CELL = 0.12, 120
 _FEWEST_ROWS, _MOST_ROWS = 20_000, 500_000
 

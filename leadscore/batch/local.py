@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from leadscore import time
@@ -132,6 +133,7 @@ def _merge(asked: Asked, paths: list[Path], at_once: int, phases: Phases) -> tup
     grades: Counter[str] = Counter()
     left = sum(map(n_sorted, paths)) if asked.capacity is None else asked.capacity
     beside = paths[0].with_name(f"list{asked.out.suffix}")
+    pa.default_memory_pool().release_unused()
     with phases("Merging parts") as progress, ListWriter(beside, asked.out.suffix) as writer:
         writer.write(COLUMNS.empty_table())
         for piece in merged(paths, at_once, progress):

@@ -159,7 +159,7 @@ def test_the_command_says_the_same_within_less_memory(sample_scorer_folder, tmp_
         monkeypatch.setattr("leadscore.batch.budget._ROW", 60 if program == 0 else 6_000)
         out = tmp_path / "scored.csv"
         sample = Path(__file__).parents[2] / "data" / "sample"
-        options = ["--model", sample_scorer_folder, "--out", out, "--memory", "640MiB", "--capacity", 20, "--json"]
+        options = ["--model", sample_scorer_folder, "--out", out, "--memory", "768MiB", "--capacity", 20, "--json"]
         result = CliRunner().invoke(main, [str(word) for word in ("score", sample, *options)])
         assert result.exit_code == 0, result.stderr
         said.append((json.loads(result.stdout), out.read_bytes()))

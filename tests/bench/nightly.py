@@ -70,7 +70,7 @@ def main() -> None:
     """Print a table."""
     print("| | anew, s | the first night with --keep, s | a night with one new file a table, s |\n|---|---|---|---|")
     for ending in (".csv", ".parquet"):
-        for memory in ("640MiB", "1GiB"):
+        for memory in ("768MiB", "1GiB"):
             print(run(ending, memory))
 
 
