@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import leadscore as ls
 from leadscore.batch import writing
 from leadscore.batch.asked import Asked
-from leadscore.batch.budget import format_size, parse_size, plan_budget
+from leadscore.batch.budget import LEAST, format_size, parse_size, plan_budget
 from leadscore.batch.keys import Parting, Shared
 from leadscore.batch.lists import MERGED_BY
 from leadscore.batch.merging import merged, write_sorted
@@ -154,7 +154,7 @@ def test_a_query_is_streamed(sample, sample_scorer, fresh_sample, tmp_path, monk
 
 def test_the_command_says_the_same_within_less_memory(sample_scorer_folder, tmp_path, monkeypatch) -> None:
     said = []
-    for program in (0, 2**29 - 2**20):  # bytes that the program is taken to need by itself
+    for program in (0, LEAST - 2**20):  # bytes that the program is taken to need by itself
         monkeypatch.setattr("leadscore.batch.budget._PROGRAM", program)
         monkeypatch.setattr("leadscore.batch.budget._ROW", 60 if program == 0 else 6_000)
         out = tmp_path / "scored.csv"
