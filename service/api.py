@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import contract, payload, problems
-from service.access import Access, scope_of
+from service.access import PAGES, Access, scope_of
 from service.answers import Answers
 from service.lead_routes import LeadAnswers
 from service.pages import docs as described
@@ -134,7 +134,7 @@ def create_api(answers: Answers, leads: LeadAnswers | None = None, access: Acces
         _add_leads(api, leads)
         add_desk(api, leads, access or Access(None))
     _add_model_card(api, answers)
-    _add_pages(api)
+    _add_pages(api, "/docs" if leads is None else PAGES)
     return api
 
 
@@ -230,15 +230,15 @@ def _add_model_card(api: Api, answers: Answers) -> None:
     api.add_api_route("/v1/model", model, tags=["model"], response_class=Response, responses=responses)
 
 
-def _add_pages(api: Api) -> None:
+def _add_pages(api: Api, first: str) -> None:
     async def docs(request: Request) -> Response:
         """Answer the page that describes every route."""
         page = described.render(api.openapi(), problems.KINDS)
         return HTMLResponse(page, headers={"content-security-policy": described.CONTENT_SECURITY_POLICY})
 
     async def home(request: Request) -> Response:
-        """Lead to the page; BentoML's own index page would load a tag manager."""
-        return RedirectResponse("/docs")
+        """Lead to the pages for people; BentoML's own index page would load a tag manager."""
+        return RedirectResponse(first)
 
     api.add_api_route("/docs", docs, include_in_schema=False, response_class=HTMLResponse)
     api.add_api_route("/", home, include_in_schema=False, response_class=RedirectResponse)

@@ -102,7 +102,11 @@ def serve(
             console.warn("No API keys: whoever is on this machine may ask for scores. Mint one with leadscore key")
         ready = server.wait_until_ready()
         if ready:
-            console.say(_announcement(server.url, first.version, server.example(), keyless=server.keyless))
+            console.say(
+                _announcement(
+                    server.url, first.version, server.example(), keyless=server.keyless, kept=memory is not None
+                )
+            )
             console.result({"url": server.url, "version": first.version, "pid": os.getpid()})
             if follow and first.version != UNREGISTERED and names_alias(model):
                 Signpost(find, first, server.pointer, console.warn).start(follow)
@@ -265,11 +269,12 @@ def _seconds(text: str, option: str) -> int:
         raise click.BadParameter(str(error), param_hint=option) from None
 
 
-def _announcement(url: str, version: str, example: object, *, keyless: bool) -> str:
+def _announcement(url: str, version: str, example: object, *, keyless: bool, kept: bool) -> str:
     key_header = "" if keyless else ' -H "Authorization: Bearer $LEADSCORE_KEY"'
     document = shlex.quote(json.dumps(example, separators=(",", ":"), ensure_ascii=False))
     curl = f"curl {url}/v1/score -H 'Content-Type: application/json'{key_header} -d {document}"
-    return f"Version {version} answers at {url} (pages at {url}/docs, Ctrl-C stops). Try: {curl}"
+    pages = f"call list and rooms at {url}/app, " if kept else ""
+    return f"Version {version} answers at {url} ({pages}routes at {url}/docs, Ctrl-C stops). Try: {curl}"
 
 
 commands: list[click.Command] = [serve, key, audit, webhooks]

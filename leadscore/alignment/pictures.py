@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leadscore.alignment.attribution import RULES
+from leadscore.alignment.channels import MISSING, OTHERS
 from leadscore.evaluate.plots import (
     BLUE,
     BLUE_BAND,
@@ -40,9 +41,15 @@ def expected_and_found(found: Channels) -> Figure:
     figure = _blank(height)
     axes = figure.subplots(gridspec_kw=_frame(0.24, height))
     places = np.arange(len(rows))
-    axes.hlines(places, rows["won_rate_low"], rows["won_rate_high"], color=BLUE_BAND, linewidth=7)
-    axes.scatter(rows["won_rate"], places, color=BLUE, s=34, zorder=3)
-    axes.scatter(rows["expected"] / rows["judged"], places, color=CLAY, marker="|", s=160, linewidths=2.2, zorder=4)
+    axes.hlines(
+        places, rows["won_rate_low"], rows["won_rate_high"], color=BLUE_BAND, linewidth=7, label="its 90 % interval"
+    )
+    axes.scatter(rows["won_rate"], places, color=BLUE, s=34, zorder=3, label="found")
+    axes.scatter(
+        rows["expected"] / rows["judged"], places, color=CLAY, marker="|", s=160, linewidths=2.2, zorder=4,
+        label="expected on entry",
+    )  # fmt: skip
+    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
     labels = [f"{_short(name)}  {n:,}" for name, n in zip(rows["channel"], rows["judged"], strict=True)]
     axes.set_yticks(places, labels)
     axes.set(xlabel="Converted within the horizon, % of judged leads", ylim=(-0.7, len(rows) - 0.3))
@@ -52,7 +59,7 @@ def expected_and_found(found: Channels) -> Figure:
     if found.n_judged:  # each lead once, whatever number of channels touched it
         rate, expected = found.n_won / found.n_judged, found.expected / found.n_judged
         title = f"Found {_percent(rate, 1)}, expected {_percent(expected, 1)}"
-    return _finish(figure, title, "Dot and band: found, with its 90 % interval; clay: what the model expected on entry")
+    return _finish(figure, title, "What was found, and what the model expected on entry")
 
 
 def credits_by_rule(table: pd.DataFrame) -> Figure:
@@ -70,9 +77,13 @@ def credits_by_rule(table: pd.DataFrame) -> Figure:
     axes.set_yticks(places, [_short(name) for name in rows["channel"]])
     axes.set(xlabel="Wins credited", ylim=(-0.7, len(rows) - 0.3))
     axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
-    best = rows.iloc[-1]["channel"] if len(rows) else ""
+    named = rows[~rows["channel"].isin((MISSING, OTHERS))]
     total = float(table["credit_shapley"].sum())
-    title = f"Most of {total:.0f} wins are owed to {_short(best)}" if total else "No win had a touch before it"
+    title = f"{total:.0f} wins, shared out by four rules" if total else "No win had a touch before it"
+    if total and len(named):
+        best = named.iloc[-1]
+        share = _percent(best["credit_shapley"] / total)
+        title = f"By Shapley {share} of {total:.0f} wins are owed to {_short(best['channel'])}, the most"
     return _finish(figure, title, "The same wins, shared out by four rules")
 
 
@@ -84,9 +95,10 @@ def stages(table: pd.DataFrame) -> Figure:
     axes = figure.subplots(gridspec_kw=_frame(0.16, height))
     places = np.arange(len(rows))
     on = rows["leads"] - rows["lost"] - rows["open"]
-    axes.barh(places, on, color=BLUE, height=0.62)
-    axes.barh(places, rows["open"], left=on, color=BLUE_BAND, height=0.62)
-    axes.barh(places, rows["lost"], left=on + rows["open"], color=CLAY, height=0.62)
+    axes.barh(places, on, color=BLUE, height=0.62, label="went on")
+    axes.barh(places, rows["open"], left=on, color=BLUE_BAND, height=0.62, label="no further, still open")
+    axes.barh(places, rows["lost"], left=on + rows["open"], color=CLAY, height=0.62, label="lost here")
+    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
     for place, (leads, share) in enumerate(zip(rows["leads"], rows["of_before"], strict=True)):
         told = f"{leads:,}" if share != share else f"{leads:,}, {_percent(share)} of before"
         axes.annotate(
@@ -98,7 +110,7 @@ def stages(table: pd.DataFrame) -> Figure:
     title = f"Most leads are lost once they are {worst['stage']}: {worst['lost']:,} of {worst['leads']:,}"
     if worst["stage"] == "lead":
         title = f"Most leads are lost before anything happens: {worst['lost']:,} of {worst['leads']:,}"
-    return _finish(figure, title, "Blue went on, pale blue stopped and is open, clay was lost here")
+    return _finish(figure, title, "What became of the leads that came to each stage")
 
 
 def _height(n_rows: float) -> float:

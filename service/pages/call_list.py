@@ -19,6 +19,8 @@ from service.store.scores import ListQuery
 
 N_REASONS = 2
 MOST_CALLS = 2_000
+QUIET_SECONDS = 14 * 86_400
+"""After which silence around the best leads is more likely one of the data."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Entry:
     Attributes
     ----------
     scored : since the score was made
+    about : whom it belongs to, where that is known: company, owner, source
     last_touch : since anything last happened
     waiting : since the lead waits for us: it wrote last, or nobody has got in touch yet
     verdict : what a seller said last, None for nothing
@@ -36,6 +39,7 @@ class Entry:
 
     record: Mapping[str, Any]
     reasons: Sequence[Mapping[str, Any]]
+    about: Sequence[str]
     scored: float
     last_touch: float | None
     waiting: float | None
@@ -50,6 +54,12 @@ class Listed:
     entries: Sequence[Entry]
     cursor: str | None
     expected: ExpectedWins | None
+
+    @property
+    def quiet(self) -> float | None:
+        """Seconds since anything happened to any lead of this page, where that is long ago; else None."""
+        last = min((entry.last_touch for entry in self.entries if entry.last_touch is not None), default=None)
+        return last if last is not None and last > QUIET_SECONDS else None
 
 
 def listed(store: Store, query: ListQuery, *, n_calls: int | None, first: int, now: int) -> Listed:
@@ -84,12 +94,22 @@ def _entry(
     return Entry(
         record=record,
         reasons=record["reasons"][:N_REASONS],
+        about=_about(project, rows),
         scored=max(0, now - as_of) / 1e6,
         last_touch=max(0, now - max(touches)) / 1e6 if touches else None,
         waiting=None if since is None else max(0, now - since) / 1e6,
         verdict=last_verdict(rows),
         below=below,
     )
+
+
+def _about(project: Project, rows: Sequence[Stored]) -> list[str]:
+    profile = max((row for row in rows if row.kind == LEADS), key=lambda row: (row.known, row.seq), default=None)
+    if profile is None:
+        return []
+    data = json.loads(profile.data)
+    names = (project.leads.roles.get(role) for role in ("account", "owner", "origin"))
+    return [str(data[name]) for name in names if name is not None and data.get(name) is not None]
 
 
 def last_verdict(rows: Sequence[Stored]) -> Mapping[str, Any] | None:

@@ -205,7 +205,7 @@ def _whole(text: str | None, *, most: int, name: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text[:9]) <= most):
-        raise Problem(INVALID, f"{name} must be a whole number, at most {most:,}")
+        raise Problem(INVALID, f"{name} must be a whole number from 1 to {most:,}")
     return int(text) or None
 
 
