@@ -187,7 +187,7 @@ class Gate:
 
     async def _work(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         waited = await self._turns.mine()
-        if waited * 1_000 > self.limits.wait_ms and scope["path"] not in SYSTEM_ROUTES:
+        if waited * 1_000 > 2 * self.limits.wait_ms and scope["path"] not in SYSTEM_ROUTES:
             raise _full()  # the others took longer than was foreseen; who is answered at all is answered in time
         try:
             async with asyncio.timeout(self.limits.answer_seconds) as deadline:

@@ -1,4 +1,4 @@
-"""What is asked at once is answered in one call: most of what a score costs is the same for one lead and sixteen."""
+"""What is asked at once is answered in one call: most of what a score costs is the same for one lead and many."""
 
 from __future__ import annotations
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-SMOOTHING = 1 / 16
-"""Weight of the newest turn in the time that one takes."""
-MOST_AT_ONCE = 16
-ROUND_SECONDS = 0.01
-"""How late a refusal may be: no more start in a round than are likely to be answered in this time."""
+SMOOTHING = 1 / 4
+"""Weight of the newest round in the time that one takes."""
+MOST_AT_ONCE = 32
+"""Who starts in one round: about 10 ms of work, by which a refusal may be late."""
 
 
 class Turns:
@@ -21,7 +20,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._turn_seconds = 0.001
+        self._round_seconds = 0.001
         self._in_round = False
         self._n_given = 1
 
@@ -31,11 +30,12 @@ class Turns:
 
     @property
     def wait_seconds(self) -> float:
-        """How long who comes now will wait: a turn for each that waits, of the length of late.
+        """How long who comes now will wait, beside for the next round: that many rounds, of the length of late.
 
-        A turn is one answer and its part of the refusals meanwhile, so that it grows with what is asked of the worker.
+        A round is a few answers and all refusals meanwhile, so that it grows with what is asked of the worker. Who
+        starts in the next one is never turned away: in a flood of refusals nobody would be answered any more.
         """
-        return len(self._waiting) * self._turn_seconds
+        return len(self._waiting) // MOST_AT_ONCE * self._round_seconds
 
     @property
     def alone(self) -> bool:
@@ -59,8 +59,7 @@ class Turns:
         return loop.time() - came_at
 
     def _give(self, loop: asyncio.AbstractEventLoop) -> None:
-        most = max(1, min(MOST_AT_ONCE, int(ROUND_SECONDS / self._turn_seconds)))
-        self._n_given = min(most, len(self._waiting))
+        self._n_given = min(MOST_AT_ONCE, len(self._waiting))
         for _ in range(self._n_given):
             turn = self._waiting.popleft()
             if not turn.done():  # who waits may have been cancelled
@@ -70,9 +69,9 @@ class Turns:
         loop.call_soon(*(end if self._n_given == 1 else (loop.call_soon, *end)))
 
     def _end(self, loop: asyncio.AbstractEventLoop, given_at: float) -> None:
-        # A pause of the machine counts as no more than a long turn.
-        last = min((loop.time() - given_at) / self._n_given, 2 * self._turn_seconds)
-        self._turn_seconds += min(0.5, SMOOTHING * self._n_given) * (last - self._turn_seconds)
+        # A pause of the machine counts as no more than a long round.
+        last = min(loop.time() - given_at, 2 * self._round_seconds)
+        self._round_seconds += SMOOTHING * (last - self._round_seconds)
         self._in_round = bool(self._waiting)
         if self._in_round:
             self._give(loop)
