@@ -84,7 +84,7 @@ class Api(FastAPI):
 
     @cached_property
     def _fixed(self) -> dict[tuple[str, str], ASGIApp]:
-        """What answers a method and a path without parameters: where a router tries one after the other."""
+        """What answers each method and path without parameters: a router would try one route after the other."""
         routes = (route for route in self.routes if isinstance(route, BareRoute) and "{" not in route.path)
         return {(method, route.path): route.app for route in routes for method in route.methods or ()}
 

@@ -38,6 +38,8 @@ _STAMPS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.i
 _PROBLEM = MEDIA_TYPE.encode()
 _CLOSED = "the handler is closed"
 """What uvloop says of a connection that has gone; asyncio's own loop says nothing."""
+PATIENCE = 2
+"""Times `wait_ms` that who was let in may wait: the round before theirs may be one of many refusals."""
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -187,7 +189,7 @@ class Gate:
 
     async def _work(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         waited = await self._turns.mine()
-        if waited * 1_000 > 2 * self.limits.wait_ms and scope["path"] not in SYSTEM_ROUTES:
+        if waited * 1_000 > PATIENCE * self.limits.wait_ms and scope["path"] not in SYSTEM_ROUTES:
             raise _full()  # the others took longer than was foreseen; who is answered at all is answered in time
         try:
             async with asyncio.timeout(self.limits.answer_seconds) as deadline:

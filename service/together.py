@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from service.turns import Turns
+from service.problems import Problem
+from service.turns import MOST_AT_ONCE, Turns
 
 Asked = TypeVar("Asked")
 Said = TypeVar("Said")
@@ -41,7 +42,7 @@ class Together(Generic[Asked, Said]):
     async def _answer_all(self) -> None:
         try:
             while self._waiting:
-                group, self._waiting = self._waiting, []
+                group, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
                 answers = await self._answers([one for one, _ in group])
                 for (_, future), said in zip(group, answers, strict=True):
                     if not future.done():  # who asked may have gone
@@ -50,9 +51,14 @@ class Together(Generic[Asked, Said]):
             self._answering = None
 
     async def _answers(self, group: list[Asked]) -> Sequence[Said | Exception]:
-        """Answer a group; where that fails as a whole, one by one, so that nobody suffers for another."""
+        """Answer a group; where that fails as a whole, one by one, so that nobody suffers for another.
+
+        A problem is that of all, as of a store that is down: nobody waits until it was found for each.
+        """
         try:
             return await self._answer(group)
+        except Problem as problem:
+            return [problem] * len(group)
         except Exception as error:
             if len(group) == 1:
                 return [error]

@@ -7,19 +7,22 @@ from typing import Any
 import httpx
 import pytest
 
+from service.problems import STORE_DOWN, Problem
 from service.together import Together
 from service.turns import MOST_AT_ONCE, Turns
 from tests.service.conftest import AS_OF, Service
 
 
 class Doubling:
-    """Doubles numbers; refuses odd ones, fails on a group with a zero, and tells which groups it was asked."""
+    """Doubles numbers; refuses odd ones, fails on a zero, is down for −1, and tells which groups it was asked."""
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
 
     async def __call__(self, numbers: list[int]) -> Sequence[int | Exception]:
         self.groups.append(numbers)
+        if -1 in numbers:
+            raise Problem(STORE_DOWN, "down")
         if 0 in numbers:
             raise ZeroDivisionError
         return [ValueError(number) if number % 2 else 2 * number for number in numbers]
@@ -59,6 +62,25 @@ def test_who_fails_a_group_fails_alone() -> None:
     assert groups == [[2], [4, 0, 6], [4], [0], [6]]
     assert (said[0], said[1], said[3]) == (4, 8, 12)
     assert isinstance(said[2], ZeroDivisionError)
+
+
+def test_what_is_wrong_with_all_is_found_once() -> None:
+    groups, said = ask([2, 4, -1, 6])
+    assert groups == [[2], [4, -1, 6]]
+    assert [type(one) for one in said] == [int, Problem, Problem, Problem]
+
+
+def test_what_gathers_meanwhile_is_answered_in_groups_of_a_round() -> None:
+    doubling = Doubling()
+
+    async def story() -> list[int]:
+        turns = Turns()
+        turns._n_given = 2
+        together = Together(doubling, turns)
+        return await asyncio.gather(*map(together.ask, [2] * (2 * MOST_AT_ONCE + 1)))
+
+    assert asyncio.run(story()) == [4] * (2 * MOST_AT_ONCE + 1)
+    assert [len(group) for group in doubling.groups] == [MOST_AT_ONCE, MOST_AT_ONCE, 1]
 
 
 def test_who_has_gone_keeps_nobody_from_an_answer() -> None:
