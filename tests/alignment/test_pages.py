@@ -6,10 +6,12 @@ import re
 from html import unescape
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import leadscore as ls
-from leadscore.alignment import Agreement, Cohort, agreement, funnel, handovers
+from leadscore.alignment import Agreement, Cohort, agreement, funnel, handovers, pictures
+from leadscore.alignment.attribution import RULES
 from leadscore.alignment.pages import agreement_page, funnel_page
 from leadscore.evaluate.page import Page, Section, Table, render, render_body
 from leadscore.evaluate.page.blocks import MOST_SHOWN, Behind
@@ -103,3 +105,14 @@ def test_ids_lead_to_a_page_of_theirs_where_there_is_one() -> None:
     assert '<a href="/there/6">&#34;&gt;&lt;b&gt;0</a>' in page
     assert "<b>" not in render(example(1, "<b>{}"))
     assert '"><b>0' in unescape(page)
+
+
+@pytest.mark.parametrize(
+    ("best", "told"), [("web", "60 % of 10 wins are owed to web"), ("(missing)", "30 % of 10 wins")]
+)
+def test_the_headline_on_credit_names_a_channel_and_its_share(best: str, told: str) -> None:
+    second = "email" if best == "(missing)" else "(missing)"
+    rows = [(best, 6.0), (second, 3.0), ("(other)", 1.0)]
+    table = pd.DataFrame([{"channel": name} | {f"credit_{rule}": wins for rule in RULES} for name, wins in rows])
+    texts = [text.get_text() for text in pictures.credits_by_rule(table).texts]
+    assert any(told in text for text in texts), texts

@@ -134,6 +134,20 @@ def test_filters_are_those_of_the_api(desk: Service, query: str) -> None:
     assert listed(get(desk, f"/app?{query}")) == [lead["lead_id"] for lead in leads]
 
 
+def test_a_row_says_whose_lead_it_is_and_old_data_are_told(desk: Service) -> None:
+    page = get(desk, "/app?source=webinar").text
+    rows = page.split('<div class="who">')[1:]
+    assert rows
+    assert all('<span class="about">webinar</span>' in row for row in rows)
+    assert "Nothing has been heard of any lead on this page for" in page  # the sample ended long ago
+    assert "in 30d</small>" in rows[0]
+
+
+def test_a_search_without_a_hit_leads_back_to_all(desk: Service) -> None:
+    page = get(desk, "/app?search=zzzz").text
+    assert 'No open lead is like that. <a href="/app">Show all</a>' in page
+
+
 def test_the_line_says_what_the_calls_bring(desk: Service) -> None:
     page = get(desk, "/app?calls=7").text
     leads = desk.get("/v1/leads?limit=7", headers={"x-api-key": SELLER_SECRET}).json()["leads"]
