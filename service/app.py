@@ -22,6 +22,7 @@ from service import contract
 from service.access import HOW_TO_CONFIGURE, Access
 from service.answers import Answers
 from service.api import create_api
+from service.doorstep import stand_before
 from service.following import Follower
 from service.lead_routes import LeadAnswers
 from service.observing import Observer, to_standard_output
@@ -77,7 +78,9 @@ class GatedService(bentoml.Service):  # type: ignore[misc]  # BentoML is untyped
         traced = os.environ.get("LEADSCORE_TRACING") == "1"
         left_out = {RAW_PATH_METRICS, TIMEOUT} if traced else {RAW_PATH_METRICS, TIMEOUT, TRACING}
         app.user_middleware = [layer for layer in app.user_middleware if layer.cls.__name__ not in left_out]
-        return Gate(app if traced else Doors(app), limits, observer.request, api.fixed_paths, access, turns)
+        gate = Gate(app if traced else Doors(app), limits, observer.request, api.fixed_paths, access, turns)
+        stand_before(gate)
+        return gate
 
 
 class LeadDocuments(bentoml.IODescriptor):  # type: ignore[misc]

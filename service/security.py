@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -36,6 +36,8 @@ SECURITY_HEADERS = {
 }
 _STAMPS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _PROBLEM = MEDIA_TYPE.encode()
+UNMATCHED = "unmatched"
+"""The template of paths that are no route."""
 _CLOSED = "the handler is closed"
 """What uvloop says of a connection that has gone; asyncio's own loop says nothing."""
 PATIENCE = 2
@@ -85,7 +87,7 @@ class Exchange:
     request_id: str
     method: str
     started: float
-    route: str = "unmatched"
+    route: str = UNMATCHED
     status: int = 0
     fault: str | None = None
     key: str | None = None
@@ -150,7 +152,7 @@ class Gate:
         answer = _Answer(exchange, send, mends_errors=scope["path"] not in SYSTEM_ROUTES and not is_page(scope["path"]))
         if self._is_full and scope["path"] not in SYSTEM_ROUTES:
             # Before anything else that costs time: in an overload most requests end here.
-            await answer.refuse(_full(), scope, receive)
+            await answer.refuse(full(), scope, receive)
             exchange.route = self._route_template(scope)
             self.observe(exchange)
             return
@@ -168,6 +170,19 @@ class Gate:
             exchange.route = self._route_template(scope)
             self.observe(exchange)
 
+    def turn_away(self, method: str, path: str, headers: Headers) -> str | None:
+        """Return the request id of who must be turned away, or None for who may come in; `__call__` asks again.
+
+        Pages and system routes are left to `__call__`: what they are refused with, or let in to, is their own.
+        """
+        if not self._is_full or path in SYSTEM_ROUTES or is_page(path):
+            self._turns.expect()
+            return None
+        route = path if path in self._paths else UNMATCHED
+        exchange = Exchange(_request_id(headers), method, time.perf_counter(), route, BUSY.status)
+        self.observe(exchange)
+        return exchange.request_id
+
     @property
     def _is_full(self) -> bool:
         long = len(self._turns) >= self.limits.waiting or self._turns.wait_seconds * 1_000 >= self.limits.wait_ms
@@ -178,7 +193,7 @@ class Gate:
             return str(scope["path"])
         # Mounts also count as routes, and have an empty path.
         route = scope.get("route")
-        return str(getattr(route, "path_format", "")) if getattr(route, "path", "") else "unmatched"
+        return str(getattr(route, "path_format", "")) if getattr(route, "path", "") else UNMATCHED
 
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: _Answer) -> None:
         try:
@@ -190,7 +205,7 @@ class Gate:
     async def _work(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         waited = await self._turns.mine()
         if waited * 1_000 > PATIENCE * self.limits.wait_ms and scope["path"] not in SYSTEM_ROUTES:
-            raise _full()  # the others took longer than was foreseen; who is answered at all is answered in time
+            raise full()  # the others took longer than was foreseen; who is answered at all is answered in time
         try:
             async with asyncio.timeout(self.limits.answer_seconds) as deadline:
                 await self.app(scope, receive, answer.send)
@@ -218,15 +233,13 @@ class _Answer:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = message["headers"] = [*message["headers"]]
+            headers = [*message["headers"]]
             status = message["status"]
             if self._mends_errors and status >= 400 and (b"content-type", _PROBLEM) not in headers:
                 self._to_mend = Problem.of_status(status)
                 return
             self.exchange.status = status
-            there = {name for name, _ in headers}
-            headers += [stamp for stamp in _STAMPS if stamp[0] not in there]
-            headers.append((b"x-request-id", self.exchange.request_id.encode()))
+            message["headers"] = stamped(headers, self.exchange.request_id)
         if self._to_mend is None:
             try:
                 await self._send(message)
@@ -247,7 +260,15 @@ class _Answer:
             await respond(problem, scope["path"], self.exchange.request_id)(scope, receive, self.send)
 
 
-def _full() -> Problem:
+def stamped(headers: Sequence[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with what every answer carries."""
+    there = {name for name, _ in headers}
+    ours = [stamp for stamp in _STAMPS if stamp[0] not in there]
+    return [*headers, *ours, (b"x-request-id", request_id.encode())]
+
+
+def full() -> Problem:
+    """Return the problem of who comes while too many are there."""
     return Problem(BUSY, "Too many requests at once", headers={"retry-after": "1"})
 
 

@@ -23,10 +23,20 @@ class Turns:
         self._round_seconds = 0.001
         self._in_round = False
         self._n_given = 1
+        self._n_expected = 0
 
     def __len__(self) -> int:
-        """How many wait."""
-        return len(self._waiting)
+        """How many wait, or are about to."""
+        return len(self._waiting) + self._n_expected
+
+    def expect(self) -> None:
+        """Count a request that was read, and will wait from the next round of the loop on: others are read before."""
+        if not self._n_expected:
+            asyncio.get_running_loop().call_soon(self._forget)
+        self._n_expected += 1
+
+    def _forget(self) -> None:
+        self._n_expected = 0
 
     @property
     def wait_seconds(self) -> float:
@@ -35,7 +45,7 @@ class Turns:
         A round is a few answers and all refusals meanwhile, so that it grows with what is asked of the worker. Who
         starts in the next one is never turned away: in a flood of refusals nobody would be answered any more.
         """
-        return len(self._waiting) // MOST_AT_ONCE * self._round_seconds
+        return len(self) // MOST_AT_ONCE * self._round_seconds
 
     @property
     def alone(self) -> bool:

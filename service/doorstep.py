@@ -1,0 +1,85 @@
+"""Where an overload ends: who is too many is turned away while the request is read, before anything is made for it.
+
+`Gate` would say the same, from a task of the event loop with a scope, headers and two messages of its own: five
+times as dear, and in a flood refusals are most of what a worker does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+import uvicorn.config
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.problems import BUSY
+from service.security import Gate, full, stamped
+
+_MARK = "~"
+"""Stands for a letter of the request id in an answer that is made beforehand, which has no other of it."""
+
+
+def stand_before(gate: Gate) -> None:
+    """Have the HTTP server that is started next read requests as `Doorstep` does."""
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = type("Doorstep", (Doorstep,), {"gate": gate})  # type: ignore[assignment]
+
+
+class Doorstep(HttpToolsProtocol):
+    """Reads the requests of one connection; asks `gate` of each, once its headers are there."""
+
+    gate: Gate
+
+    def on_headers_complete(self) -> None:
+        """Turn a request away in one write, or hand it on."""
+        if self._is_plain:
+            path, _, _ = self.url.partition(b"?")
+            method = self.parser.get_method().decode("ascii")
+            request_id = self.gate.turn_away(method, path.decode("latin-1"), Headers(raw=self.headers))
+            if request_id is not None:
+                self.transport.write(b"".join((*self._head, *_with_id(request_id))))
+                self.cycle = _ANSWERED  # type: ignore[assignment]  # its body is read past
+                self.on_response_complete()
+                return
+        super().on_headers_complete()
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether an answer can be written at once and the connection stays: nothing is under way, and it is read."""
+        idle = self.cycle is None or self.cycle.response_complete
+        stays = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
+        return idle and stays and not self.flow.write_paused and not self.parser.should_upgrade()
+
+    @property
+    def _head(self) -> list[bytes]:
+        server = [part for name, value in self.server_state.default_headers for part in (name, b": ", value, b"\r\n")]
+        return [STATUS_LINE[BUSY.status], *server]
+
+
+class _Answered:
+    """Stands for a request that has its answer, as the server's own protocol looks at it."""
+
+    response_complete = True
+
+    def __init__(self) -> None:
+        self.message_event = asyncio.Event()
+
+
+_ANSWERED = _Answered()
+
+
+def _with_id(request_id: str) -> list[bytes]:
+    """Return headers and body of the refusal."""
+    given = request_id.encode()
+    head, between, end = _refusal(len(given))
+    return [head, given, between, given, end]
+
+
+@functools.lru_cache(maxsize=64)
+def _refusal(n_characters: int) -> list[bytes]:
+    """Return headers and body around the two places of a request id of that length."""
+    mark = _MARK * n_characters
+    response: Response = full().response(mark)
+    lines = [b"%s: %s\r\n" % header for header in stamped(response.raw_headers, mark)]
+    return b"".join((*lines, b"\r\n", bytes(response.body))).split(mark.encode())

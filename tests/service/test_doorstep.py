@@ -1,0 +1,182 @@
+"""Requests on real sockets, to the HTTP server as a worker runs it, with room for nobody or for few."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.access import Access
+from service.doorstep import Doorstep, stand_before
+from service.security import Exchange, Gate, Limits
+
+KEYLESS = Access(None, keyless=True)
+NO_ROOM = Limits(in_flight=0)
+BODY = b'{"a": 1}'
+Story = Callable[[int], Coroutine[Any, Any, Any]]
+
+
+def request(path: str = "/echo", *, body: bytes = BODY, extra: str = "", version: str = "1.1") -> bytes:
+    head = f"POST {path} HTTP/{version}\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n{extra}\r\n"
+    return head.encode() + body
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+    return int(head[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    message = await receive()
+    await PlainTextResponse(message["body"])(scope, receive, send)
+
+
+def serve(story: Story, limits: Limits, app: ASGIApp = echo) -> tuple[Any, list[Exchange]]:
+    """Run a server on a free port beside a story of its clients; return what that returns, and what was observed."""
+    observed: list[Exchange] = []
+
+    async def both() -> Any:
+        gate = Gate(app, limits, observed.append, ["/echo"], KEYLESS)
+        stand_before(gate)
+        config = uvicorn.Config(gate, port=0, lifespan="off", log_config=None, server_header=False)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        try:
+            return await story(server.servers[0].sockets[0].getsockname()[1])
+        finally:
+            server.should_exit = True
+            await running
+
+    return asyncio.run(both()), observed
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocols = uvicorn.config.HTTP_PROTOCOLS
+    monkeypatch.setitem(protocols, "auto", protocols["auto"])
+
+
+@pytest.fixture
+def made_by_tasks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Paths of requests that went as far as a task of their own."""
+    paths: list[str] = []
+    call = Gate.__call__
+
+    async def noted(gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
+        paths.append(scope["path"])
+        await call(gate, scope, receive, send)
+
+    monkeypatch.setattr(Gate, "__call__", noted)
+    return paths
+
+
+async def _two_in_turn(port: int, first: bytes, second: bytes) -> list[Any]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answers = []
+    for sent in (first, second):
+        writer.write(sent)
+        answers.append(await answer(reader))
+    writer.close()
+    return answers
+
+
+def test_who_is_too_many_gets_the_gates_own_answer_without_a_task(made_by_tasks: list[str]) -> None:
+    async def ours(port: int) -> list[Any]:
+        return await _two_in_turn(port, request(extra="X-Request-Id: abc-1\r\n"), request("/other?x=1"))
+
+    [first, second], observed = serve(ours, NO_ROOM)
+    assert made_by_tasks == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Doorstep, "on_headers_complete", HttpToolsProtocol.on_headers_complete)
+        [expected, _], as_expected = serve(ours, NO_ROOM)
+    assert made_by_tasks == ["/echo", "/other"]
+    status, headers, body = first
+    assert (status, headers["retry-after"], json.loads(body)["request_id"]) == (429, "1", "abc-1")
+    assert (status, body) == (expected[0], expected[2])
+    assert headers.keys() == expected[1].keys()
+    assert {**headers, "date": ""} == {**expected[1], "date": ""}
+    assert second[0] == 429
+    assert second[1]["x-request-id"] == json.loads(second[2])["request_id"] != "abc-1"
+    assert [(e.method, e.route, e.status) for e in observed] == [(e.method, e.route, e.status) for e in as_expected]
+
+
+def test_a_connection_goes_on_past_the_body_of_who_was_turned_away() -> None:
+    async def story(port: int) -> list[int]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        sent = request(body=b"x" * 200_000)
+        writer.write(sent[:1_000])
+        statuses = [(await answer(reader))[0]]
+        for start in range(1_000, len(sent), 50_000):
+            writer.write(sent[start : start + 50_000])
+            await writer.drain()
+        writer.write(request("/livez", body=b""))
+        statuses.append((await answer(reader))[0])
+        writer.close()
+        return statuses
+
+    assert serve(story, NO_ROOM)[0] == [429, 200]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/app/leads"])
+def test_health_and_pages_are_left_to_the_gate(made_by_tasks: list[str], path: str) -> None:
+    async def story(port: int) -> Any:
+        return await _two_in_turn(port, request(path), request(path))
+
+    [(status, headers, _), _], _ = serve(story, NO_ROOM)
+    assert made_by_tasks == [path] * 2
+    assert (status == 200) if path == "/livez" else headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    "sent", [request(version="1.0"), request(extra="Connection: close\r\n")], ids=["HTTP/1.0", "close"]
+)
+def test_a_connection_that_is_not_kept_is_closed_after_the_refusal(sent: bytes) -> None:
+    async def story(port: int) -> Any:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        status, headers, _ = await answer(reader)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        return status, headers["connection"]
+
+    assert serve(story, NO_ROOM)[0] == (429, "close")
+
+
+def test_requests_sent_ahead_are_answered_in_order() -> None:
+    async def story(port: int) -> Any:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"".join(request(body=b"%d" % number) for number in range(5)))
+        bodies = [(await answer(reader))[2] for _ in range(5)]
+        writer.close()
+        return bodies
+
+    assert serve(story, Limits())[0] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_who_was_read_and_has_not_begun_yet_is_counted(made_by_tasks: list[str]) -> None:
+    """Of a burst that is read in one round of the loop, only as many get a task as there is room for."""
+
+    async def story(port: int) -> list[int]:
+        streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        for _, writer in streams:
+            writer.write(request())
+        statuses = [(await answer(reader))[0] for reader, _ in streams]
+        for _, writer in streams:
+            writer.close()
+        return statuses
+
+    statuses, _ = serve(story, Limits(waiting=3))
+    n_answered = statuses.count(200)
+    assert statuses.count(429) == 20 - n_answered
+    assert len(made_by_tasks) == n_answered < 20
