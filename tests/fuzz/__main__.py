@@ -43,7 +43,9 @@ def main(cases: int, raw: int, seed: int, store: str | None) -> None:
         remembered = ("--model", str(scorer), "--store", store or str(home / "store.db"))
         options = (*remembered, "--audit", "1", "--rescore", "1m", "--json")
         running = start(home, SAMPLE, *options, LEADSCORE_API_KEYS_FILE=str(home / "keys.toml"))
-        url = json.loads(running.announcement)["url"]
+        announced = json.loads(running.announcement)
+        assert "url" in announced, f"{announced}\n{running.log.read_text()}"
+        url = announced["url"]
         document = httpx.get(f"{url}/openapi.json", trust_env=False).json()
         try:
             begun = time.monotonic()
