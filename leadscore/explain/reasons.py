@@ -114,10 +114,10 @@ class Reasons:
         """Return the category behind a value, None of numbers and of NaN."""
         return self.plan.category(self.plan.features[column], value) if column in self._categorical else None
 
-    def _said(self, column: int, value: float, category: str | None, compare: bool) -> str:
+    def _said(self, column: int, value: float, category: str | None, compare: bool, named: str | None = None) -> str:
         if column in self._rates and self.plan.is_average(self.plan.features[column], value):
             value = math.nan
-        return self.voices[column].say(value, category, compare=compare)
+        return self.voices[column].say(value, category, compare=compare, named=named)
 
     @cached_property
     def _rates(self) -> frozenset[int]:
@@ -125,6 +125,14 @@ class Reasons:
         prior = self.plan.prior
         features = enumerate(self.plan.features)
         return frozenset(column for column, name in features if prior is not None and self.plan.is_average(name, prior))
+
+    @cached_property
+    def _common(self) -> dict[int, int]:
+        """Of columns that count other leads of an origin or owner, the column that names it, where the plan has it."""
+        place = {name.column: column for column, name in enumerate(self.plan.features) if name.table == "lead"}
+        features = enumerate(self.plan.features)
+        asked = {column: self.words.roles.get(name.table) for column, name in features if name.table in SIDE_OF_ROLE}
+        return {column: place[role] for column, role in asked.items() if role in place}
 
     @cached_property
     def _categorical(self) -> frozenset[int]:
@@ -161,8 +169,8 @@ class Reasons:
         values, effects = matrix[rows, speakers].tolist(), group_effects[rows, chosen].tolist()
         reason = self._reason
         return [
-            [reason(*one) for one in zip(columns, found, pulls, strict=True) if one[0] >= 0]
-            for columns, found, pulls in zip(speakers.tolist(), values, effects, strict=True)
+            [reason(row, *one) for one in zip(columns, found, pulls, strict=True) if one[0] >= 0]
+            for row, columns, found, pulls in zip(matrix, speakers.tolist(), values, effects, strict=True)
         ]
 
     def all_of_row(
@@ -172,15 +180,19 @@ class Reasons:
         reasons = []
         for group, effect in enumerate(group_effects.tolist()):
             column = int(speaker(group, effect, values, contributions, *self._layout))
-            reasons.append(self._reason(column, float(values[column]), effect, compare=False))
+            reasons.append(self._reason(values, column, float(values[column]), effect, compare=False))
         return reasons
 
-    def _reason(self, column: int, value: float, effect: float, compare: bool = True) -> dict[str, Any]:
+    def _reason(
+        self, row: NDArray[Any], column: int, value: float, effect: float, compare: bool = True
+    ) -> dict[str, Any]:
         category = self.category(column, value)
+        common = self._common.get(column)
+        named = None if common is None else self.category(common, float(row[common]))
         return {
             "feature": self._names[column],
             "value": category if category is not None else json_number(value),
-            "text": self._said(column, value, category, compare),
+            "text": self._said(column, value, category, compare, named),
             "effect": effect,
         }
 

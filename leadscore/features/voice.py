@@ -18,7 +18,7 @@ _NEVER = ("since_last", "since_first")
 _HARDLY = 0.1
 _MUCH = 0.7  # nats: as two values that are equally common
 _NOTICEABLE = 1.5
-_OPEN = ("n", "n_after", "what_n")
+_OPEN = ("n", "n_after", "what_n", "same")
 _DURATIONS = ("since_last", "since_first", "gap_mean", "gap_std", "reply", "waiting", "profile.age")
 _ZERO_OF_NOTHING = ("count", "sum", "nunique", "active_days", "trend", "decay")
 """Ops that know no NaN of their own: of the events of other leads it means that the company is unknown."""
@@ -58,7 +58,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Voice:
-    """One feature as it speaks: every form of its phrase as a line, and what is usual of it."""
+    """One feature as it speaks: every form of its phrase as a line, and what is usual of it.
+
+    `same` says what other leads have in common with this one, by the word for it, None where that isn't known.
+    """
 
     catalogue: Catalogue
     key: str
@@ -67,9 +70,12 @@ class Voice:
     fixed: Mapping[str, str]
     categories: Callable[[str], str]
     usual: Usual | None = None
-    _said: dict[tuple[float | None, str | None, bool], str] = field(default_factory=dict, repr=False)
+    same: Callable[[str | None], str] | None = None
+    _said: dict[tuple[float | None, str | None, bool, str | None], str] = field(default_factory=dict, repr=False)
 
-    def say(self, value: float, category: str | None = None, *, compare: bool = False) -> str:
+    def say(
+        self, value: float, category: str | None = None, *, compare: bool = False, named: str | None = None
+    ) -> str:
         """Say a value in words.
 
         Parameters
@@ -77,13 +83,14 @@ class Voice:
         value : the number in the matrix; NaN says never, unknown or not filled in
         category : the category behind the code, where the feature is categorical
         compare : say in brackets what is usual, where that is known, helps, and leaves the reason short
+        named : what other leads have in common with this one, as its source
         """
         if category is None:
             value = self._as_shown(value)
-        key = (None if math.isnan(value) else value, category, compare)
+        key = (None if math.isnan(value) else value, category, compare, named)
         text = self._said.get(key)
         if text is None:
-            text = self._line(value, category)
+            text = self._line(value, category, named)
             usual = self._usually(value, category) if compare else None
             if usual:
                 compared = self.catalogue.says("usual", "brackets", text=text, usual=usual)
@@ -109,28 +116,29 @@ class Voice:
         if ends[0] == ends[1]:
             return self.say(low)
         alone, after = (self.catalogue.range(first, last) for first, last in zip(*ends, strict=True))
-        return self.forms["text"].say(n=alone, n_after=after, what_n=self.fixed.get("what", ""))
+        return self._filled("text", alone, after, "what", None)
 
-    def _line(self, value: float, category: str | None) -> str:
-        if math.isnan(value) or (self.key == "value" and category == MISSING):
-            return self._of_nothing()
+    def _line(self, value: float, category: str | None, named: str | None) -> str:
+        if math.isnan(value) or (self.name.op == "value" and category == MISSING):
+            return self._of_nothing(named)
         special = {0.0: "zero", 1.0: "one"}.get(value, "negative" if value < 0 else "text")
         form = special if category is None and special in self.forms else "text"
         alone, after = self._amount(value, category)
         counted = "what_one" if abs(value) == 1 else "what"
-        return self.forms[form].say(n=alone, n_after=after, what_n=self.fixed.get(counted, ""))
+        return self._filled(form, alone, after, counted, named)
 
-    def _of_nothing(self) -> str:
+    def _filled(self, form: str, alone: str, after: str, counted: str, named: str | None) -> str:
+        same = "" if self.same is None else self.same(named)
+        return self.forms[form].say(n=alone, n_after=after, what_n=self.fixed.get(counted, ""), same=same)
+
+    def _of_nothing(self, named: str | None) -> str:
         if self.name.scope is not None and self.key in _ZERO_OF_NOTHING:
             return self.catalogue.says("events", "unknown_company")
         if self.name.scope is not None and self.key in _NEVER:  # of none and of an unknown company alike
             return self.catalogue.says("events", "none_known", what=self.fixed["what"])
-        if "none" in self.forms:
-            return self.forms["none"].say()
-        return self.forms["zero" if "zero" in self.forms else "text"].say(
-            n=self.catalogue.says("words", "missing"), n_after=self.catalogue.says("words", "missing"),
-            what_n=self.fixed.get("what", ""),
-        )  # fmt: skip
+        form = next(form for form in ("none", "zero", "text") if form in self.forms)
+        missing = self.catalogue.says("words", "missing")
+        return self._filled(form, missing, missing, "what", named)
 
     def _usually(self, value: float, category: str | None) -> str | None:
         """What most leads have, None where that isn't known, or is about the same."""

@@ -16,6 +16,8 @@ from leadscore.phrases.section import ReasonOptions
 from leadscore.project import Project
 
 _LONGEST_CATEGORY = 60
+_COMPARED = ("origin", "owner")
+"""Sides whose other leads have a category in common with this one."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Words:
         key = self._key(name, self.catalogue.phrases)
         fixed = self._fixed(name)
         forms = {form: Line.of(text, fixed) for form, text in self._forms(key, name).items() if text}
-        return Voice(self.catalogue, key, name, forms, fixed, partial(self._category, name), usual)
+        same = partial(self._same, name) if name.table in _COMPARED else None
+        return Voice(self.catalogue, key, name, forms, fixed, partial(self._category, name), usual, same)
 
     def phrase(self, name: FeatureName, value: float, category: str | None = None) -> str:
         """Say a feature's value in words, see `Voice.say`."""
@@ -72,16 +75,17 @@ class Words:
             self._voices[name] = self.voice(name)
         return self._voices[name]
 
-    @staticmethod
-    def _key(name: FeatureName, known: Mapping[str, object]) -> str:
+    def _key(self, name: FeatureName, known: Mapping[str, object]) -> str:
         key = f"{name.table}.{name.op}"
+        if name.table == "lead" and name.column == self.roles.get("origin") and "origin.value" in known:
+            return "origin.value"
         return key if key in known and name.scope is None and name.column is None else name.op
 
     def _forms(self, key: str, name: FeatureName) -> dict[str, str]:
         """The catalogue's phrase, and over it the project's of the op, of the feature in any window, of the feature."""
         own = self.options.phrases
         forms = dict(self.catalogue.phrases[key])
-        for owner in (key, str(replace(name, window=None)), str(name)):
+        for owner in (*(["value"] if key == "origin.value" else []), key, str(replace(name, window=None)), str(name)):
             forms.update(own.get(owner, {}))
         return forms
 
@@ -109,7 +113,8 @@ class Words:
         if name.category is None:
             return plain
         own = nouns.get(f"{table}.{encode(str(name.column))}={encode(name.category)}")
-        return own or (self._of_category(name, plain[0]), self._of_category(name, plain[1]))
+        known = self.catalogue.kind(str(name.column), in_words(name.category))
+        return own or known or (self._of_category(name, plain[0]), self._of_category(name, plain[1]))
 
     def _of_category(self, name: FeatureName, what: str) -> str:
         said, (column, columns) = self.catalogue.says, self._column(name)
@@ -127,6 +132,14 @@ class Words:
         column = self.roles.get(name.table, name.table) if name.column is None else name.column
         own = self.options.nouns.get(f"{encode(table)}.{encode(column)}")
         return own or self.catalogue.column(column, readable(column))
+
+    def _same(self, name: FeatureName, word: str | None) -> str:
+        """What other leads have in common with this one: the word where it is known and says something."""
+        column = self._column(name)[0]
+        if word is None or word in (MISSING, OTHER):
+            return self.catalogue.says("same", name.table, column=column)
+        called = self._category(FeatureName("lead", "value", self.roles.get(name.table, name.table)), word)
+        return self.catalogue.says("same", f"{name.table}_named", column=column, n=called)
 
     def _category(self, name: FeatureName, word: str) -> str:
         """What a category is called as a value."""

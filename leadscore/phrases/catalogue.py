@@ -12,6 +12,8 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 ENGLISH = "en"
+_KIND_COLUMNS = ("action", "activity", "activity_type", "event", "event_type", "kind", "type")
+"""Columns that say what an event is; elsewhere the same word may say another thing, as an open ticket."""
 _UNITS = {"m": "minute", "h": "hour", "d": "day", "w": "week"}
 
 Noun = tuple[str, str]
@@ -53,6 +55,11 @@ class Catalogue:
     def stands_before(self, value: str) -> bool:
         """Whether a category reads well before its noun: ``webinar touchpoints``, and not ``no answer calls``."""
         return self._fits_before.fullmatch(value) is not None
+
+    def kind(self, column: str, value: str) -> Noun | None:
+        """Return what events of a kind are called, one and many: ``2 downloads``; None where the kind isn't known."""
+        found = self.raw["kinds"].get(value.lower()) if column.lower() in _KIND_COLUMNS else None
+        return None if found is None else (found[0], found[1])
 
     def noun(self, name: str, words: str) -> Noun:
         """Return what a table is called, one and many: by the file, or by its own name as `words`."""

@@ -27,8 +27,10 @@ _OF_ROLES = ("win_rate", "n_won", "n_resolved", "open_leads")
 PLACEHOLDERS: dict[str, tuple[str, ...]] = {
     **_OF_EVENTS,
     "value": _COLUMN,
+    "origin.value": _COLUMN,
     **dict.fromkeys(_OF_LEADS, ()),
-    **{f"{role}.{op}": _COLUMN for role in ("account", "origin", "owner") for op in _OF_ROLES},
+    **{f"account.{op}": _COLUMN for op in _OF_ROLES},
+    **{f"{role}.{op}": (*_COLUMN, "same") for role in ("origin", "owner") for op in _OF_ROLES},
 }
 """By the key of a phrase, what every form of it may name beside the value."""
 

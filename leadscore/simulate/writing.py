@@ -73,6 +73,41 @@ known = "recorded_at"
 horizon = "{horizon_days}d"
 cutoffs = {{ every = "7d", max_per_lead = 8 }}
 observed_until = "{observed_until}"
+
+[reasons.nouns]             # what sellers call things: one, many
+touchpoints = ["marketing touch", "marketing touches"]
+"touchpoints.channel=content" = ["download", "downloads"]
+"touchpoints.channel=web" = ["website visit", "website visits"]
+"touchpoints.action=attend" = ["webinar attended", "webinars attended"]
+"touchpoints.action=open" = ["e-mail opened", "e-mails opened"]
+"touchpoints.action=pricing" = ["pricing-page visit", "pricing-page visits"]
+"touchpoints.action=sent" = ["e-mail from marketing", "e-mails from marketing"]
+interactions = ["contact", "contacts"]
+"interactions.direction=inbound" = ["contact from them", "contacts from them"]
+"interactions.direction=outbound" = ["contact from us", "contacts from us"]
+"interactions.outcome=held" = ["meeting held", "meetings held"]
+"interactions.outcome=no_answer" = ["unanswered call", "unanswered calls"]
+"interactions.outcome=no_show" = ["missed meeting", "missed meetings"]
+"interactions.outcome=reached" = ["answered call", "answered calls"]
+"interactions.outcome=replied" = ["reply", "replies"]
+"interactions.outcome=sent" = ["e-mail from sales", "e-mails from sales"]
+"interactions.outcome=voicemail" = ["voicemail", "voicemails"]
+
+[reasons.phrases."interactions.minutes.sum"]
+text = "{{n}} minutes spoken{{when}}"
+zero = "no minutes spoken{{when}}"
+one = "1 minute spoken{{when}}"
+
+[reasons.phrases."interactions.minutes.mean"]
+text = "{{n}} minutes spoken on average{{when}}"
+none = "no minutes spoken{{when}}"
+
+[reasons.phrases."touchpoints.cost.max"]
+text = "up to {{n}} spent on one marketing touch{{when}}"
+
+[reasons.phrases."touchpoints.cost.sum"]
+text = "{{n}} spent on marketing to it{{when}}"
+zero = "nothing spent on marketing to it{{when}}"
 """
 
 

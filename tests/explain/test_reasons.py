@@ -175,7 +175,7 @@ def test_sides(name, side):
 def test_never_is_null_in_json(reasons):
     (found,) = of_row(reasons, [0, 0, 0.5, 0, 0, 0, 0], values=[0, 0, math.nan, 0, 0, 0, 0])
     assert found["value"] is None
-    assert found["text"] == "no touchpoints so far"
+    assert found["text"] == "no touchpoints yet"
     assert [json_number(value) for value in (math.nan, 2.0, 2.5)] == [None, 2, 2.5]
 
 
@@ -243,9 +243,21 @@ def test_a_project_s_words_travel_with_the_scorer_and_change_no_score(sample, sa
 def test_reasons_compare_where_they_are_read_and_not_where_times_are_compared(explained):
     _, records = explained
     compared = [reason["text"] for record in records for reason in record["reasons"] if reason["text"].endswith(")")]
-    assert any("(usually " in text for text in compared)
+    assert any("(typical: " in text for text in compared)
     assert any("(most leads: " in text for text in compared)
-    assert not any("(usually " in group["text"] for record in records for group in record["groups"])
+    assert not any("(typical: " in group["text"] for record in records for group in record["groups"])
+
+
+def test_a_rate_of_other_leads_names_the_source_that_they_share(explained, sample_scorer):
+    _, records = explained
+    of_source = [(record, reason["text"]) for record in records for reason in record["reasons"]
+                 if reason["feature"] == "origin.win_rate"]  # fmt: skip
+    assert of_source
+    for record, text in of_source:
+        said = {one["feature"]: one["value"] for one in record["reasons"]}
+        if said.get("lead.source") not in (None, "(missing)", "(other)"):
+            assert f"of leads from {said['lead.source'].replace('_', ' ')} are won" in text
+    assert not any("the same source" in text for _, text in of_source)
 
 
 def test_groups_that_a_project_calls_alike_are_added():

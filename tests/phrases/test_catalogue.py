@@ -66,7 +66,7 @@ def fields(text: str) -> set[str]:
 def test_every_primitive_has_a_phrase_and_no_other():
     histories = {f"{role}.{op}" for role in SIDE_OF_ROLE for op in HISTORY_PRIMITIVES}
     assert set(OPS) == set(EVENT_PRIMITIVES)
-    assert set(PLACEHOLDERS) == {*EVENT_PRIMITIVES, *LEAD_PRIMITIVES, *histories, "value"}
+    assert set(PLACEHOLDERS) == {*EVENT_PRIMITIVES, *LEAD_PRIMITIVES, *histories, "value", "origin.value"}
     for language in LANGUAGES:
         assert set(catalogue(language).phrases) == set(PLACEHOLDERS)
 
@@ -106,7 +106,7 @@ def test_lists_are_as_long_as_they_must_be(language):
     raw = catalogue(language).raw
     assert len(raw["calendar"]["weekdays"]) == 7
     assert all(len(forms) == 3 for forms in raw["units"].values())
-    assert all(len(noun) == 2 for noun in raw["nouns"].values())
+    assert all(len(noun) == 2 for noun in (*raw["nouns"].values(), *raw["kinds"].values()))
 
 
 def values_of(name: FeatureName, key: str) -> list[float]:
@@ -173,7 +173,7 @@ def test_german_reads_as_a_german_would_write_it():
         said("touchpoints.channel=webinar.count.30d", 3, 0.0)
         == "Webinar-Kontakte: 3 in den letzten 30 Tagen (meist keine)"
     )
-    assert said("calls.since_last", 1 / 12, 9) == "Anrufe: zuletzt vor 2 Stunden (meist vor 9 Tagen)"
+    assert said("calls.since_last", 1 / 12, 9) == "Anrufe: zuletzt vor 2 Stunden (typisch: vor 9 Tagen)"
     assert said("calls.result=no_answer.count.7d", 0) == "Anrufe (Result: no answer): keine in den letzten 7 Tagen"
     assert said("demos.count.1d", 1) == "Demos: 1 in den letzten 24 Stunden"
     assert said("lead.employees", 1_234.5) == "Mitarbeiterzahl: 1.234"
