@@ -103,7 +103,7 @@ def channels(console: Console, cohort: Cohort, scorer: LeadScorer, out: Path, di
     Example: leadscore report channels acme --out reports --by touchpoints.campaign
     """
     from leadscore import alignment
-    from leadscore.alignment import pages
+    from leadscore.alignment import channel_page
 
     chosen = dimensions or alignment.dimensions(cohort.data)
     if not chosen:
@@ -113,7 +113,7 @@ def channels(console: Console, cohort: Cohort, scorer: LeadScorer, out: Path, di
         for done, by in enumerate(chosen, 1):
             found.append(alignment.channels(cohort.data, scorer, by=by, as_of=cohort.as_of, since=cohort.since))
             progress(done, len(chosen))
-    _write(console, out, "channels", pages.channels_page(cohort, found), found)
+    _write(console, out, "channels", channel_page.channels_page(cohort, found), found)
 
 
 @_report("funnel")

@@ -141,7 +141,7 @@ class Verdict(BaseModel):
     """What a seller made of a lead."""
 
     event_id: str = Field(description="Names it once and for all: sent again, it is not stored again")
-    verdict: Literal["accept", "reject"]
+    verdict: Literal["accept", "reject", "withdraw"] = Field(description="Withdraw takes back what was said before")
     reason: str | None = None
     by: str | None = Field(default=None, description="Who says so")
     at: dt.datetime | None = Field(default=None, description="When; default: the arrival")

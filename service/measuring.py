@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from leadscore import LeadScorer, alignment, time
-from leadscore.alignment import Cohort, Verdicts, pages
+from leadscore.alignment import Cohort, Verdicts, channel_page, pages
 from leadscore.batch import whole_or_nothing
 from leadscore.evaluate.page import Page, render_body
 from leadscore.reports import write_csv
@@ -25,7 +25,7 @@ from service.orphans import end_with_parent
 from service.pages.rendering import lead_address
 from service.security import fault_of
 from service.store import Store
-from service.store.arrivals import VERDICT
+from service.store.arrivals import VERDICT, WITHDRAW
 from service.store.tables import whole
 
 DAYS = 365
@@ -43,7 +43,7 @@ def measure(store: Store, scorer: LeadScorer, folder: Path, *, now: int) -> None
         alignment.channels(data, scorer, by=by, as_of=now, since=cohort.since) for by in alignment.dimensions(data)
     ]
     if found:
-        _write(folder, "channels", pages.channels_page(cohort, found), found)
+        _write(folder, "channels", channel_page.channels_page(cohort, found), found)
     funnel = alignment.funnel(cohort, handed)
     _write(folder, "funnel", pages.funnel_page(cohort, funnel), funnel)
     if data.project.sla.qualified is not None:
@@ -59,17 +59,23 @@ def _write(folder: Path, name: str, page: Page, found: pages.Found) -> None:
 
 
 def _verdicts(store: Store, data: Data) -> Verdicts:
-    """Read what sellers said, of leads that have a profile."""
-    lead_ids: list[str] = []
-    known: list[int] = []
-    accepted: list[bool] = []
+    """Read what sellers said and didn't take back, of leads that have a profile."""
+    standing: dict[str, list[tuple[int, bool]]] = {}
     for _, (ids, _, arrived, said) in store.journal.columns([VERDICT], store.journal.until()):
-        lead_ids += ids
-        known += arrived
-        accepted += [json.loads(one)["verdict"] == "accept" for one in said]
-    lead = data.leads.find(lead_ids)
+        for lead_id, at, one in zip(ids, arrived, said, strict=True):
+            verdict = json.loads(one)["verdict"]
+            if verdict == WITHDRAW:
+                standing.pop(lead_id, None)
+            else:
+                standing.setdefault(lead_id, []).append((at, verdict == "accept"))
+    found = [(lead_id, at, accepted) for lead_id, told in standing.items() for at, accepted in told]
+    found.sort(key=lambda one: one[1])  # a withdrawal moved its lead behind others
+    lead = data.leads.find([lead_id for lead_id, _, _ in found])
     there = lead >= 0
-    return Verdicts(lead[there], np.array(known, dtype=np.int64)[there], np.array(accepted, dtype=bool)[there])
+    at, accepted = (
+        np.array([one[place] for one in found], dtype=kind)[there] for place, kind in ((1, np.int64), (2, bool))
+    )
+    return Verdicts(lead[there], at, accepted)
 
 
 def main() -> None:

@@ -40,6 +40,8 @@ class Channels:
     by : the dimension, as ``touchpoints.channel`` or ``lead.source``
     table : a row per channel, most leads first
     months : a row per channel and month of creation
+    leads : a row per channel and lead that it touched: whether it was judged there, won within the horizon (of the
+        judged), and its state: won, lost or open
     n_leads, n_immature : leads looked at, and those whose horizon has not passed: counted, not judged
     n_untouched : leads in no row of the table, because no touch is known
     n_judged, n_won, expected : the judged leads, those of them that were won and the wins to expect, each lead once
@@ -48,6 +50,7 @@ class Channels:
     by: str
     table: pd.DataFrame
     months: pd.DataFrame
+    leads: pd.DataFrame
     n_leads: int
     n_immature: int
     n_untouched: int
@@ -72,8 +75,9 @@ def channels(data: Data, scorer: LeadScorer, *, by: str, as_of: int, since: int 
     entered (a day after creation, still open) and whose horizon has passed since; **won**, the judged that were won
     within the horizon, **won_rate** with its interval (shrunken towards the rate of all), and **expected** with its
     interval, what the model said on entry; **wins_so_far** and **open_expected**, wins that are known and those to
-    expect of open leads; **cost**, and **cost_per_win** over the credited wins, known and to be expected; **days**
-    from creation to win (quartiles); **credit_…** of the wins so far by each rule of `attribution.RULES`.
+    expect of open leads; **cost** (NaN where none of its amounts is filled in), and **cost_per_win** over the
+    credited wins, known and to be expected; **days** from creation to win (quartiles); **credit_…** of the wins so far
+    by each rule of `attribution.RULES`.
 
     The interval of **won_rate** holds the true rate in nine of ten cases. That of **expected** holds chance alone:
     where many leads are judged, **won** lies outside it as soon as the model is a little off.
@@ -113,6 +117,7 @@ def channels(data: Data, scorer: LeadScorer, *, by: str, as_of: int, since: int 
         by=by,
         table=table.iloc[order].reset_index(drop=True),
         months=_months(cohort, paths, touched, touched_early, judged, won, expected, order),
+        leads=_leads_of(cohort, paths, touched, touched_early & judged, won, order),
         n_leads=len(cohort),
         n_immature=int((entry + _horizon(data) > as_of).sum()),
         n_untouched=int((~touched.any(axis=0)).sum()),
@@ -160,14 +165,22 @@ def _of_profile(cohort: Cohort, column: str) -> tuple[Paths, NDArray[np.float64]
     touch = np.arange(len(cohort))
     end = np.minimum(cohort.won_at, cohort.as_of) - cohort.created
     paths = _few(touch, code, np.maximum(end, 0), words, len(cohort))
-    cost = np.zeros(len(cohort))
-    priced = False
+    cost, priced = np.zeros(len(cohort)), np.zeros(len(cohort), dtype=bool)
     for name, amounts in _costs(cohort).items():
         rows, lead = cohort.rows(name)
-        np.add.at(cost, lead, amounts[rows])
-        priced = True
-    spent = np.bincount(paths.channel, cost[paths.lead], minlength=len(paths.names)).astype(np.float64)
-    return paths, spent if priced else np.full(len(paths.names), np.nan)
+        known = ~np.isnan(amounts[rows])
+        np.add.at(cost, lead[known], amounts[rows][known])
+        priced[lead[known]] = True
+    amounts = np.where(priced, cost, np.nan)
+    return paths, _spent(paths.channel, amounts[paths.lead], len(paths.names))
+
+
+def _spent(channel: NDArray[np.int64], amounts: NDArray[np.float64], n_channels: int) -> NDArray[np.float64]:
+    """What each channel has cost; NaN where no amount of it is filled in: what nobody says isn't nothing."""
+    known = ~np.isnan(amounts)
+    spent = np.bincount(channel[known], amounts[known], minlength=n_channels).astype(np.float64)
+    spent[np.bincount(channel[known], minlength=n_channels) == 0] = np.nan
+    return spent
 
 
 def _of_events(cohort: Cohort, table: str, column: str) -> tuple[Paths, NDArray[np.float64]]:
@@ -181,7 +194,7 @@ def _of_events(cohort: Cohort, table: str, column: str) -> tuple[Paths, NDArray[
     amounts = _costs(cohort).get(table)
     spent = np.full(len(everything.names), np.nan)
     if amounts is not None:
-        spent = np.bincount(everything.channel, amounts[rows], minlength=len(everything.names))
+        spent = _spent(everything.channel, amounts[rows], len(everything.names))
     paths = Paths(
         everything.lead[on_the_way],
         everything.channel[on_the_way],
@@ -193,12 +206,12 @@ def _of_events(cohort: Cohort, table: str, column: str) -> tuple[Paths, NDArray[
 
 
 def _costs(cohort: Cohort) -> dict[str, NDArray[np.float64]]:
-    """What the rows of event tables have cost, where a numeric column says so."""
+    """What the rows of event tables have cost, where a numeric column says so; NaN where it isn't filled in."""
     found = {}
     for spec in cohort.data.project.events:
         column = next((position for position, name in enumerate(spec.numeric) if name.lower() in _COSTS), None)
         if column is not None:
-            found[spec.name] = np.nan_to_num(cohort.data.logs[spec.name].values[column])
+            found[spec.name] = np.asarray(cohort.data.logs[spec.name].values[column], dtype=np.float64)
     return found
 
 
@@ -277,6 +290,29 @@ def _months(
         }
     ).join(_rates(in_month, judged, won, expected))
     return frame[frame["leads"] > 0].reset_index(drop=True)
+
+
+def _leads_of(
+    cohort: Cohort, paths: Paths, touched: NDArray[np.bool_], judged: NDArray[np.bool_], won: Mask,
+    order: NDArray[np.int64],
+) -> pd.DataFrame:  # fmt: skip
+    """The leads of every channel, in its order."""
+    place, lead = np.nonzero(touched[order])
+    channel = order[place]
+    return pd.DataFrame(
+        {
+            "channel": np.array(paths.names, dtype=object)[channel],
+            "lead_id": cohort.data.leads.ids[cohort.lead[lead]],
+            "judged": judged[channel, lead],
+            "won": judged[channel, lead] & won[lead],
+            "state": cohort.state[lead],
+        }
+    )
+
+
+def cost_columns(data: Data) -> list[str]:
+    """Return the columns that hold what events have cost, as ``touchpoints.cost``."""
+    return [f"{spec.name}.{name}" for spec in data.project.events for name in spec.numeric if name.lower() in _COSTS]
 
 
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:

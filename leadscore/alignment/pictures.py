@@ -15,7 +15,6 @@ from leadscore.evaluate.plots import (
     CLAY,
     GREY,
     INK,
-    PALE,
     _blank,
     _finish,
     _frame,
@@ -69,11 +68,11 @@ def credits_by_rule(table: pd.DataFrame) -> Figure:
     figure = _blank(height)
     axes = figure.subplots(gridspec_kw=_frame(0.24, height))
     places = np.arange(len(rows))
-    colours = dict(zip(RULES, (GREY, PALE, BLUE_BAND, BLUE), strict=True))
+    colours = dict(zip(RULES, (GREY, CLAY, BLUE_BAND, BLUE), strict=True))
     for number, rule in enumerate(RULES):
         shift = 0.3 - 0.2 * number
         bars = axes.barh(places + shift, rows[f"credit_{rule}"], height=0.18, color=colours[rule])
-        bars.set_label(rule.replace("_", " "))
+        bars.set_label("Shapley" if rule == "shapley" else rule.replace("_", " "))
     axes.set_yticks(places, [_short(name) for name in rows["channel"]])
     axes.set(xlabel="Wins credited", ylim=(-0.7, len(rows) - 0.3))
     axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)

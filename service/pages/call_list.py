@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from leadscore.direction import INBOUND, OUTBOUND
@@ -13,9 +13,9 @@ from leadscore.evaluate.capacity import ExpectedWins, at_capacity
 from leadscore.project import Project
 from leadscore.time import NEVER
 from service.store import Store
-from service.store.arrivals import LEADS, OUTCOME, VERDICT
+from service.store.arrivals import LEADS, OUTCOME, REJECT, VERDICT, WITHDRAW
 from service.store.journal import Stored
-from service.store.scores import ListQuery
+from service.store.scores import UNREJECTED, ListQuery
 
 N_REASONS = 2
 MOST_CALLS = 2_000
@@ -49,11 +49,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listed:
-    """A page of the list, where the next begins, and what the best `n_calls` bring (None: nobody asked)."""
+    """A page of the list, where the next begins, and what the best `n_calls` bring (None: nobody asked).
+
+    `n_leads` are on all pages together; `n_rejected` would be too, had nobody rejected them.
+    """
 
     entries: Sequence[Entry]
     cursor: str | None
     expected: ExpectedWins | None
+    n_leads: int
+    n_rejected: int
 
     @property
     def quiet(self) -> float | None:
@@ -83,7 +88,21 @@ def listed(store: Store, query: ListQuery, *, n_calls: int | None, first: int, n
         for place, (record, (_, as_of)) in enumerate(zip(records, found.records, strict=True))
     ]
     chances = [] if n_calls is None else store.scores.best_probabilities(query, n_calls)
-    return Listed(entries, found.cursor, None if n_calls is None else at_capacity(chances, len(chances)))
+    expected = None if n_calls is None else at_capacity(chances, len(chances))
+    return Listed(entries, found.cursor, expected, *_counted(store, query))
+
+
+def _counted(store: Store, query: ListQuery) -> tuple[int, int]:
+    """How many leads a query asks for, and how many of them it leaves out because they were rejected."""
+    if query.verdict != UNREJECTED:
+        return store.scores.n_listed(query), 0
+    n_rejected = store.scores.n_listed(replace(query, verdict=REJECT))
+    return store.scores.n_listed(replace(query, verdict=None)) - n_rejected, n_rejected
+
+
+def verdict_on(store: Store, lead_id: str) -> Mapping[str, Any] | None:
+    """Return what a seller said last of a lead, None for nothing, or nothing any more."""
+    return last_verdict(store.journal.of_leads([lead_id], with_account=False))
 
 
 def _entry(
@@ -113,9 +132,10 @@ def _about(project: Project, rows: Sequence[Stored]) -> list[str]:
 
 
 def last_verdict(rows: Sequence[Stored]) -> Mapping[str, Any] | None:
-    """Return the verdict that arrived last."""
+    """Return the verdict that arrived last, None if that took back what was said before."""
     found = [row for row in rows if row.kind == VERDICT]
-    return json.loads(max(found, key=lambda row: row.seq).data) if found else None
+    last: Mapping[str, Any] | None = json.loads(max(found, key=lambda row: row.seq).data) if found else None
+    return None if last is None or last["verdict"] == WITHDRAW else last
 
 
 def _waits_since(project: Project, rows: Sequence[Stored]) -> int | None:

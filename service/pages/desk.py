@@ -6,8 +6,9 @@ import json
 import secrets
 import time as clock
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -15,11 +16,13 @@ from starlette.responses import RedirectResponse, Response
 from leadscore.model.population import WORST
 from service.access import Access
 from service.pages import session
-from service.pages.call_list import MOST_CALLS, listed
+from service.pages.call_list import MOST_CALLS, listed, verdict_on
 from service.pages.lead import portrait
 from service.pages.pictures import plain
 from service.pages.rendering import HOME, SIGN_IN, STYLE_PATH, page, style
 from service.problems import INVALID, NOT_FOUND, Problem
+from service.store.arrivals import ACCEPT, REJECT, VERDICTS
+from service.store.scores import UNJUDGED, UNREJECTED
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -34,6 +37,7 @@ ROOMS = (
 )
 AGES = ("7d", "30d", "90d")
 N_LEADS = 50
+JUDGED = "judged"
 MOST_CHOICES = 200
 PARTS = {
     "time": "time that passed",
@@ -43,7 +47,18 @@ PARTS = {
     "model": "another model",
 }
 """The parts of a receipt, as a seller reads them."""
-_FILTERS = ("search", "grade", "source", "owner", "max_age", "calls")
+EVERYBODY = "any"
+VERDICT_CHOICES = (
+    ("", "all but rejected"),
+    (UNJUDGED, "not judged yet"),
+    (ACCEPT, "accepted"),
+    (REJECT, "rejected"),
+    (EVERYBODY, "all"),
+)
+"""What a seller asks for by what was said of leads; without a word those that nobody rejected: it is a list to call."""
+_FILTERS = ("search", "grade", "source", "owner", "max_age", "verdict", "calls")
+_OURS = ("calls", "verdict")
+"""Filters that the API's list doesn't have."""
 
 
 def add_desk(api: FastAPI, leads: LeadAnswers, access: Access) -> None:
@@ -78,9 +93,10 @@ class _Desk:
         filters = {name: value for name in _FILTERS if (value := request.query_params.get(name, "").strip())}
         calls = _whole(filters.get("calls"), most=MOST_CALLS, name="calls")
         first = _whole(request.query_params.get("first"), most=10_000_000, name="first") or 0
-        asked = {name: value for name, value in filters.items() if name != "calls"}
+        asked = {name: value for name, value in filters.items() if name not in _OURS}
         cursor = request.query_params.get("cursor")
         query = self._leads.list_query(asked | ({"cursor": cursor} if cursor else {}) | {"limit": str(N_LEADS)}, now)
+        query = replace(query, verdict=_verdict_asked(filters.get("verdict", "")))
         found = await self._leads.read(lambda: listed(store, query, n_calls=calls, first=first, now=now))
         following = None
         if found.cursor is not None:
@@ -99,11 +115,22 @@ class _Desk:
                 if (values := self._choices(role))
             ],
             ages=AGES,
+            verdicts=VERDICT_CHOICES,
+            rejected=_address(filters | {"verdict": REJECT}),
+            judged=await self._judged(request),
             most_calls=MOST_CALLS,
             horizon=project.task.horizon_text,
             start=_address(filters),
             next=following,
         )  # fmt: skip
+
+    async def _judged(self, request: Request) -> tuple[str, Mapping[str, Any] | None] | None:
+        """The lead of which something was said just now, and what, so that it can be taken back."""
+        lead_id = request.query_params.get(JUDGED)
+        if lead_id is None or "\0" in lead_id:
+            return None
+        store = self._leads.leads.store
+        return lead_id, await self._leads.read(lambda: verdict_on(store, lead_id))
 
     def _choices(self, role: str) -> list[str]:
         """The sources or owners that the base was counted by; some of very many."""
@@ -151,8 +178,8 @@ class _Desk:
     async def verdict(self, request: Request, lead_id: str) -> Response:
         """Store what a seller says of a lead, and lead back."""
         form = await session.form_of(request)
-        if form.get("verdict") not in ("accept", "reject"):
-            raise Problem(INVALID, "A verdict is accept or reject")
+        if form.get("verdict") not in VERDICTS:
+            raise Problem(INVALID, "A verdict is accept, reject or withdraw")
         said: dict[str, Any] = {
             "event_id": f"page-{secrets.token_hex(12)}",
             str(self._leads.leads.store.journal.project.leads.id): lead_id,
@@ -164,7 +191,7 @@ class _Desk:
         if key is not None:
             said["by"] = key.name
         await self._leads.events(json.dumps({"verdicts": [said]}).encode())
-        return RedirectResponse(session.inside(form.get("back", HOME)), status_code=303)
+        return RedirectResponse(_with_judged(session.inside(form.get("back", HOME)), lead_id), status_code=303)
 
     async def ask(self, request: Request) -> Response:
         """The page that asks for a key."""
@@ -199,6 +226,22 @@ class _Measured(NamedTuple):
 
 def _address(query: Mapping[str, str]) -> str:
     return f"{HOME}?{urlencode(query, quote_via=quote)}" if query else HOME
+
+
+def _with_judged(back: str, lead_id: str) -> str:
+    """An address of the list with the lead of which something was just said; the lead's own page shows it anyway."""
+    address = urlsplit(back)
+    if address.path != HOME:
+        return back
+    kept = {name: value for name, value in parse_qsl(address.query) if name != JUDGED}
+    return _address(kept | {JUDGED: lead_id})
+
+
+def _verdict_asked(word: str) -> str | None:
+    """What a word of the filter asks the store for."""
+    if word not in {choice for choice, _ in VERDICT_CHOICES}:
+        raise Problem(INVALID, "verdict must be none, accept, reject or any")
+    return None if word == EVERYBODY else word or UNREJECTED
 
 
 def _whole(text: str | None, *, most: int, name: str) -> int | None:

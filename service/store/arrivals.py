@@ -20,7 +20,8 @@ EVENT_ID = "event_id"
 """What names an event where its table declares no id, and a verdict."""
 LEADS, OUTCOME, VERDICT = "leads", "outcome", "verdict"
 """Kinds of rows beside the event tables; no event table may have these names."""
-VERDICTS = ("accept", "reject")
+ACCEPT, REJECT, WITHDRAW = VERDICTS = ("accept", "reject", "withdraw")
+"""A withdrawal takes back what was said of a lead before it."""
 STAMP = ""
 """Where a profile keeps the version's own time, if the project declares `known`: no column is named so."""
 PARTS = ("leads", "events", "outcomes", "verdicts")
@@ -156,7 +157,7 @@ def _verdicts(project: Project, raw: list[Any], warnings: list[str]) -> list[Row
     event_ids, lead_ids, verdicts = table.ids(EVENT_ID), table.ids(lead_column), table.ids("verdict")
     for place, verdict in enumerate(verdicts):
         if verdict not in VERDICTS:
-            raise DocumentError(f"must be {' or '.join(VERDICTS)}", where=str(table.places("verdict")(place)))
+            raise DocumentError("must be accept, reject or withdraw", where=str(table.places("verdict")(place)))
     at = table.instants("at", optional=True)
     reasons, sellers = (fields.texts(table.column(name), table.places(name)) for name in ("reason", "by"))
     table.warn_of_undeclared(dict.fromkeys([EVENT_ID, lead_column, "verdict", "reason", "by", "at"]), warnings)

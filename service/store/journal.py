@@ -17,7 +17,7 @@ from leadscore.project import Project
 from leadscore.time import DAY, NEVER
 from service.store.arrivals import LEADS, OUTCOME, STAMP, VERDICT, Row, filled
 from service.store.database import Database
-from service.store.schema import members, rows
+from service.store.schema import members, rows, verdicts
 
 CHUNK = 500
 """Ids in one query."""
@@ -124,9 +124,17 @@ class Journal:
             fresh += profiles
             _insert(connection, [(row, known) for row in fresh])
             self._join_accounts(connection, profiles)
+            self._keep_verdicts(connection, fresh)
             n_unknown = _without_profile(connection, {row.lead_id for row in fresh})
         n_repeated += len([row for row in arrived if row.kind != LEADS]) - (len(fresh) - len(profiles))
         return Appended(tuple(fresh), known, n_repeated, n_outdated, n_unknown, n_contradicted)
+
+    def _keep_verdicts(self, connection: Connection, fresh: Sequence[Row]) -> None:
+        """Remember what was said last of each lead."""
+        last = {row.lead_id: row.data["verdict"] for row in fresh if row.kind == VERDICT}
+        if last:
+            said = [{"lead_id": lead, "verdict": verdict} for lead, verdict in last.items()]
+            connection.execute(self.database.upsert(verdicts), said)
 
     def fill(self, imported: Iterable[Sequence[tuple[Row, int]]]) -> int:
         """Store rows with when each was known, in one transaction; returns how many."""

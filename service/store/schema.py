@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from sqlalchemy import (
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    select,
 )
 
 _Sequence = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a plain INTEGER key
@@ -150,6 +152,15 @@ told = Table(
 """What each webhook was last told of a lead, or first saw of it: a standing as JSON; since version 3."""
 
 
+verdicts = Table(
+    "verdicts",
+    _metadata,
+    Column("lead_id", Text, primary_key=True),
+    Column("verdict", Text, nullable=False),
+)
+"""What arrived last of the verdicts on each lead; since version 5: to look for it in the journal would be slow."""
+
+
 def create(connection: Connection) -> None:
     """Create every table of the newest version."""
     _metadata.create_all(connection)
@@ -175,6 +186,14 @@ def _to_4(connection: Connection) -> None:
         index.create(connection)
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3, 3: _to_4}
+def _to_5(connection: Connection) -> None:
+    verdicts.create(connection)
+    told = connection.execute(select(rows.c.lead_id, rows.c.data).where(rows.c.kind == "verdict").order_by(rows.c.seq))
+    last = {row.lead_id: json.loads(row.data)["verdict"] for row in told}
+    if last:
+        connection.execute(verdicts.insert(), [{"lead_id": lead, "verdict": said} for lead, said in last.items()])
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5}
 """What brings a store of a version to the next."""
-VERSION = 4
+VERSION = 5

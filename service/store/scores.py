@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 
+from service.store.arrivals import ACCEPT, REJECT
 from service.store.database import Database
 from service.store.outbox import Outbox
-from service.store.schema import history, marks, scores
+from service.store.schema import history, marks, scores, verdicts
 
 CHANGES = "scores"
 """The mark that counts changes of the list."""
@@ -46,17 +47,24 @@ def searchable(texts: Iterable[str | None]) -> str:
 class ListQuery:
     """Which part of the call list is asked for; None filters nothing. `created` bounds are UTC microseconds.
 
-    `search` is a part of the lead's id, account, owner or of a categorical field, in any case.
+    `search` is a part of the lead's id, account, owner or of a categorical field, in any case. `verdict` is one of
+    `JUDGED`; None asks for whatever was said of a lead.
     """
 
     grades: tuple[str, ...] = ()
     origin: str | None = None
     owner: str | None = None
     search: str | None = None
+    verdict: str | None = None
     created_from: int | None = None
     created_before: int | None = None
     limit: int = 50
     after: tuple[float, str] | None = None
+
+
+UNJUDGED, UNREJECTED = "none", "open"
+JUDGED = (ACCEPT, REJECT, UNJUDGED, UNREJECTED)
+"""What leads can be asked for by: what was said of them last, nothing, or anything but a rejection."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,11 @@ class ScoreBook:
         cursor = write_cursor(shown[-1].margin, shown[-1].lead_id) if len(found) > query.limit else None
         return ListPage([(row.record, row.as_of) for row in shown], cursor)
 
+    def n_listed(self, query: ListQuery) -> int:
+        """Return how many leads a query asks for, whatever page it is of."""
+        [[n]] = self._database.ask(select(func.count()).select_from(scores).where(*_conditions(query)))
+        return int(n)
+
     def best_probabilities(self, query: ListQuery, n: int) -> list[float]:
         """Return the probabilities of the best leads that a query asks for, at most `n`, whatever page it is of."""
         found = self._database.ask(select(scores.c.record).where(*_conditions(query)).order_by(*_BEST_FIRST).limit(n))
@@ -167,8 +180,22 @@ def _conditions(query: ListQuery) -> list[Any]:
         scores.c.words.contains(query.search.casefold(), autoescape=True) if query.search else None,
         scores.c.created >= query.created_from if query.created_from is not None else None,
         scores.c.created < query.created_before if query.created_before is not None else None,
+        _is_judged(query.verdict) if query.verdict is not None else None,
     ]
     return [condition for condition in wanted if condition is not None]
+
+
+def _is_judged(verdict: str) -> Any:
+    if verdict == UNJUDGED:
+        return scores.c.lead_id.not_in(_last_said(ACCEPT, REJECT))
+    if verdict == UNREJECTED:
+        return scores.c.lead_id.not_in(_last_said(REJECT))
+    return scores.c.lead_id.in_(_last_said(verdict))
+
+
+def _last_said(*said: str) -> Select[Any]:
+    """The leads of which one of some verdicts was what arrived last."""
+    return select(verdicts.c.lead_id).where(verdicts.c.verdict.in_(said))
 
 
 def write_cursor(margin: float, lead_id: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -10,9 +11,10 @@ import pandas as pd
 import pytest
 
 import leadscore as ls
-from leadscore.alignment import Agreement, Cohort, agreement, funnel, handovers, pictures
+from leadscore.alignment import Agreement, Cohort, agreement, channels, funnel, handovers, pictures
 from leadscore.alignment.attribution import RULES
-from leadscore.alignment.pages import agreement_page, funnel_page
+from leadscore.alignment.channel_page import channels_page
+from leadscore.alignment.pages import agreement_page, funnel_page, verdict
 from leadscore.evaluate.page import Page, Section, Table, render, render_body
 from leadscore.evaluate.page.blocks import MOST_SHOWN, Behind
 from tests.alignment.test_reports import END
@@ -77,6 +79,47 @@ def test_every_number_of_the_funnel_opens_its_leads(tiny: ls.Data, by_touches: A
     for row in found.months.to_dict("records"):
         assert months[row["month"], row["stage"]][0] == f"{row['leads']:,}"
     assert months["2026-02", "still open"][1] == {"L5", "L6"}
+
+
+def test_every_number_of_the_channels_opens_its_leads(tiny: ls.Data, by_touches: Any) -> None:
+    cohort = Cohort.of(tiny, as_of=END)
+    found = [channels(tiny, by_touches, by=by, as_of=END) for by in ("lead.source", "touchpoints.channel")]
+    page = channels_page(cohort, found)
+    assert [section.title for section in page.sections[:2]] == ["By source", "By channel of touchpoints"]
+    touches = opened(tables(page)[1])
+    assert tables(page)[1].columns[0] == "channel"
+    assert touches["ads", "leads"] == ("2", {"L1", "L2"})
+    assert touches["ads", "converted"][1] == {"L1"}
+    assert touches["web", "judged"][1] == {"L3", "L4"}
+    assert touches["email", "wins so far"] == ("1", {"L1"})
+    assert touches["email", "wins still expected"] == ("0.4", {"L4"})
+    table = found[1].table.set_index("channel")
+    for (channel, column), (text, leads) in touches.items():
+        if column in ("leads", "judged", "wins so far"):
+            assert int(text) == table.loc[channel, column.replace(" ", "_")] == len(leads)
+    costs = {row[0]: row[7] for row in tables(page)[1].rows}
+    assert costs["web"] == "–", "nobody says what it cost"
+    assert any("touchpoints.cost say" in item for item in page.sections[-1].blocks[0].items)
+
+
+def test_a_headline_holds_three_numbers_with_their_marks(tiny: ls.Data, agreed: Agreement) -> None:
+    text, kept = verdict(agreed)
+    assert not kept
+    assert text.count(" %") == text.count("✗") == 3
+    assert text.startswith("✗ marketing delivered 7 % of the qualified leads that it promised; ✗ sales ")
+
+
+def test_what_is_kept_whole_is_marked_so(agreed: Agreement) -> None:
+    whole = agreed.sales.assign(kept=7, missed=0)[agreed.sales["promise"] == "response"]
+    done = agreed.marketing.assign(delivered=agreed.marketing["promised"])
+    text, kept = verdict(replace(agreed, sales=whole, marketing=done))
+    assert kept
+    assert text == (
+        "✓ marketing delivered 100 % of the qualified leads that it promised; "
+        "✓ sales responded in time to 100 % of its leads"
+    )
+    nearly = whole.assign(kept=999, missed=1)
+    assert "✗ sales responded in time to 99 %" in verdict(replace(agreed, sales=nearly))[0]
 
 
 def example(n: int, lead_id: str = "L{}") -> Page:

@@ -109,8 +109,17 @@ def test_a_seller_works_the_list(page: Any) -> None:
     first.get_by_text("Reject…").click()
     first.get_by_label("Why").fill("no budget")
     first.get_by_role("button", name=f"Reject {lead_id}").click()
+    assert "calls=3" in page.url, "one comes back to where one was"
+    assert f"{lead_id} is rejected" in page.locator(".judged").inner_text()
+    assert lead_id not in page.locator("ol.leads").inner_text()
+    shoot(page, "call_list_rejected")
+    page.get_by_role("link", name="show them").click()
     assert "rejected by eva: no budget" in page.locator("li.lead").first.inner_text()
-    assert page.url.endswith("calls=3"), "one comes back to where one was"
+    assert violations(page) == []
+    page.go_back()
+    page.get_by_role("button", name="Undo").click()
+    assert "taken back" in page.locator(".judged").inner_text()
+    assert lead_id in page.locator("ol.leads").inner_text()
 
 
 def test_a_reason_leads_to_its_event(page: Any) -> None:

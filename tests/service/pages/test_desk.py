@@ -175,12 +175,66 @@ def test_a_verdict_is_kept_with_who_gave_it_and_why(desk: Service) -> None:
     lead_id = listed(get(desk, "/app"))[3]
     form = {"verdict": "reject", "reason": "<b>no budget</b>", "back": "/app?grade=A"}
     answer = desk.post(f"/app/verdicts/{lead_id}", data=form, headers=OURS | signed_in(SELLER_SECRET))
-    assert (answer.status_code, answer.headers["location"]) == (303, "/app?grade=A")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/app?grade=A&judged={lead_id}")
     page = get(desk, f"/app/leads/{lead_id}").text
     assert "rejected by seller: &lt;b&gt;no budget&lt;/b&gt;" in page
     assert "<strong>verdict</strong>" in page
     desk.post(f"/app/verdicts/{lead_id}", data={"verdict": "accept"}, headers=OURS | signed_in(SELLER_SECRET))
     assert "accepted by seller" in get(desk, f"/app/leads/{lead_id}").text
+
+
+def say(desk: Service, lead_id: str, verdict: str, back: str = "/app") -> str:
+    """Say something of a lead; returns the page that follows."""
+    form = {"verdict": verdict, "back": back}
+    answer = desk.post(f"/app/verdicts/{lead_id}", data=form, headers=OURS | signed_in(SELLER_SECRET))
+    return get(desk, answer.headers["location"]).text
+
+
+def test_a_rejected_lead_leaves_the_list_until_it_is_taken_back(desk: Service) -> None:
+    before = listed(get(desk, "/app"))
+    page = say(desk, before[0], "reject")
+    assert "is rejected, and off this list." in page
+    assert "1 rejected left out" in page
+    assert listed(get(desk, "/app"))[:3] == before[1:4]
+    rejected = get(desk, "/app?verdict=reject")
+    assert listed(rejected) == [before[0]]
+    assert "<strong>1 lead</strong>, 1–1 shown" in rejected.text
+    assert listed(get(desk, "/app?verdict=any")) == before
+    page = say(desk, before[0], "withdraw", "/app?judged=other")
+    assert "taken back. Nothing is said of it now." in page
+    assert listed(get(desk, "/app")) == before
+    assert "rejected by" not in get(desk, f"/app/leads/{before[0]}").text
+
+
+def test_leads_can_be_asked_for_by_what_was_said_of_them(desk: Service) -> None:
+    first, second, third, *_ = listed(get(desk, "/app?verdict=none"))
+    say(desk, first, "accept")
+    say(desk, second, "reject")
+    assert first in listed(get(desk, "/app?verdict=accept"))
+    assert listed(get(desk, "/app?verdict=reject")) == [second]
+    assert listed(get(desk, "/app?verdict=none"))[0] == third
+    say(desk, second, "withdraw")
+    assert get(desk, "/app?verdict=maybe").status_code == 422
+
+
+def test_the_page_says_how_many_leads_there_are(desk: Service) -> None:
+    n = len(everybody(desk))
+    page = get(desk, "/app")
+    assert f"<strong>{n:,} leads</strong>, 1–50 shown" in page.text
+    following = html.unescape(re.findall(r'href="(/app\?[^"]*cursor[^"]*)"', page.text)[0])
+    assert f"<strong>{n:,} leads</strong>, 51–" in get(desk, following).text
+    assert "What do Accept and Reject do?" in page.text
+    assert "What do Accept and Reject do?" not in get(desk, "/app", READER_SECRET).text
+
+
+def everybody(desk: Service) -> list[str]:
+    found, cursor = [], ""
+    while cursor is not None:
+        asked = f"/v1/leads?limit=500{f'&cursor={cursor}' if cursor else ''}"
+        page = desk.get(asked, headers={"x-api-key": SELLER_SECRET}).json()
+        found += [lead["lead_id"] for lead in page["leads"]]
+        cursor = page["next"]
+    return found
 
 
 @pytest.mark.parametrize("form", [{}, {"verdict": "maybe"}, {"verdict": "reject", "reason": "x" * 20_000}])
@@ -277,6 +331,17 @@ def test_a_reason_that_says_accept_accepts_nothing(new_url: Any, sample: ls.Data
             for n, verdict in enumerate(("accept", "reject"))]  # fmt: skip
     store.journal.append(parse(sample.project, {"leads": [lead], "verdicts": said}, most_rows=9).rows, lambda: NOW)
     assert _verdicts(store, whole(store.journal)).accepted.tolist() == [True, False]
+    store.close()
+
+
+def test_what_was_taken_back_counts_no_more(new_url: Any, sample: ls.Data) -> None:
+    store = open_store(new_url("sqlite"), sample.project)
+    leads = [{"lead_id": lead, "created_at": "2026-06-20T08:00:00Z"} for lead in ("L1", "L2")]
+    told = [("L1", "reject"), ("L2", "accept"), ("L1", "withdraw"), ("L1", "accept"), ("L2", "withdraw")]
+    said = [{"event_id": f"V{n}", "lead_id": lead, "verdict": verdict} for n, (lead, verdict) in enumerate(told)]
+    store.journal.append(parse(sample.project, {"leads": leads, "verdicts": said}, most_rows=9).rows, lambda: NOW)
+    found = _verdicts(store, whole(store.journal))
+    assert (found.lead.tolist(), found.accepted.tolist()) == ([0], [True])
     store.close()
 
 

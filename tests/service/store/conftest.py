@@ -42,12 +42,13 @@ def store(url: str, small: ls.Project) -> Iterator[Store]:
 
 def brought_back(store: Store, version: int) -> None:
     """Take from a store what versions after one have added."""
-    newer = {1: (schema.requests, schema.deliveries, schema.told), 2: (schema.deliveries, schema.told), 3: ()}
+    newer = {2: (schema.requests,), 3: (schema.deliveries, schema.told), 5: (schema.verdicts,)}
     with store.database.writing() as connection:
-        connection.exec_driver_sql("drop index scores_best_first")
-        connection.exec_driver_sql("alter table scores drop column words")
-        connection.exec_driver_sql("create index scores_best_first on scores (margin, lead_id)")
-        for table in newer[version]:
+        if version < 4:
+            connection.exec_driver_sql("drop index scores_best_first")
+            connection.exec_driver_sql("alter table scores drop column words")
+            connection.exec_driver_sql("create index scores_best_first on scores (margin, lead_id)")
+        for table in (table for since, tables in newer.items() if since > version for table in tables):
             table.drop(connection)
         older = schema.about.update().where(schema.about.c.name == "version")
         connection.execute(older.values(value=str(version)))

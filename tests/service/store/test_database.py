@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from leadscore.errors import StoreError
 from service import cli
 from service.remembering import store_url
 from service.store import Store, open_store, schema
+from service.store.arrivals import parse
 from service.store.importing import import_project
-from service.store.scores import ListQuery
+from service.store.scores import JUDGED, ListQuery
 from service.store.tables import whole
 from tests.service.store.conftest import brought_back
 from tests.service.telling import keep, said
@@ -35,6 +37,24 @@ def test_a_store_of_version_1_is_brought_up_to_date(url: str, small: ls.Project)
         assert versions == str(schema.VERSION)
     assert [len(again.scores.page(ListQuery(search=text)).records) for text in ("l-old", "else")] == [1, 0]
     assert len(whole(again.journal).leads.ids) == 3
+    again.close()
+
+
+def test_a_store_of_version_4_remembers_the_last_verdicts(url: str, small: ls.Project) -> None:
+    store = open_store(url, small)
+    keep(store, said("a", 95, "A"), said("b", 90, "A"), said("c", 80, "B"))
+    for n, (lead, verdict) in enumerate([("a", "reject"), ("b", "accept"), ("a", "accept"), ("b", "reject")]):
+        body = {"verdicts": [{"event_id": f"v{n}", str(small.leads.id): lead, "verdict": verdict}]}
+        store.journal.append(parse(small, body, most_rows=9).rows, lambda: 9)
+    brought_back(store, 4)
+    store.close()
+    again = open_store(url, small)
+    asked = {verdict: again.scores.page(ListQuery(verdict=verdict)).records for verdict in JUDGED}
+    found = {verdict: [json.loads(record)["lead_id"] for record, _ in records] for verdict, records in asked.items()}
+    assert found == {"accept": ["a"], "reject": ["b"], "none": ["c"], "open": ["a", "c"]}
+    assert {verdict: again.scores.n_listed(ListQuery(verdict=verdict)) for verdict in JUDGED} == {
+        verdict: len(leads) for verdict, leads in found.items()
+    }
     again.close()
 
 

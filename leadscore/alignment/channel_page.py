@@ -1,0 +1,119 @@
+"""The report on channels, as a marketer reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from leadscore.alignment import pictures
+from leadscore.alignment.attribution import RULES
+from leadscore.alignment.channels import Channels, cost_columns
+from leadscore.alignment.cohort import Cohort
+from leadscore.alignment.listing import LISTED, facts, leads_behind, number
+from leadscore.evaluate.page import Behind, Block, Listing, Page, Picture, Section, Table, Text
+from leadscore.features.names import FeatureName
+from leadscore.features.words import Words
+from leadscore.phrases.catalogue import ENGLISH
+
+CHANNEL_LEADS = "channels_leads"
+"""The table that holds a row per channel and lead."""
+_RULES = {"first_touch": "first touch", "last_touch": "last touch", "time_decay": "time decay", "shapley": "Shapley"}
+
+
+def channels_page(cohort: Cohort, found: Sequence[Channels]) -> Page:
+    """Return the report on channels; raises MissingExtraError without matplotlib."""
+    first = found[0]
+    verdict = f"Of {first.n_judged:,} judged leads {first.n_won:,} converted; the model expected {first.expected:,.0f}"
+    words = Words(replace(cohort.data.project.reasons, language=ENGLISH, phrases={}))
+    sections = [_dimension(each, _called(each.by, words), place == 0) for place, each in enumerate(found)]
+    sections.append(Section("How to read this", [Listing(_how_to_read(cohort))]))
+    title = f"{cohort.data.project.name}: what each channel brings"
+    return Page(title, verdict, sections, facts=facts(cohort, first.n_immature))
+
+
+def _how_to_read(cohort: Cohort) -> list[str]:
+    columns = cost_columns(cohort.data)
+    cost = (
+        f"Cost is what {' and '.join(columns)} say, in their own unit." if columns else "No column says what it cost."
+    )
+    return [
+        "A lead is judged a day after it was created, by the channels that had touched it by then, if "
+        "it was open and its horizon has passed since. Younger leads are counted, never judged.",
+        "Rates of few leads are pulled towards the rate of all, and their intervals are wide.",
+        "The range of what was expected holds chance alone: a channel outside it converts otherwise "
+        "than the model thinks. Where many leads are judged, a model that is a little off shows.",
+        "A lead that several channels touched is in each one's row; only credits add up.",
+        f"{cost} A dash says that no cost is known: it may still have cost something. Cost per win counts credited "
+        "wins, known and still expected.",
+        *(f"{_RULES[rule].capitalize()}: {told}" for rule, told in RULES.items()),
+    ]
+
+
+def _called(by: str, words: Words) -> tuple[str, str]:
+    """What a dimension is called, and what a row of it: ``channel of touchpoints``, ``channel``."""
+    table, _, column = by.partition(".")
+    row = words.topic(FeatureName("lead", "value", column))
+    return (row, row) if table == "lead" else (words.topic(FeatureName(table, "mode", column)), row)
+
+
+def _dimension(found: Channels, called: tuple[str, str], first: bool) -> Section:
+    table, (title, row_name) = found.table, called
+    blocks: list[Block] = []
+    if first:
+        blocks.append(
+            Text("How to read this: right of expected is better than the model thought; a wide interval is few leads. "
+                 f"{LISTED} More at the bottom.")
+        )  # fmt: skip
+    if (table["judged"] > 0).any():
+        figure = pictures.expected_and_found(found)
+        blocks.append(Picture(figure, f"Rates found and expected for each {title}; the table below has the numbers"))
+    behind = dict(iter(found.leads.groupby("channel")))
+    blocks.append(
+        Table(
+            (row_name, "leads", "judged", "converted", "expected to convert", "wins so far", "wins still expected",
+             "cost per win", "days to win"),
+            [_row(row, behind.get(row["channel"], found.leads[:0])) for row in table.to_dict("records")],
+            "Expected: what the model said on entry, with the 90 % range if it is right. Days to win: median.",
+        )
+    )  # fmt: skip
+    if not np.allclose(table["credit_first_touch"], table["credit_last_touch"]):  # else the rules have nothing to share
+        figure = pictures.credits_by_rule(table)
+        blocks += [
+            Picture(figure, f"Wins credited to each {title} by four rules; the table below has the numbers"),
+            Table(
+                (row_name, *(_RULES[rule] for rule in RULES)),
+                [
+                    (row["channel"], *(f"{row[f'credit_{rule}']:.1f}" for rule in RULES))
+                    for row in table.to_dict("records")
+                ],
+                "Wins so far, shared out by four rules.",
+            ),
+        ]
+    if found.n_untouched:
+        blocks.append(Text(f"{found.n_untouched:,} of {found.n_leads:,} leads have no touch here and are in no row."))
+    return Section(f"By {title}", blocks)
+
+
+def _row(row: Mapping[Any, Any], leads: pd.DataFrame) -> tuple[str | Behind, ...]:
+    name = f"“{row['channel']}”"
+    rate = f"{row['won_rate']:.1%} ({row['won_rate_low']:.1%} to {row['won_rate_high']:.1%})" if row["judged"] else "–"
+    expected = f"{row['expected']:.1f} ({row['expected_low']:.0f} to {row['expected_high']:.0f})"
+
+    def listed(mask: pd.Series, told: str, text: str | None = None) -> Behind:
+        return leads_behind(leads[mask], f"of {name}{told}", CHANNEL_LEADS, text)
+
+    return (
+        str(row["channel"]),
+        listed(leads["judged"] | True, ""),
+        listed(leads["judged"], " that are judged"),
+        listed(leads["won"], " that are judged and converted", f"{row['won']:,}: {rate}" if row["judged"] else rate),
+        expected if row["judged"] else "–",
+        listed(leads["state"] == "won", " that were won so far"),
+        listed(leads["state"] == "open", " that are open", f"{row['open_expected']:.1f}"),
+        number(row["cost_per_win"], ",.0f" if row["cost_per_win"] >= 10 else ",.2f"),
+        number(row["days_half"], ".0f"),
+    )
