@@ -134,7 +134,7 @@ def create_api(answers: Answers, leads: LeadAnswers | None = None, access: Acces
         _add_leads(api, leads)
         add_desk(api, leads, access or Access(None))
     _add_model_card(api, answers)
-    _add_pages(api, "/docs" if leads is None else PAGES)
+    _add_pages(api, "/docs" if leads is None else PAGES, keyless=access is not None and access.keyless)
     return api
 
 
@@ -230,10 +230,10 @@ def _add_model_card(api: Api, answers: Answers) -> None:
     api.add_api_route("/v1/model", model, tags=["model"], response_class=Response, responses=responses)
 
 
-def _add_pages(api: Api, first: str) -> None:
+def _add_pages(api: Api, first: str, *, keyless: bool) -> None:
     async def docs(request: Request) -> Response:
         """Answer the page that describes every route."""
-        page = described.render(api.openapi(), problems.KINDS)
+        page = described.render(api.openapi(), problems.KINDS, keyless=keyless)
         return HTMLResponse(page, headers={"content-security-policy": described.CONTENT_SECURITY_POLICY})
 
     async def home(request: Request) -> Response:
@@ -278,7 +278,7 @@ def _with_keys(path: str, operations: Mapping[str, Any]) -> dict[str, Any]:
     return {
         method: {
             **operation,
-            "description": f"{operation['description']}\n\nNeeds an API key with the scope `{scope}`.",
+            "description": f"{operation['description']}\n\n{described.NEEDS_KEY} with the scope `{scope}`.",
             "responses": dict(sorted({**_refusals((401, 403, 429, 504)), **operation["responses"]}.items())),
             "security": [{scheme: [scope]} for scheme in SECURITY_SCHEMES],
         }

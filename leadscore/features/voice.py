@@ -73,9 +73,7 @@ class Voice:
     same: Callable[[str | None], str] | None = None
     _said: dict[tuple[float | None, str | None, bool, str | None], str] = field(default_factory=dict, repr=False)
 
-    def say(
-        self, value: float, category: str | None = None, *, compare: bool = False, named: str | None = None
-    ) -> str:
+    def say(self, value: float, category: str | None = None, *, compare: bool = False, named: str | None = None) -> str:
         """Say a value in words.
 
         Parameters

@@ -62,6 +62,10 @@ class Words:
         """Say a range of a number's values, see `Voice.between`."""
         return self._remembered(name).between(low, high)
 
+    def event(self, table: str, column: str | None = None, category: str | None = None) -> str:
+        """Say what one event of a table is, by a category of it where one is given: ``webinar touchpoint``."""
+        return self._noun(FeatureName(table, "count", column, category))[0]
+
     def topic(self, name: FeatureName) -> str:
         """Say what a feature is about, whatever its value: ``webinar touchpoints``, ``minutes of interactions``."""
         topics = self.catalogue.raw["topics"]

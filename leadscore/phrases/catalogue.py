@@ -12,7 +12,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 ENGLISH = "en"
-_KIND_COLUMNS = ("action", "activity", "activity_type", "event", "event_type", "kind", "type")
+KIND_COLUMNS = ("action", "activity", "activity_type", "event", "event_type", "kind", "type")
 """Columns that say what an event is; elsewhere the same word may say another thing, as an open ticket."""
 _UNITS = {"m": "minute", "h": "hour", "d": "day", "w": "week"}
 
@@ -58,7 +58,7 @@ class Catalogue:
 
     def kind(self, column: str, value: str) -> Noun | None:
         """Return what events of a kind are called, one and many: ``2 downloads``; None where the kind isn't known."""
-        found = self.raw["kinds"].get(value.lower()) if column.lower() in _KIND_COLUMNS else None
+        found = self.raw["kinds"].get(value.lower()) if column.lower() in KIND_COLUMNS else None
         return None if found is None else (found[0], found[1])
 
     def noun(self, name: str, words: str) -> Noun:

@@ -17,7 +17,7 @@ from leadscore.model.population import WORST
 from service.access import Access
 from service.pages import session
 from service.pages.call_list import MOST_CALLS, listed, verdict_on
-from service.pages.lead import portrait
+from service.pages.lead import MOST_REASONS, portrait
 from service.pages.pictures import plain
 from service.pages.rendering import HOME, SIGN_IN, STYLE_PATH, page, style
 from service.problems import INVALID, NOT_FOUND, Problem
@@ -141,7 +141,7 @@ class _Desk:
         """One lead."""
         current = self._leads.model.current
         found = await self._leads.in_thread(lambda: portrait(self._leads.leads, current, lead_id, now=_now()))
-        return self._page(request, "lead.html", room="", lead=found, parts=PARTS)
+        return self._page(request, "lead.html", room="", lead=found, parts=PARTS, most_reasons=MOST_REASONS)
 
     async def room(self, request: Request) -> Response:
         """A room that is measured now and then."""

@@ -11,6 +11,11 @@ from typing import Any
 
 from service.problems import Kind
 
+NEEDS_KEY = "Needs an API key"
+"""How the document says of a route that it does."""
+_KEYLESS = "Needs no API key here; where keys are on, one"
+_KEY_HEADER = ' -H "Authorization: Bearer $LEADSCORE_KEY"'
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 54rem; margin: 2rem auto; padding: 0 1rem }
 h1 { margin-bottom: 0 } h2 { margin-top: 2.5rem; border-top: 1px solid #d5dae1; padding-top: 1.5rem }
@@ -25,12 +30,15 @@ _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 CONTENT_SECURITY_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'"
 
 
-def render(openapi: Mapping[str, Any], kinds: Sequence[Kind]) -> str:
-    """Return the page for an OpenAPI document and the problems that its routes answer."""
+def render(openapi: Mapping[str, Any], kinds: Sequence[Kind], *, keyless: bool = False) -> str:
+    """Return the page for an OpenAPI document and the problems that its routes answer.
+
+    `keyless` : whether the service asks for no keys
+    """
     schemas = openapi["components"]["schemas"]
     info = openapi["info"]
     routes = [
-        _route(path, method, operation, schemas)
+        _route(path, method, operation, schemas, keyless=keyless)
         for path, operations in openapi["paths"].items()
         for method, operation in operations.items()
     ]
@@ -42,7 +50,9 @@ def render(openapi: Mapping[str, Any], kinds: Sequence[Kind]) -> str:
             f"<style>{STYLE}</style></head><body>",
             f"<h1>{_text(info['title'])}</h1><p>{_text(info['summary'])}.",
             'The same as a machine reads it: <a href="/openapi.json">/openapi.json</a></p>',
-            "<p>The API key that a route needs is sent as <code>Authorization: Bearer KEY</code>",
+            "<p>This service asks for no API keys and answers this machine alone.</p>"
+            if keyless
+            else "<p>The API key that a route needs is sent as <code>Authorization: Bearer KEY</code> "
             "or <code>X-API-Key: KEY</code>.</p>",
             *routes,
             "<h2>Problems</h2><p>Errors are <code>application/problem+json</code> (RFC 9457).",
@@ -55,11 +65,14 @@ def render(openapi: Mapping[str, Any], kinds: Sequence[Kind]) -> str:
     )
 
 
-def _route(path: str, method: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
+def _route(path: str, method: str, operation: Mapping[str, Any], schemas: Mapping[str, Any], *, keyless: bool) -> str:
+    description, call = operation.get("description", ""), _curl(path, method, operation, schemas)
+    if keyless:
+        description, call = description.replace(NEEDS_KEY, _KEYLESS), call.replace(_KEY_HEADER, "")
     parts = [
         f'<h2><span class="method">{method.upper()}</span> <code>{_text(path)}</code></h2>',
-        f"<p>{_text(operation.get('description', ''))}</p>",
-        f"<pre>{_text(_curl(path, method, operation, schemas))}</pre>",
+        f"<p>{_text(description)}</p>",
+        f"<pre>{_text(call)}</pre>",
     ]
     rows = []
     for status, response in operation["responses"].items():
@@ -70,7 +83,7 @@ def _route(path: str, method: str, operation: Mapping[str, Any], schemas: Mappin
 
 
 def _curl(path: str, method: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    call = f'curl http://127.0.0.1:3000{path} -H "Authorization: Bearer $LEADSCORE_KEY"'
+    call = f"curl http://127.0.0.1:3000{path}{_KEY_HEADER}"
     model = _model_of(operation.get("requestBody", {}))
     if not model:
         return call

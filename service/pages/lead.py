@@ -12,16 +12,19 @@ import numpy as np
 
 from leadscore import time
 from leadscore.columns import text_value
+from leadscore.direction import INBOUND, OUTBOUND
 from leadscore.explain.facts import not_filled_in
 from leadscore.features.names import FeatureName
-from leadscore.project import Project
+from leadscore.features.words import Words, in_words, readable
+from leadscore.phrases.catalogue import KIND_COLUMNS
+from leadscore.project import EventsSpec, Project
 from leadscore.tables import Cutoffs
 from leadscore.time import NEVER
 from service.pages.call_list import last_verdict
 from service.pages.pictures import inline
 from service.problems import UNKNOWN_LEAD, Problem
 from service.serving import InUse
-from service.store.arrivals import LEADS, OUTCOME, VERDICT
+from service.store.arrivals import ACCEPT, LEADS, OUTCOME, REJECT, STAMP, VERDICT, WITHDRAW
 from service.store.journal import Stored
 from service.stored import StoredLeads
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 MOST_ROWS = 200
+MOST_REASONS = 8
+"""Reasons of a side that are read at a glance; the others are a click away."""
 MOST_MOVES = 10
 WIDEST = 100.0
 
@@ -45,7 +50,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Happening:
-    """One row of the timeline."""
+    """One row of the timeline: what happened in a few words, and beside it what else is known of it."""
 
     seq: int
     when: str
@@ -89,6 +94,7 @@ def portrait(leads: StoredLeads, current: InUse, lead_id: str, *, now: int) -> P
     record = scorer.explain(data, Cutoffs(found[:1], np.array([at], dtype=np.int64)))[0]
     strongest = max((abs(reason["effect"]) for reason in record["reasons"]), default=1.0)
     reasons = [_reason(reason, strongest, own, data.project) for reason in record["reasons"]]
+    words = Words.of(data.project)
     moves = leads.history(current, lead_id, limit=MOST_MOVES, receipts=True)
     happened = sorted(
         (row for row in own if row.kind != LEADS), key=lambda row: (_happened(row), row.seq), reverse=True
@@ -99,8 +105,8 @@ def portrait(leads: StoredLeads, current: InUse, lead_id: str, *, now: int) -> P
         raising=[reason for reason in reasons if reason.effect > 0],
         lowering=[reason for reason in reasons if reason.effect < 0],
         profile=_profile(own),
-        missing=[str(name) for name in not_filled_in(data, lead, at)],
-        timeline=[_happening(row) for row in happened[:MOST_ROWS]],
+        missing=[readable(str(name)) for name in not_filled_in(data, lead, at)],
+        timeline=[_happening(row, data.project, words) for row in happened[:MOST_ROWS]],
         n_earlier=max(0, len(happened) - MOST_ROWS),
         moves=moves[::-1],
         chart=_chart(moves),
@@ -128,16 +134,45 @@ def _profile(rows: Sequence[Stored]) -> list[tuple[str, str]]:
     newest = max((row for row in rows if row.kind == LEADS), key=lambda row: (row.known, row.seq))
     created = min((row.time for row in rows if row.kind == LEADS and row.time != NEVER), default=None)
     fields = [] if created is None else [("created", _when(created))]
-    return fields + _fields(newest)
+    return fields + _fields(json.loads(newest.data))
 
 
-def _fields(row: Stored) -> list[tuple[str, str]]:
-    return [(name, text_value(value) or "") for name, value in json.loads(row.data).items()]
+def _fields(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(readable(name), text) for name, value in data.items() if name != STAMP and (text := text_value(value))]
 
 
-def _happening(row: Stored) -> Happening:
-    what = {OUTCOME: "outcome", VERDICT: "verdict"}.get(row.kind, row.kind)
-    return Happening(row.seq, _when(_happened(row)), what, _fields(row))
+def _happening(row: Stored, project: Project, words: Words) -> Happening:
+    data = json.loads(row.data)
+    if row.kind == VERDICT:
+        return Happening(row.seq, _when(_happened(row)), _verdict_told(data), ())
+    if row.kind == OUTCOME:
+        status = ", ".join(str(value) for value in data.values())
+        return Happening(row.seq, _when(_happened(row)), f"outcome: {status}" if status else "outcome", ())
+    what, said = _event_told(project.events_named(row.kind), data, words)
+    rest = {name: value for name, value in data.items() if name not in said}
+    fields = [(name, in_words(value)) for name, value in _fields(rest)]
+    return Happening(row.seq, _when(_happened(row)), what, fields)
+
+
+def _event_told(spec: EventsSpec, data: Mapping[str, Any], words: Words) -> tuple[str, set[str]]:
+    """What an event is in a few words, by the column that says its kind, and from whom; and the columns told by it."""
+    filled = [name for name in spec.categorical if data.get(name) is not None]
+    directed = spec.direction.column if spec.direction is not None else None
+    kinds = [name for name in filled if name.lower() in KIND_COLUMNS] or [name for name in filled if name != directed]
+    if not kinds:
+        return words.event(spec.name), set()
+    what, said = words.event(spec.name, kinds[0], str(data[kinds[0]])), {kinds[0]}
+    if spec.direction is not None and data.get(spec.direction.column) is not None:
+        side = spec.direction.of(str(data[spec.direction.column]))
+        if side in (OUTBOUND, INBOUND):
+            what, said = f"{what} {'from us' if side == OUTBOUND else 'from them'}", said | {spec.direction.column}
+    return what, said
+
+
+def _verdict_told(data: Mapping[str, Any]) -> str:
+    told = {ACCEPT: "accepted", REJECT: "rejected", WITHDRAW: "verdict taken back"}[data["verdict"]]
+    by, reason = (f" by {data['by']}" if data.get("by") else ""), (f": {data['reason']}" if data.get("reason") else "")
+    return f"{told}{by}{reason}"
 
 
 def _happened(row: Stored) -> int:

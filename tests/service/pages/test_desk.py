@@ -161,7 +161,7 @@ def test_the_line_says_what_the_calls_bring(desk: Service) -> None:
 def test_a_wrong_question_is_answered_on_a_page(desk: Service, query: str) -> None:
     answer = get(desk, f"/app?{query}")
     assert answer.status_code == 422
-    assert "<h1>Invalid document</h1>" in answer.text
+    assert "<h1>That can&#39;t be shown</h1>" in answer.text
 
 
 def test_a_reader_can_look_and_not_say(desk: Service) -> None:
@@ -178,7 +178,7 @@ def test_a_verdict_is_kept_with_who_gave_it_and_why(desk: Service) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, f"/app?grade=A&judged={lead_id}")
     page = get(desk, f"/app/leads/{lead_id}").text
     assert "rejected by seller: &lt;b&gt;no budget&lt;/b&gt;" in page
-    assert "<strong>verdict</strong>" in page
+    assert "<strong>rejected by seller: &lt;b&gt;no budget&lt;/b&gt;</strong>" in page
     desk.post(f"/app/verdicts/{lead_id}", data={"verdict": "accept"}, headers=OURS | signed_in(SELLER_SECRET))
     assert "accepted by seller" in get(desk, f"/app/leads/{lead_id}").text
 
@@ -203,7 +203,7 @@ def test_a_rejected_lead_leaves_the_list_until_it_is_taken_back(desk: Service) -
     page = say(desk, before[0], "withdraw", "/app?judged=other")
     assert "taken back. Nothing is said of it now." in page
     assert listed(get(desk, "/app")) == before
-    assert "rejected by" not in get(desk, f"/app/leads/{before[0]}").text
+    assert "✕ rejected by" not in get(desk, f"/app/leads/{before[0]}").text
 
 
 def test_leads_can_be_asked_for_by_what_was_said_of_them(desk: Service) -> None:
@@ -254,6 +254,33 @@ def test_a_lead_is_shown_with_all_its_reasons(desk: Service) -> None:
     assert anchors <= set(re.findall(r'id="(e\d+)"', page)), "a reason leads to its event"
 
 
+def test_a_lead_s_page_begins_with_who_it_is_and_the_strongest_reasons(desk: Service) -> None:
+    page = get(desk, f"/app/leads/{listed(get(desk, '/app'))[0]}").text
+    places = [page.index(part) for part in ('class="profile"', "What speaks for it", "Timeline")]
+    assert places == sorted(places)
+    for side in page.split('<section class="card"><h2>What speaks')[1:3]:
+        shown, _, more = side.split("</section>")[0].partition("<details")
+        assert shown.count("<li>") == 8 or not more
+        assert f"<summary>{more.count('<li>')} weaker ones</summary>" in more or not more
+
+
+def test_a_timeline_reads_as_sentences(desk: Service) -> None:
+    lead = {"lead_id": "T1", "created_at": "2026-06-20T08:00:00Z", "source": "web"}
+    touch = {"event_id": "t", "lead_id": "T1", "occurred_at": "2026-06-21T08:00:00Z", "channel": "email",
+             "action": "open", "cost": 0.5}  # fmt: skip
+    call = {"event_id": "c", "lead_id": "T1", "occurred_at": "2026-06-22T08:00:00Z", "kind": "call",
+            "direction": "outbound", "outcome": "no_answer"}  # fmt: skip
+    body = {"leads": [lead], "events": {"touchpoints": [touch], "interactions": [call]},
+            "outcomes": [{"lead_id": "T1", "closed_at": "2026-06-23T08:00:00Z", "status": "lost"}]}  # fmt: skip
+    assert desk.post("/v1/events", json=body, headers={"x-api-key": SELLER_SECRET}).status_code == 200
+    page = re.sub(r"<[^>]+>|\s+", " ", get(desk, "/app/leads/T1").text.partition("Timeline")[2])
+    page = re.sub(" +", " ", page)
+    assert "2026-06-23 08:00 outcome: lost" in page
+    assert "2026-06-22 08:00 call from us outcome no answer" in page
+    assert "2026-06-21 08:00 e-mail opened channel email cost 0.5" in page
+    assert "The score has not moved" in page
+
+
 @pytest.mark.parametrize("lead_id", ["a/b?c#d e", 'x"><script>alert(1)</script>', "ümlaut/../../docs", "=1+1"])
 def test_an_id_of_any_text_is_shown_and_led_to(desk: Service, lead_id: str) -> None:
     lead = {"lead_id": lead_id, "created_at": "2026-06-20T08:00:00Z", "source": "<i>web</i>"}
@@ -275,7 +302,7 @@ def test_an_id_of_any_text_is_shown_and_led_to(desk: Service, lead_id: str) -> N
 def test_an_unknown_lead_is_said_on_a_page(desk: Service) -> None:
     answer = get(desk, "/app/leads/nobody")
     assert answer.status_code == 404
-    assert "<h1>Unknown lead</h1>" in answer.text
+    assert "<h1>There is no such lead</h1>" in answer.text
 
 
 def test_an_unknown_room_is_said_on_a_page(desk: Service) -> None:
@@ -285,6 +312,8 @@ def test_an_unknown_room_is_said_on_a_page(desk: Service) -> None:
     )
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
+    assert "<h1>There is no such page</h1>" in answer.text
+    assert not re.search("route|/docs|leadscore key", answer.text)
 
 
 def test_nothing_is_loaded_from_elsewhere_and_no_script_runs(desk: Service) -> None:

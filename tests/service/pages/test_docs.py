@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
+from service.pages.docs import render
 from service.problems import KINDS
 
 if TYPE_CHECKING:
@@ -62,3 +63,16 @@ def test_the_page_describes_every_route_with_or_without_a_model(service: Service
     for text in (service.get("/docs").text, bare_service.get("/docs").text):
         for path in ("/v1/score", "/v1/score/batch", "/v1/model"):
             assert f"<code>{path}</code>" in text
+
+
+def test_a_service_without_keys_asks_for_none(service: Service) -> None:
+    text = service.get("/docs").text
+    assert "asks for no API keys" in text
+    assert "Needs an API key" not in text
+    assert "LEADSCORE_KEY" not in text
+
+
+def test_a_service_with_keys_says_which(service: Service) -> None:
+    document = service.get("/openapi.json").json()
+    text = render(document, KINDS)
+    assert text.count("Needs an API key with the scope") == text.count("LEADSCORE_KEY") > 0
