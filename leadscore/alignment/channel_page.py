@@ -16,7 +16,7 @@ from leadscore.alignment.cohort import Cohort
 from leadscore.alignment.listing import LISTED, facts, leads_behind, number
 from leadscore.evaluate.page import Behind, Block, Listing, Page, Picture, Section, Table, Text
 from leadscore.features.names import FeatureName
-from leadscore.features.words import Words
+from leadscore.features.words import Words, in_words
 from leadscore.phrases.catalogue import ENGLISH
 
 CHANNEL_LEADS = "channels_leads"
@@ -87,7 +87,7 @@ def _dimension(found: Channels, called: tuple[str, str], first: bool) -> Section
             Table(
                 (row_name, *(_RULES[rule] for rule in RULES)),
                 [
-                    (row["channel"], *(f"{row[f'credit_{rule}']:.1f}" for rule in RULES))
+                    (in_words(row["channel"]) or row["channel"], *(f"{row[f'credit_{rule}']:.1f}" for rule in RULES))
                     for row in table.to_dict("records")
                 ],
                 "Wins so far, shared out by four rules.",
@@ -99,7 +99,8 @@ def _dimension(found: Channels, called: tuple[str, str], first: bool) -> Section
 
 
 def _row(row: Mapping[Any, Any], leads: pd.DataFrame) -> tuple[str | Behind, ...]:
-    name = f"“{row['channel']}”"
+    called = in_words(str(row["channel"])) or str(row["channel"])
+    name = f"“{called}”"
     rate = f"{row['won_rate']:.1%} ({row['won_rate_low']:.1%} to {row['won_rate_high']:.1%})" if row["judged"] else "–"
     expected = f"{row['expected']:.1f} ({row['expected_low']:.0f} to {row['expected_high']:.0f})"
 
@@ -107,7 +108,7 @@ def _row(row: Mapping[Any, Any], leads: pd.DataFrame) -> tuple[str | Behind, ...
         return leads_behind(leads[mask], f"of {name}{told}", CHANNEL_LEADS, text)
 
     return (
-        str(row["channel"]),
+        called,
         listed(leads["judged"] | True, ""),
         listed(leads["judged"], " that are judged"),
         listed(leads["won"], " that are judged and converted", f"{row['won']:,}: {rate}" if row["judged"] else rate),

@@ -18,7 +18,7 @@ from leadscore.time import FOREVER, Mask
 STAGES = {
     "lead": "was created",
     "touched": "marketing touched it",
-    "qualified": "its score reached the grade of [sla] (B where none is agreed), or it came further without",
+    "qualified": "its grade reached the one agreed (B if none is), or it came further without",
     "worked": "sales got in touch",
     "answered": "it answered sales",
     "won": "it was won",

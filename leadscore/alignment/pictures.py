@@ -21,8 +21,10 @@ from leadscore.evaluate.plots import (
     _percent,
     _percent_ticks,
 )
+from leadscore.features.words import in_words
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from leadscore.alignment.channels import Channels
@@ -48,10 +50,10 @@ def expected_and_found(found: Channels) -> Figure:
         rows["expected"] / rows["judged"], places, color=CLAY, marker="|", s=160, linewidths=2.2, zorder=4,
         label="expected on entry",
     )  # fmt: skip
-    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
     labels = [f"{_short(name)}  {n:,}" for name, n in zip(rows["channel"], rows["judged"], strict=True)]
     axes.set_yticks(places, labels)
     axes.set(xlabel="Converted within the horizon, % of judged leads", ylim=(-0.7, len(rows) - 0.3))
+    _legend(axes, 1.0)
     axes.set_xlim(left=0)
     _percent_ticks(axes, "x")
     title = "Too early"
@@ -75,7 +77,7 @@ def credits_by_rule(table: pd.DataFrame) -> Figure:
         bars.set_label("Shapley" if rule == "shapley" else rule.replace("_", " "))
     axes.set_yticks(places, [_short(name) for name in rows["channel"]])
     axes.set(xlabel="Wins credited", ylim=(-0.7, len(rows) - 0.3))
-    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
+    _legend(axes, 0.4)
     named = rows[~rows["channel"].isin((MISSING, OTHERS))]
     total = float(table["credit_shapley"].sum())
     title = f"{total:.0f} wins, shared out by four rules" if total else "No win had a touch before it"
@@ -97,14 +99,14 @@ def stages(table: pd.DataFrame) -> Figure:
     axes.barh(places, on, color=BLUE, height=0.62, label="went on")
     axes.barh(places, rows["open"], left=on, color=BLUE_BAND, height=0.62, label="no further, still open")
     axes.barh(places, rows["lost"], left=on + rows["open"], color=CLAY, height=0.62, label="lost here")
-    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
     for place, (leads, share) in enumerate(zip(rows["leads"], rows["of_before"], strict=True)):
         told = f"{leads:,}" if share != share else f"{leads:,}, {_percent(share)} of before"
         axes.annotate(
             told, (leads, place), xytext=(5, 0), textcoords="offset points", va="center", color=INK, fontsize=9
         )
     axes.set_yticks(places, rows["stage"])
-    axes.set(xlabel="Leads", xlim=(0, 1.28 * max(1, int(rows["leads"].max()))), ylim=(-0.6, len(rows) - 0.4))
+    axes.set(xlabel="Leads", xlim=(0, 1.4 * max(1, int(rows["leads"].max()))), ylim=(-0.6, len(rows) - 0.4))
+    _legend(axes, 0.6)
     worst = table.iloc[int(table["lost"].to_numpy().argmax())]
     title = f"Most leads are lost once they are {worst['stage']}: {worst['lost']:,} of {worst['leads']:,}"
     if worst["stage"] == "lead":
@@ -112,9 +114,17 @@ def stages(table: pd.DataFrame) -> Figure:
     return _finish(figure, title, "What became of the leads that came to each stage")
 
 
+def _legend(axes: Axes, room: float) -> None:
+    """Name the colours in a band of `room` rows above the first row, so that they cover none."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + room)
+    axes.legend(loc="upper right", frameon=False, fontsize=9, labelcolor=INK, ncols=4, borderaxespad=0.0)
+
+
 def _height(n_rows: float) -> float:
-    return 1.7 + _ROW_INCHES * max(n_rows, 2)
+    return 2.0 + _ROW_INCHES * max(n_rows, 2)
 
 
 def _short(name: str) -> str:
+    name = in_words(name) or name
     return name if len(name) <= _WORD else name[: _WORD - 1] + "…"

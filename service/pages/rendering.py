@@ -63,7 +63,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FunctionLoader(read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"ago": ago, "step": step}
+    environment.filters |= {"ago": ago, "spelled": spelled, "step": step}
     return environment
 
 
@@ -75,6 +75,12 @@ def step(text: str) -> str:
 def lead_address(lead_id: str) -> str:
     """Return where a lead has its page."""
     return f"{HOME}/leads/{step(lead_id)}"
+
+
+def spelled(span: str) -> str:
+    """Spell a span out as a person writes it: ``30 days`` of ``30d``."""
+    names = {"m": "minute", "h": "hour", "d": "day", "w": "week"}
+    return f"{span[:-1]} {names[span[-1]]}{'' if span[:-1] == '1' else 's'}" if span[-1:] in names else span
 
 
 def ago(seconds: float) -> str:

@@ -19,7 +19,7 @@ from service.access import COOKIE, Access
 from service.keys import ApiKeys, Key
 from service.measuring import _verdicts, measure
 from service.pages.pictures import inline
-from service.pages.rendering import ago, step
+from service.pages.rendering import ago, spelled, step
 from service.pages.session import inside
 from service.store import Store, open_store
 from service.store.arrivals import parse
@@ -140,7 +140,7 @@ def test_a_row_says_whose_lead_it_is_and_old_data_are_told(desk: Service) -> Non
     assert rows
     assert all('<span class="about">webinar</span>' in row for row in rows)
     assert "Nothing has been heard of any lead on this page for" in page  # the sample ended long ago
-    assert "in 30d</small>" in rows[0]
+    assert "in 30 days</small>" in rows[0]
 
 
 def test_a_search_without_a_hit_leads_back_to_all(desk: Service) -> None:
@@ -412,3 +412,8 @@ def test_a_figure_needs_no_style_of_its_own() -> None:
 )
 def test_ages_in_their_largest_unit(seconds: float, said: str) -> None:
     assert ago(seconds) == said
+
+
+@pytest.mark.parametrize(("span", "said"), [("30d", "30 days"), ("1w", "1 week"), ("36h", "36 hours"), ("", "")])
+def test_a_span_is_spelled_out(span: str, said: str) -> None:
+    assert spelled(span) == said
