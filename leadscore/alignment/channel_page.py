@@ -65,7 +65,7 @@ def _dimension(found: Channels, called: tuple[str, str], first: bool) -> Section
     blocks: list[Block] = []
     if first:
         blocks.append(
-            Text("How to read this: right of expected is better than the model thought; a wide interval is few leads. "
+            Text("How to read this: a dot right of its mark did better than expected; a wide band means few leads. "
                  f"{LISTED} More at the bottom.")
         )  # fmt: skip
     if (table["judged"] > 0).any():
