@@ -169,8 +169,8 @@ class Reasons:
         values, effects = matrix[rows, speakers].tolist(), group_effects[rows, chosen].tolist()
         reason = self._reason
         return [
-            [reason(row, *one) for one in zip(columns, found, pulls, strict=True) if one[0] >= 0]
-            for row, columns, found, pulls in zip(matrix, speakers.tolist(), values, effects, strict=True)
+            [reason(matrix, row, *one) for one in zip(columns, found, pulls, strict=True) if one[0] >= 0]
+            for row, (columns, found, pulls) in enumerate(zip(speakers.tolist(), values, effects, strict=True))
         ]
 
     def all_of_row(
@@ -180,15 +180,15 @@ class Reasons:
         reasons = []
         for group, effect in enumerate(group_effects.tolist()):
             column = int(speaker(group, effect, values, contributions, *self._layout))
-            reasons.append(self._reason(values, column, float(values[column]), effect, compare=False))
+            reasons.append(self._reason(values[None], 0, column, float(values[column]), effect, compare=False))
         return reasons
 
     def _reason(
-        self, row: NDArray[Any], column: int, value: float, effect: float, compare: bool = True
+        self, matrix: NDArray[Any], row: int, column: int, value: float, effect: float, compare: bool = True
     ) -> dict[str, Any]:
         category = self.category(column, value)
         common = self._common.get(column)
-        named = None if common is None else self.category(common, float(row[common]))
+        named = None if common is None else self.category(common, float(matrix[row, common]))
         return {
             "feature": self._names[column],
             "value": category if category is not None else json_number(value),

@@ -66,6 +66,14 @@ lost = ["cancelled"]
 horizon = "{horizon_days}d"
 cutoffs = {{ every = "14d", max_per_lead = 8 }}
 observed_until = "{observed_until}"
+
+[reasons.nouns]             # what account managers call things: one, many
+usage = ["use of the product", "uses of the product"]
+"usage.feature=report" = ["report made", "reports made"]
+"usage.feature=export" = ["export", "exports"]
+"usage.feature=api" = ["use of the API", "uses of the API"]
+"usage.feature=settings" = ["change of settings", "changes of settings"]
+"tickets.topic=how_to" = ["how-to question", "how-to questions"]
 """
 
 
