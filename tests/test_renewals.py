@@ -67,7 +67,7 @@ def test_a_renewal_is_foreseen(data: ls.Data, scorer: ls.LeadScorer, renewals: P
 def test_its_reasons_speak_of_usage(data: ls.Data, scorer: ls.LeadScorer) -> None:
     open_ = scorer.score(data, as_of="2026-05-01")
     said = " ".join(reason["text"] for reasons in open_["reasons"] for reason in reasons)
-    assert "usage" in said
+    assert "uses of the product" in said
 
 
 def test_its_reports_need_nothing_new(data: ls.Data, scorer: ls.LeadScorer) -> None:

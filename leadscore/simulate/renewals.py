@@ -73,6 +73,8 @@ usage = ["use of the product", "uses of the product"]
 "usage.feature=export" = ["export", "exports"]
 "usage.feature=api" = ["use of the API", "uses of the API"]
 "usage.feature=settings" = ["change of settings", "changes of settings"]
+"tickets.direction=inbound" = ["message from them", "messages from them"]
+"tickets.direction=outbound" = ["message from us", "messages from us"]
 "tickets.topic=how_to" = ["how-to question", "how-to questions"]
 """
 
