@@ -85,7 +85,7 @@ def serve(
 
     def find() -> Pointer:
         folder, registered = find_scorer(project, model)
-        return Pointer(folder.resolve(), registered or UNREGISTERED)
+        return Pointer(folder.resolve(), registered) if registered else Pointer.unregistered(folder.resolve())
 
     rescore_seconds, measure_seconds = _seconds(rescore, "--rescore"), _seconds(measure_every, "--measure-every")
     first = find()
@@ -108,7 +108,7 @@ def serve(
                 )
             )
             console.result({"url": server.url, "version": first.version, "pid": os.getpid()})
-            if follow and first.version != UNREGISTERED and names_alias(model):
+            if follow and first.registered and names_alias(model):
                 Signpost(find, first, server.pointer, console.warn).start(follow)
         stopped = server.wait() if ready else server.asked_to_stop
     if not stopped:
@@ -132,12 +132,15 @@ def audit(console: Console, project: str, store: str | None, model: str | None, 
     from leadscore import LeadScorer
     from leadscore.tracking import find_scorer
     from service.auditing import audit as compute
+    from service.following import Pointer
     from service.store import open_store
 
     def find(version: str) -> LeadScorer | None:
         try:
-            folder, _ = find_scorer(project, model if version == UNREGISTERED else version)
+            folder, _ = find_scorer(project, model if version.startswith(UNREGISTERED) else version)
         except TrackingError:
+            return None
+        if version.startswith(UNREGISTERED) and Pointer.unregistered(folder).version != version:
             return None
         return LeadScorer.load(folder, version=version)
 

@@ -6,6 +6,7 @@ worker looks at that file once a second, loads what it names aside, and swaps.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from leadscore.batch import whole_or_nothing
 from leadscore.errors import LeadScoreError
+from leadscore.model.artifact import MANIFEST
 from service import UNREGISTERED
 from service.observing import Observer
 from service.security import fault_of
@@ -23,6 +25,10 @@ from service.serving import ModelInUse, settle_garbage_collector
 
 LOOK_SECONDS = 1.0
 """Between two looks of a worker at its pointer's time of change."""
+
+
+N_DIGITS = 8
+"""Of the digest that tells scorers without a registry apart."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,25 @@ class Pointer:
         folder = environment.get("LEADSCORE_SCORER")
         if not folder:
             raise LeadScoreError("LEADSCORE_SCORER is not set. Start with: leadscore serve")
-        return cls(Path(folder), environment.get("LEADSCORE_VERSION", UNREGISTERED))
+        version = environment.get("LEADSCORE_VERSION")
+        return cls(Path(folder), version) if version else cls.unregistered(Path(folder))
+
+    @classmethod
+    def unregistered(cls, folder: Path) -> Pointer:
+        """Return the pointer to a scorer without a version in a registry: other scorers have other names.
+
+        A folder that holds none has no digits; whoever loads it says what is wrong.
+        """
+        try:
+            digest = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+        except OSError:
+            return cls(folder, UNREGISTERED)
+        return cls(folder, f"{UNREGISTERED}-{digest[:N_DIGITS]}")
+
+    @property
+    def registered(self) -> bool:
+        """Whether the version is one of a registry."""
+        return not self.version.startswith(UNREGISTERED)
 
     @classmethod
     def read(cls, path: Path) -> Pointer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -82,6 +83,16 @@ def test_a_pointer_is_read_as_written(file: Path, tmp_path: Path) -> None:
     pointer.write(file)
     assert Pointer.read(file) == pointer
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_scorers_that_no_registry_knows_have_names_of_their_own(pointers: list[Pointer], tmp_path: Path) -> None:
+    first, second = (Pointer.unregistered(pointer.folder) for pointer in pointers)
+    assert first.version != second.version
+    assert re.fullmatch("local-[0-9a-f]{8}", first.version)
+    assert Pointer.of({"LEADSCORE_SCORER": str(first.folder)}) == first
+    assert Pointer.unregistered(Path(shutil.copytree(first.folder, tmp_path / "copy"))).version == first.version
+    assert [pointer.registered for pointer in (first, pointers[0])] == [False, True]
+    assert Pointer.unregistered(tmp_path / "none").version == "local"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"folder": "x"}', '{"folder": 1, "version": "7"}'])
