@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -109,7 +109,8 @@ class ListWriter:
             self._waiting.append(piece)
             self._write_groups(least=ROW_GROUP)
             return
-        _as_text(piece).to_csv(self._csv, index=False, header=self._n_written == 0)
+        lines = _Lines(self._csv)
+        _as_text(piece).to_csv(lines, index=False, header=self._n_written == 0, lineterminator=lines.BREAK)  # type: ignore[call-overload]
         self._n_written += 1
 
     def _write_groups(self, *, least: int) -> None:
@@ -124,6 +125,19 @@ class ListWriter:
             self._parquet.write_table(pa.Table.from_arrays(group.columns, schema=self._parquet.schema))
             self._n_written += 1
         self._waiting = [whole.slice(end)]
+
+
+class _Lines:
+    """Ends rows with a line feed; for the writer of rows they end with both, so that it quotes either in a cell."""
+
+    BREAK = "\r\n"
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        """Write one row, which is what csv gives at once."""
+        return self._file.write(f"{row.removesuffix(self.BREAK)}\n")
 
 
 def _with_pandas_types() -> pa.Schema:
