@@ -215,6 +215,10 @@ class Elsewhere(Protocol):
         """Return the categories of a column of events; None where there are no events."""
         ...
 
+    def after_events(self) -> tuple[NDArray[np.int64], Instants]:
+        """Name leads and instants as `leadscore.snapshots.after_events`."""
+        ...
+
 
 @dataclass(frozen=True, repr=False)
 class Data:
