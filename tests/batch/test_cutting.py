@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ from leadscore.batch.keys import Parting, Shared
 from leadscore.batch.lists import MERGED_BY
 from leadscore.batch.merging import merged, write_sorted
 from leadscore.batch.parting import tables_of
+from leadscore.batch.run import ahead
+from leadscore.batch.tally import Tallied
 from leadscore.batch.writing import COLUMNS, ListWriter, json_texts
 from leadscore.cli import main
 from leadscore.columns import hashed
@@ -172,3 +176,48 @@ def test_too_little_memory_is_wrong_usage(size, message, tmp_path) -> None:
     result = CliRunner().invoke(main, ["score", "x", "--out", str(tmp_path / "o.csv"), "--memory", size])
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_parts_of_accounts_are_those_of_a_search() -> None:
+    """Leads that an account, or a chain of accounts, joins are in the part of the least hash of all of these."""
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        leads = rng.integers(1, 60, 90).astype(np.uint64)
+        accounts = rng.integers(0, 40, 90).astype(np.uint64)  # 0 is none
+        known_by = {int(name): int(name) for name in accounts}
+        pairs = [(lead, name) for lead, name in zip(leads.tolist(), accounts.tolist(), strict=True) if name]
+        for _ in pairs:
+            for lead, name in pairs:
+                least = min(known_by[other] for each, other in pairs if each == lead)
+                for account, least_of in known_by.items():
+                    if least_of == known_by[name]:
+                        known_by[account] = least
+        found = Shared.of(leads, accounts, 1_000)
+        assert dict(zip(found.leads.tolist(), found.parts.tolist(), strict=True)) == {
+            lead: known_by[name] for lead, name in pairs
+        }
+
+
+def test_no_more_parts_are_ahead_than_the_next() -> None:
+    loaded: list[int] = []
+
+    def load(part: int) -> int:
+        loaded.append(part)
+        return part
+
+    for part in ahead(load, range(9)):
+        assert len(loaded) <= part + 2
+    assert loaded == list(range(9))
+
+
+def test_nobody_holds_a_part_that_was_counted(fresh_sample) -> None:
+    """Not even a cycle, which would stay until a collection: ten million leads then took twice the memory of one."""
+    data = ls.Project.load(fresh_sample()).read()
+    tallied, held = Tallied(np.array([data.observed_until]), ("origin", "owner")), weakref.ref(data)
+    gc.disable()
+    try:
+        tallied.add(data)
+        del data
+        assert held() is None
+    finally:
+        gc.enable()
