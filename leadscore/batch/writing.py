@@ -40,7 +40,7 @@ COLUMNS = pa.schema(
 
 def list_table(scores: pd.DataFrame) -> pa.Table:
     """Return a scored list, as of `LeadScorer.frame`, in the columns of a file: reasons and warnings as JSON text."""
-    texts = {name: json_texts(scores[name]) for name in ("reasons", "warnings")}
+    texts = {"reasons": json_texts(scores["reasons"]), "warnings": repeated_json_texts(scores["warnings"])}
     arrays = [
         pa.array(texts[name] if name in texts else scores[name], COLUMNS.field(name).type, from_pandas=True)
         for name in COLUMNS.names
@@ -51,6 +51,13 @@ def list_table(scores: pd.DataFrame) -> pa.Table:
 def json_texts(values: Iterable[Any]) -> list[str]:
     """Write lists of texts, or of flat objects, as ``json.dumps`` writes them, but many times faster."""
     return [f"[{', '.join(map(_written, value))}]" if value else "[]" for value in values]
+
+
+def repeated_json_texts(values: Iterable[list[str]]) -> list[str]:
+    """Write lists of texts as `json_texts`, each of the many that are the same once."""
+    keys = list(map(tuple, values))
+    known = {key: json_texts([key])[0] for key in set(keys)}
+    return [known[key] for key in keys]
 
 
 def _written(value: Any) -> str:

@@ -26,9 +26,10 @@ from leadscore.batch.merging import merged, write_sorted
 from leadscore.batch.parting import tables_of
 from leadscore.batch.run import ahead
 from leadscore.batch.tally import Tallied
-from leadscore.batch.writing import COLUMNS, ListWriter, json_texts
+from leadscore.batch.writing import COLUMNS, ListWriter, json_texts, repeated_json_texts
 from leadscore.cli import main
-from leadscore.columns import hashed
+from leadscore.columns import encode, hashed, may_repeat
+from leadscore.tables import recoded
 from tests.batch.scoring import at_once, in_parts, same
 
 
@@ -135,6 +136,8 @@ def test_json_is_that_of_the_standard_library() -> None:
     rows = [[], ["a", 'q"é\n\u2028'], [{"feature": "x", "value": None, "effect": -0.1, "text": "2 \\ %"}], [{"n": 3}]]
     rows += [[{"value": 1e-7, "other": True}], [{"value": 1e22}]]
     assert json_texts(rows) == [json.dumps(row, ensure_ascii=False) for row in rows]
+    texts = [[], ["a"], ["a", 'q"'], ["a"], [], ["a, b"]]
+    assert repeated_json_texts(texts) == json_texts(texts)
 
 
 def test_a_query_is_streamed(sample, sample_scorer, fresh_sample, tmp_path, monkeypatch) -> None:
@@ -221,3 +224,27 @@ def test_nobody_holds_a_part_that_was_counted(fresh_sample) -> None:
         assert held() is None
     finally:
         gc.enable()
+
+
+def test_repeated_hashes_are_found_among_many() -> None:
+    rng = np.random.default_rng(3)
+    for n in (0, 1, 999, 1_001, 50_000):
+        hashes = rng.integers(0, 2**64, n, dtype=np.uint64)
+        hashes[: n // 3] = rng.choice(hashes[n // 3 :], n // 3)
+        hashes = rng.permutation(hashes)
+        _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+        assert np.array_equal(may_repeat(hashes), counts[inverse] > 1)
+
+
+def test_many_words_are_coded_as_few_are() -> None:
+    rng = np.random.default_rng(5)
+    words = [f"{'äzA9'[n % 4]}{n}" for n in range(3_000)]
+    texts = [None if n % 50 == 0 else words[n] for n in rng.integers(0, 3_000, 9_000)]
+    codes, vocabulary = encode(pa.array(texts, pa.string()), {"A2", "z1"})
+    expected = sorted(set(texts) - {None, "A2", "z1"})
+    assert vocabulary == tuple(expected)
+    assert [None if code < 0 else vocabulary[code] for code in codes] == [t if t in expected else None for t in texts]
+    together, joined = recoded((codes, vocabulary), (np.array([1, -1, 0], dtype=np.int32), ("A2", "A1000000")))
+    assert joined == tuple(sorted({*expected, "A2", "A1000000"}))
+    assert [joined[code] if code >= 0 else None for code in together[-3:]] == ["A1000000", None, "A2"]
+    assert together.dtype == codes.dtype == np.int32
