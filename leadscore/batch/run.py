@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ Item = TypeVar("Item")
 Mine = tuple[NDArray[np.object_], time.Instants, NDArray[np.int64]]
 """Of some rows of the cutoffs their leads, their instants, and where they stand."""
 _AT_ONCE = 2
-"""Parts that are scored at once: most of the work lets go of the interpreter, the rest is then not waited for."""
+"""Parts that are loaded, or scored, at once: most of it lets go of the interpreter, the rest is then not waited for."""
 
 
 class Run:
@@ -222,15 +223,15 @@ class Run:
 
 
 def ahead(load: Callable[[int], Item], numbers: Iterable[int]) -> Iterator[Item]:
-    """Load one after the other in a thread: the next while one is worked on, and no more than that in memory."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting: Future[Item] | None = None
+    """Load some in threads, in their order, while one is worked on; no more than these are in memory."""
+    waiting: deque[Future[Item]] = deque()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         for number in numbers:
-            loaded, waiting = waiting, pool.submit(load, number)
-            if loaded is not None:
-                yield loaded.result()
-        if waiting is not None:
-            yield waiting.result()
+            waiting.append(pool.submit(load, number))
+            if len(waiting) > _AT_ONCE:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @contextmanager

@@ -201,7 +201,7 @@ def test_parts_of_accounts_are_those_of_a_search() -> None:
         }
 
 
-def test_no_more_parts_are_ahead_than_the_next() -> None:
+def test_no_more_parts_are_ahead_than_the_next_two() -> None:
     loaded: list[int] = []
 
     def load(part: int) -> int:
@@ -209,8 +209,8 @@ def test_no_more_parts_are_ahead_than_the_next() -> None:
         return part
 
     for part in ahead(load, range(9)):
-        assert len(loaded) <= part + 2
-    assert loaded == list(range(9))
+        assert len(loaded) <= part + 3
+    assert sorted(loaded) == list(range(9))
 
 
 def test_nobody_holds_a_part_that_was_counted(fresh_sample) -> None:
