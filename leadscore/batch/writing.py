@@ -74,13 +74,20 @@ _quoted = json.encoder.encode_basestring
 
 
 def require_place(out: str | Path) -> Path:
-    """Return the path of a list that can be written; raises DataError for another ending, or without its folder."""
+    """Return the path of a list that can be written; its folder is there now. Raises DataError for another ending."""
     path = Path(out)
     if path.suffix not in ENDINGS:
         raise DataError(f"{path.name} must end with {' or '.join(ENDINGS)}: the ending chooses the format")
-    if not path.parent.is_dir():
-        raise DataError(f"the folder {path.parent} of {path.name} does not exist; create it first")
+    make_folder(path.parent)
     return path
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder to write something into, with those above it; raises DataError if a file is in the way."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise DataError(f"{folder} can't be a folder: a file is in its place, or above it. Name another") from None
 
 
 class ListWriter:
@@ -165,10 +172,9 @@ def _as_text(piece: pa.Table) -> pd.DataFrame:
 
 
 def write_page(path: str | Path, html: str) -> Path:
-    """Write a page whole or not at all; raises DataError if its folder does not exist."""
+    """Write a page whole or not at all, and its folder if need be; raises DataError as `make_folder`."""
     target = Path(path)
-    if not target.parent.is_dir():
-        raise DataError(f"the folder {target.parent} of {target.name} does not exist; create it first")
+    make_folder(target.parent)
     with whole_or_nothing(target) as beside:
         beside.write_text(html, encoding="utf-8")
     return target
