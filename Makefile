@@ -45,7 +45,7 @@ test-slow: $(VENV)/installed  ## run the tests that take long and find little th
 	$(BIN)/pytest -m slow
 
 test-spark: $(VENV)/spark-installed  ## run the tests that want Spark, and Java 17
-	$(BIN)/pytest tests/batch/test_spark.py tests/batch/test_spark_training.py tests/tracking/test_spark_udf.py
+	$(BIN)/pytest tests/batch/test_spark*.py tests/tracking/test_spark_udf.py
 
 check: lint advisories  ## lint, format, types, and known vulnerabilities
 

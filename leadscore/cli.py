@@ -108,7 +108,8 @@ def init(
 def check(console: Console, project: str, seed: int, strict: bool, html: Path | None) -> None:
     """Report data quality and leakage, worst first, each with the line of leadscore.toml that mends it.
 
-    The last line says whether all columns together predict the outcome, in forward time.
+    The last line says whether all columns together predict the outcome, in forward time. What is found is no failure:
+    it exits with 0, with --strict with 1 if anything is severe.
 
     \b
     Examples: leadscore check acme --html check.html
@@ -325,7 +326,12 @@ def _explain_score(console: Console, scorer: LeadScorer, data: Data, lead_id: st
 
     lead = data.leads.find([lead_id])
     if lead[0] < 0:
-        raise DataError(f"there is no lead {lead_id!r} in [leads]")
+        spec = data.project.leads
+        by = "the number of its row, from 1" if spec.id is None else f"column '{spec.id}'"
+        raise DataError(
+            f"there is no lead {lead_id!r} in [leads]: an id is {by} of {spec.source}, and is written as there "
+            f"({len(data.leads.ids):,} leads). leadscore score --out FILE lists the open ones, best first"
+        )
     instant = _instant(data, as_of) if data.project.timed else time.FOREVER
     record = scorer.explain(data, Cutoffs(lead, np.array([instant], dtype=np.int64)))[0]
     record["warnings"] += untimely(data, int(lead[0]), instant)

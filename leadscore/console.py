@@ -99,6 +99,8 @@ def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
             warnings.simplefilter("ignore", LeadScoreWarning)  # verbs say what reading counted in their own words
             try:
                 function(console, **options)
+            except BrokenPipeError:  # who reads has gone, as head does; click ends quietly
+                raise
             except (LeadScoreError, OSError) as error:
                 console.result({"error": {"type": type(error).__name__, "message": str(error)}})
                 click.echo(f"leadscore {name}: {error}", err=True)
@@ -121,11 +123,13 @@ def project_argument(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def page_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Take ``--html FILE``, a file in a folder that is there: said before anything is done that would be in vain."""
+    """Take ``--html FILE``; what can't be one is said before anything is done that would be in vain."""
 
     def there(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-        if value is not None and not value.absolute().parent.is_dir():
-            raise click.BadParameter(f"the folder {value.absolute().parent} does not exist; create it first")
+        above = [] if value is None else value.absolute().parents
+        nearest = next((place for place in above if place.exists()), None)
+        if nearest is not None and not nearest.is_dir():
+            raise click.BadParameter(f"{nearest} is a file, and no folder to write into")
         return value
 
     kind = click.Path(dir_okay=False, path_type=Path)

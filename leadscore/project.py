@@ -166,6 +166,11 @@ class Project:
             If the file is missing, isn't TOML, has an unknown key, or contradicts itself.
         """
         path = Path(folder)
+        if path.is_file() and path.suffix != ".toml":
+            raise ProjectError(
+                f"{path} is a file, and a project is a folder that holds a {FILE}. Name the folder, or write one from "
+                f"this and other tables: leadscore init {path} --out DIR"
+            )
         path = path if path.suffix == ".toml" else path / FILE
         try:
             raw = tomllib.loads(path.read_text(encoding="utf-8"))

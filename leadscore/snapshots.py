@@ -216,12 +216,12 @@ def _candidates(data: Data, rule: CutoffRule) -> tuple[NDArray[np.int64], Instan
         at = data.leads.created[created][:, None] + ages
         return np.repeat(created, len(ages)), at.ravel()
     if rule.after_events:
-        return _after_events(data)
+        return after_events(data) if data.elsewhere is None else data.elsewhere.after_events()
     assert rule.every is not None
     return _grid(data, created, rule.every)
 
 
-def _after_events(data: Data) -> tuple[NDArray[np.int64], Instants]:
+def after_events(data: Data) -> tuple[NDArray[np.int64], Instants]:
     """One microsecond after each event became known and had happened: the first instant that sees it."""
     leads = np.concatenate([log.lead_of_rows() for log in data.logs.values()])
     instants = np.concatenate([np.maximum(log.time, log.known) + 1 for log in data.logs.values()])

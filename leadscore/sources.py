@@ -319,13 +319,17 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=agreement)
 
 
+_FIXED = ("--cutoffs", "task.cutoffs")
+"""Where columns have names that no leadscore.toml changes."""
+
+
 def _check_columns(found: list[str], wanted: list[str], name: str, where: str) -> None:
     for column in wanted:
         if column not in found:
             shown = ", ".join(f"'{item}'" for item in found[:12]) + (", …" if len(found) > 12 else "")
             raise DataError(
                 f"{name} is missing column '{column}'; found {shown}.{nearest(column, found)} "
-                f"Mend the column name in [{where}] of leadscore.toml"
+                f"Mend it there{'' if where in _FIXED else f', or the name in [{where}] of leadscore.toml'}"
             )
         if found.count(column) > 1:
             raise DataError(

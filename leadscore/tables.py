@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import DTypeLike, NDArray
 
 from leadscore import columns
@@ -124,13 +125,12 @@ Coded = tuple[NDArray[np.int32], tuple[str, ...]]
 
 def recoded(*parts: Coded) -> Coded:
     """Coded columns one after the other as one, with the sorted words of all."""
-    vocabulary = tuple(sorted({word for _, words in parts for word in words}))
-    position = {word: code for code, word in enumerate(vocabulary)}
-    meant = []
-    for codes, words in parts:
-        lookup = np.array([*(position[word] for word in words), -1], dtype=np.int32)  # −1, null, stays the last
-        meant.append(lookup[codes])
-    return np.concatenate(meant), vocabulary
+    all_words = pa.concat_arrays([pa.array(words, pa.string()) for _, words in parts])
+    position, vocabulary = columns.encode(all_words)
+    edges = np.cumsum([0, *(len(words) for _, words in parts)])
+    lookups = [np.append(position[start:end], np.int32(-1)) for start, end in pairwise(edges)]
+    # −1, null, stays the last
+    return np.concatenate([lookup[codes] for lookup, (codes, _) in zip(lookups, parts, strict=True)]), vocabulary
 
 
 @dataclass(frozen=True)
@@ -213,6 +213,10 @@ class Elsewhere(Protocol):
 
     def words(self, table: str, column: str) -> tuple[str, ...] | None:
         """Return the categories of a column of events; None where there are no events."""
+        ...
+
+    def after_events(self) -> tuple[NDArray[np.int64], Instants]:
+        """Name leads and instants as `leadscore.snapshots.after_events`."""
         ...
 
 

@@ -274,10 +274,17 @@ def _seconds(text: str, option: str) -> int:
 
 def _announcement(url: str, version: str, example: object, *, keyless: bool, kept: bool) -> str:
     key_header = "" if keyless else ' -H "Authorization: Bearer $LEADSCORE_KEY"'
-    document = shlex.quote(json.dumps(example, separators=(",", ":"), ensure_ascii=False))
+    document = shlex.quote(json.dumps(_filled(example), separators=(",", ":"), ensure_ascii=False))
     curl = f"curl {url}/v1/score -H 'Content-Type: application/json'{key_header} -d {document}"
     pages = f"call list and rooms at {url}/app, " if kept else ""
     return f"Version {version} answers at {url} ({pages}routes at {url}/docs, Ctrl-C stops). Try: {curl}"
+
+
+def _filled(value: Any) -> Any:
+    """A document without its nulls: what may be left out of a request needn't be typed, or read."""
+    if isinstance(value, dict):
+        return {name: _filled(item) for name, item in value.items() if item is not None}
+    return [_filled(item) for item in value] if isinstance(value, list) else value
 
 
 commands: list[click.Command] = [serve, key, audit, webhooks]

@@ -348,7 +348,7 @@ TABLES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "another header",
         {"touchpoints.csv": "id,lead_id,occurred,ingested_at,channel,cost\n"},
         {},
-        "touchpoints.csv is missing column 'occurred_at'; found 'id', 'lead_id', 'occurred', 'ingested_at', 'channel', 'cost'. Did you mean 'occurred'? Mend the column name in [events.touchpoints] of leadscore.toml",
+        "touchpoints.csv is missing column 'occurred_at'; found 'id', 'lead_id', 'occurred', 'ingested_at', 'channel', 'cost'. Did you mean 'occurred'? Mend it there, or the name in [events.touchpoints] of leadscore.toml",
     ),
     (
         "a header twice",
@@ -438,7 +438,7 @@ TABLES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "a stray carriage return",
         {"leads.csv": b"lead_id,created_at,sou\rce,employees\na,2025-01-01,ads,1\n"},
         {},
-        "leads.csv is missing column 'source'; found 'lead_id', 'created_at', 'sou'. Did you mean 'sou'? Mend the column name in [leads] of leadscore.toml",
+        "leads.csv is missing column 'source'; found 'lead_id', 'created_at', 'sou'. Did you mean 'sou'? Mend it there, or the name in [leads] of leadscore.toml",
     ),
     (
         "lists in Parquet",
@@ -462,7 +462,7 @@ TABLES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "a column missing in Parquet",
         {"leads.csv": parquet(lead_id=["a"], created_at=["2025-01-01"], source=["x"])},
         {},
-        "leads.csv is missing column 'employees'; found 'lead_id', 'created_at', 'source'. Mend the column name in [leads] of leadscore.toml",
+        "leads.csv is missing column 'employees'; found 'lead_id', 'created_at', 'source'. Mend it there, or the name in [leads] of leadscore.toml",
     ),
     (
         "files that disagree",
@@ -536,7 +536,7 @@ def test_cutoffs_that_cannot_be_read(tmp_path):
         ("lead_id,cutoff\na,soon\n",
          "cutoffs: 1 rows have no readable cutoff; write ISO 8601, as in 2026-05-01T09:00:00Z (first: row 1)"),
         ("lead_id,when\na,soon\n", "cutoffs.csv is missing column 'cutoff'; found 'lead_id', 'when'. "
-         "Mend the column name in [task.cutoffs] of leadscore.toml"),
+         "Mend it there"),
     ]:  # fmt: skip
         (tmp_path / "cutoffs.csv").write_text(text)
         with pytest.raises(DataError) as caught:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +15,9 @@ from click.testing import CliRunner
 
 import leadscore as ls
 from leadscore import tracking
+from leadscore.batch import write_page
 from leadscore.cli import find, main
+from leadscore.errors import DataError
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 VERBS = (
@@ -177,7 +181,47 @@ def test_explain_says_for_and_against(sample_scorer_folder) -> None:
 def test_explain_names_no_one_it_does_not_know(sample_scorer_folder) -> None:
     code, _, err = run("explain", SAMPLE, "--lead", "nobody", "--model", sample_scorer_folder)
     assert code == 1
-    assert "there is no lead" in err
+    assert "there is no lead 'nobody' in [leads]: an id is column 'lead_id' of leads.csv" in err
+    assert "(2,000 leads). leadscore score --out FILE lists the open ones" in err
+
+
+def test_a_table_in_the_place_of_a_project_is_told_how_to_become_one() -> None:
+    for verb in ("train", "check"):
+        code, _, err = run(verb, SAMPLE / "leads.csv")
+        assert code == 1
+        assert "leads.csv is a file, and a project is a folder that holds a leadscore.toml" in err
+        assert f"leadscore init {SAMPLE / 'leads.csv'} --out DIR" in err
+
+
+@pytest.mark.parametrize("options", [("--out", "there/and/below/scored.csv"), ("--out", "kept.csv", "--keep", "a/b")])
+def test_folders_that_are_missing_are_made(options, sample_scorer_folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("score", SAMPLE, "--model", sample_scorer_folder, "--reasons", 0, *options)
+    assert (code, (tmp_path / options[1]).is_file()) == (0, True), err
+    assert all(Path(option).exists() for option in options[1::2])
+
+
+def test_pages_make_their_folder_too_but_not_in_a_file(tmp_path) -> None:
+    page = write_page(tmp_path / "a" / "b" / "page.html", "<p>")
+    assert page.read_text() == "<p>"
+    code, _, err = run("check", SAMPLE, "--html", page / "c" / "check.html")
+    assert code == 2
+    assert "page.html is a file, and no folder" in " ".join(err.split())
+    with pytest.raises(DataError, match="a file is in its place, or above it"):
+        write_page(page / "c.html", "<p>")
+
+
+def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
+    """As ``leadscore check | head`` does."""
+    for options in ([], ["--json"]):
+        command = [sys.executable, "-c", "from leadscore.cli import main; main()", "check", str(SAMPLE), *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        with process.stderr as said:
+            assert not {"Traceback", "Broken", "BrokenPipeError"} & set(said.read().split())
+        assert process.wait() == 1
 
 
 def test_simulate_writes_a_project(tmp_path) -> None:

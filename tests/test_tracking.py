@@ -180,7 +180,8 @@ def test_a_scorer_folder_is_found_without_mlflow(sample_scorer_folder):
         ("models:/nobody/1", r"no model is registered as 'nobody' \(registered are: market\)"),
         ("models:/market@shadow", "has no alias 'shadow'"),
         ("runs:/0123/model", "Run with id=0123 not found"),
-        ("some/folder", "some/folder holds no scorer: it has no manifest.json"),
+        (str(Path(__file__).parent), "tests holds no scorer: it has no manifest.json"),
+        ("some/folder", r"there is no folder some/folder\. Name a folder that leadscore train --out wrote"),
     ],
 )
 def test_what_is_not_there_is_named_with_what_is(logged, model, said):

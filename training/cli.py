@@ -14,7 +14,7 @@ import leadscore as ls
 from leadscore.batch import write_page
 from leadscore.cli import MODEL_HELP
 from leadscore.console import Console, engine_options, page_option, project_argument, verb
-from leadscore.evaluate.verdict import NO_SIGNAL, THERE_IS_NONE
+from leadscore.evaluate.verdict import NO_SIGNAL, THERE_IS_NONE, what_to_do
 from leadscore.time import SECOND, parse_span
 
 
@@ -68,6 +68,10 @@ def train(
         console.say(f"Saved in {out}")
     if trained.report.verdict.startswith(NO_SIGNAL):
         console.say(THERE_IS_NONE)
+    losses = {name: metrics["log_loss"] for name, metrics in trained.report.baselines.items()}
+    advice = what_to_do(trained.report.verdict, losses, project)
+    if advice is not None:
+        console.say(advice)
     console.result(trained.to_dict())
 
 

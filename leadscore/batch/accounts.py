@@ -64,14 +64,15 @@ def account_columns(project: Project) -> list[str]:
 
 def shared_accounts(tables: list[Table], n_parts: int, accounts: Callable[[Table], Iterator[Accounts]]) -> Shared:
     """Find which leads share an account, by what `accounts` gives of a table; see `Shared` for what that holds."""
-    found: list[Accounts] = []
+    found: list[list[Hashes]] = [[], []]
     for table in tables:
         if table.key not in ("leads", OWN):
             continue
         try:
-            found += accounts(table)
+            for of_some in accounts(table):
+                for column, hashes in zip(found, of_some, strict=True):
+                    column.append(hashes)
         except NoSourceError:
             if table.key == "leads":
                 raise
-    leads, names = (np.concatenate(column) for column in zip(*found, strict=True))
-    return Shared.of(leads, names, n_parts)
+    return Shared.of(np.concatenate(found.pop(0)), np.concatenate(found.pop()), n_parts)

@@ -24,6 +24,7 @@ from leadscore import sources
 from leadscore.batch.budget import Budget, Table, roomy
 from leadscore.batch.pieces import Piece, Read, Stamp, stamp_of, whole_table
 from leadscore.batch.run_folder import locked, read_note, write_note
+from leadscore.batch.writing import make_folder
 from leadscore.errors import DataError
 from leadscore.project import EventsSpec, LeadsSpec, OutcomeSpec, Project
 from leadscore.sources import Rows
@@ -67,9 +68,7 @@ class Kept:
         DataError
             If it can't be made, holds anything that isn't of kept rows, or another process is using it.
         """
-        if not path.absolute().parent.is_dir() or (path.exists() and not path.is_dir()):
-            raise DataError(f"--keep {path} must be a folder, or a new one in a folder that is there")
-        path.mkdir(exist_ok=True)
+        make_folder(path)
         other = next((file.name for file in sorted(path.iterdir()) if not _OURS.fullmatch(file.name)), None)
         if other is not None:
             raise DataError(

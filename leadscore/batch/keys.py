@@ -18,6 +18,7 @@ from leadscore.columns import NOTHING, Hashes, hashed
 Parts = NDArray[np.uint16]
 
 _LEADS_PER_BUCKET = 4
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -40,29 +41,42 @@ class Shared:
     def of(cls, leads: Hashes, accounts: Hashes, n_parts: int) -> Shared:
         """Join accounts that a lead was in one after the other; rows are versions of leads, in any order."""
         there = accounts != NOTHING
-        leads, accounts = leads[there], accounts[there]
-        names, account = np.unique(accounts, return_inverse=True)
-        order = np.argsort(leads, kind="stable")
-        leads, account = leads[order], account[order]
-        known_by = np.arange(len(names))
-        _unite(leads, account, known_by)
-        first = np.ones(len(leads), dtype=bool)
-        first[1:] = leads[1:] != leads[:-1]
-        parts = (names[known_by[account[first]]] % np.uint64(n_parts)).astype(np.uint16)
-        leads = leads[first]
+        if not there.all():
+            leads, accounts = leads[there], accounts[there]
+        order = np.argsort(leads)
+        leads, accounts = leads[order], accounts[order]
+        del order  # of ten million leads, what is held here is what a run holds at most
+        again = leads[1:] == leads[:-1]
+        _know_by_least(accounts, np.flatnonzero(again & (accounts[1:] != accounts[:-1])))
+        parts = (accounts % np.uint64(n_parts)).astype(np.uint16)
+        if again.any():
+            first = np.append(True, ~again)
+            leads, parts = leads[first], parts[first]
         bits = max(1, (len(leads) // _LEADS_PER_BUCKET).bit_length())
         edges = np.arange(1, 1 << bits, dtype=np.uint64) << np.uint64(64 - bits)
         starts = np.concatenate([[0], np.searchsorted(leads, edges), [len(leads)]]).astype(np.int64)
         return cls(leads, parts, starts, 64 - bits)
 
 
+def _know_by_least(accounts: Hashes, joins: NDArray[np.int64]) -> None:
+    """Put the least of the accounts that are joined in the place of each; row ``joins[i]`` is joined with the next."""
+    if not len(joins):
+        return
+    names, place = np.unique(np.concatenate([accounts[joins], accounts[joins + 1]]), return_inverse=True)
+    known_by = np.arange(len(names))
+    _unite(*place.reshape(2, -1), known_by)
+    for start in range(0, len(accounts), _AT_ONCE):
+        some = accounts[start : start + _AT_ONCE]
+        at = np.minimum(np.searchsorted(names, some), len(names) - 1)
+        some[:] = np.where(names[at] == some, names[known_by[at]], some)
+
+
 @njit(nogil=True, cache=True)
-def _unite(leads, account, known_by):  # type: ignore[no-untyped-def]
+def _unite(one, other, known_by):  # type: ignore[no-untyped-def]
     """Let every account know the least of those it was joined with."""
-    for i in range(1, len(leads)):
-        if leads[i] == leads[i - 1]:
-            one, other = _root(known_by, account[i]), _root(known_by, account[i - 1])
-            known_by[max(one, other)] = min(one, other)
+    for i in range(len(one)):
+        a, b = _root(known_by, one[i]), _root(known_by, other[i])
+        known_by[max(a, b)] = min(a, b)
     for i in range(len(known_by)):
         known_by[i] = _root(known_by, i)
 

@@ -13,7 +13,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from leadscore import time
-from leadscore.batch.writing import COLUMNS, ListWriter, json_texts, list_table, require_place, whole_or_nothing
+from leadscore.batch.writing import (
+    COLUMNS,
+    ListWriter,
+    json_texts,
+    list_table,
+    repeated_json_texts,
+    require_place,
+    whole_or_nothing,
+)
 from leadscore.model.booster import Progress
 from leadscore.model.scorer import LeadScorer, Scores
 from leadscore.snapshots import open_leads
@@ -109,7 +117,7 @@ def scores_table(scorer: LeadScorer, scores: Scores) -> pa.Table:
         scores.lead_ids, at.view("M8[us]"), scores.probability, scores.score, scores.grade,
         scores.fit or pa.nulls(n_rows), scores.intent or pa.nulls(n_rows),
         ["[]"] * n_rows if scores.reasons is None else json_texts(scores.reasons),
-        json_texts(scores.warnings), pa.nulls(n_rows) if scorer.version is None else [scorer.version] * n_rows,
+        repeated_json_texts(scores.warnings), pa.nulls(n_rows) if scorer.version is None else [scorer.version] * n_rows,
     ]  # fmt: skip
     arrays = [
         pa.array(column, field.type) if not isinstance(column, pa.Array) else column.cast(field.type)

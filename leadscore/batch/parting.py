@@ -181,7 +181,8 @@ class Spill:
         """Find the rows whose id was delivered for another lead before, whichever part that is in."""
         files = [path.with_suffix(IDS) for of_piece in self.brought[key] for path in of_piece.paths]
         parts = range(self.parting.n_parts)
-        found = np.concatenate([strays(files, part) for part in parts])
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = np.concatenate(list(pool.map(partial(strays, files), parts)))
         if len(found):
             self.lost[key] = lost_rows(found, parts, lambda part: self.rows(key, part), self._lead_ids)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -39,10 +40,11 @@ from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data, refuse_strangers
 
 FORMAT = 2
+Item = TypeVar("Item")
 Mine = tuple[NDArray[np.object_], time.Instants, NDArray[np.int64]]
 """Of some rows of the cutoffs their leads, their instants, and where they stand."""
 _AT_ONCE = 2
-"""Parts that are scored at once: most of the work lets go of the interpreter, the rest is then not waited for."""
+"""Parts that are loaded, or scored, at once: most of it lets go of the interpreter, the rest is then not waited for."""
 
 
 class Run:
@@ -69,7 +71,7 @@ class Run:
             shared = None
             if self.scorer.plan.reads_accounts or "account" in self._roles:
                 shared = shared_accounts(self.tables, n_parts, self._accounts)
-                self.folder.hold(_digest(shared.leads.tobytes() + shared.parts.tobytes()))
+                self.folder.hold(_digest(shared.leads.data, shared.parts.data))
             self.spill = Spill(self.asked, self._pieces, Parting(n_parts, shared))
             self.spill.bring(self.tables, progress, max(1, sum(self.budget.rows.values())))
             if self.kept is not None:
@@ -170,13 +172,11 @@ class Run:
 
     def _tally(self, tallied: Tallied, progress: Any) -> Tallied | None:
         """Count the leads of all parts; None where they stand without their base."""
-        with ThreadPoolExecutor(1) as ahead:
-            loaded = ahead.map(lambda part: self.data(part, events=False)[0], self.parts)
-            for part, data in enumerate(loaded):
-                if data.context is not None:
-                    return None
-                tallied.add(data)
-                progress(part + 1, self.budget.n_parts)
+        for part, data in enumerate(ahead(lambda part: self.data(part, events=False)[0], self.parts)):
+            if data.context is not None:
+                return None
+            tallied.add(data)
+            progress(part + 1, self.budget.n_parts)
         return tallied
 
     def score(self, phases: Phases, as_of: int | None, counts: Counts | None) -> list[Path]:
@@ -220,6 +220,18 @@ class Run:
                 counted[key].add(Counted(**found))
         rest = None if self.rest is None else self.rest.to_dict()
         return Listed(as_of, until, probability, grades, n_leads, told(self.asked.project, counted)[0], rest)
+
+
+def ahead(load: Callable[[int], Item], numbers: Iterable[int]) -> Iterator[Item]:
+    """Load some in threads, in their order, while one is worked on; no more than these are in memory."""
+    waiting: deque[Future[Item]] = deque()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for number in numbers:
+            waiting.append(pool.submit(load, number))
+            if len(waiting) > _AT_ONCE:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @contextmanager
@@ -280,5 +292,8 @@ def _stamps(table: Table, folder: Path) -> list[Any]:
         return []
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _digest(*contents: bytes | memoryview) -> str:
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(content)
+    return digest.hexdigest()

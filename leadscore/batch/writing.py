@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -40,7 +40,7 @@ COLUMNS = pa.schema(
 
 def list_table(scores: pd.DataFrame) -> pa.Table:
     """Return a scored list, as of `LeadScorer.frame`, in the columns of a file: reasons and warnings as JSON text."""
-    texts = {name: json_texts(scores[name]) for name in ("reasons", "warnings")}
+    texts = {"reasons": json_texts(scores["reasons"]), "warnings": repeated_json_texts(scores["warnings"])}
     arrays = [
         pa.array(texts[name] if name in texts else scores[name], COLUMNS.field(name).type, from_pandas=True)
         for name in COLUMNS.names
@@ -51,6 +51,13 @@ def list_table(scores: pd.DataFrame) -> pa.Table:
 def json_texts(values: Iterable[Any]) -> list[str]:
     """Write lists of texts, or of flat objects, as ``json.dumps`` writes them, but many times faster."""
     return [f"[{', '.join(map(_written, value))}]" if value else "[]" for value in values]
+
+
+def repeated_json_texts(values: Iterable[list[str]]) -> list[str]:
+    """Write lists of texts as `json_texts`, each of the many that are the same once."""
+    keys = list(map(tuple, values))
+    known = {key: json_texts([key])[0] for key in set(keys)}
+    return [known[key] for key in keys]
 
 
 def _written(value: Any) -> str:
@@ -67,13 +74,20 @@ _quoted = json.encoder.encode_basestring
 
 
 def require_place(out: str | Path) -> Path:
-    """Return the path of a list that can be written; raises DataError for another ending, or without its folder."""
+    """Return the path of a list that can be written; its folder is there now. Raises DataError for another ending."""
     path = Path(out)
     if path.suffix not in ENDINGS:
         raise DataError(f"{path.name} must end with {' or '.join(ENDINGS)}: the ending chooses the format")
-    if not path.parent.is_dir():
-        raise DataError(f"the folder {path.parent} of {path.name} does not exist; create it first")
+    make_folder(path.parent)
     return path
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder to write something into, with those above it; raises DataError if a file is in the way."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise DataError(f"{folder} can't be a folder: a file is in its place, or above it. Name another") from None
 
 
 class ListWriter:
@@ -109,7 +123,8 @@ class ListWriter:
             self._waiting.append(piece)
             self._write_groups(least=ROW_GROUP)
             return
-        _as_text(piece).to_csv(self._csv, index=False, header=self._n_written == 0)
+        lines = _Lines(self._csv)
+        _as_text(piece).to_csv(lines, index=False, header=self._n_written == 0, lineterminator=lines.BREAK)  # type: ignore[call-overload]
         self._n_written += 1
 
     def _write_groups(self, *, least: int) -> None:
@@ -124,6 +139,19 @@ class ListWriter:
             self._parquet.write_table(pa.Table.from_arrays(group.columns, schema=self._parquet.schema))
             self._n_written += 1
         self._waiting = [whole.slice(end)]
+
+
+class _Lines:
+    """Ends rows with a line feed; for the writer of rows they end with both, so that it quotes either in a cell."""
+
+    BREAK = "\r\n"
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        """Write one row, which is what csv gives at once."""
+        return self._file.write(f"{row.removesuffix(self.BREAK)}\n")
 
 
 def _with_pandas_types() -> pa.Schema:
@@ -144,10 +172,9 @@ def _as_text(piece: pa.Table) -> pd.DataFrame:
 
 
 def write_page(path: str | Path, html: str) -> Path:
-    """Write a page whole or not at all; raises DataError if its folder does not exist."""
+    """Write a page whole or not at all, and its folder if need be; raises DataError as `make_folder`."""
     target = Path(path)
-    if not target.parent.is_dir():
-        raise DataError(f"the folder {target.parent} of {target.name} does not exist; create it first")
+    make_folder(target.parent)
     with whole_or_nothing(target) as beside:
         beside.write_text(html, encoding="utf-8")
     return target

@@ -51,7 +51,7 @@ class Rows:
         weight = np.ones_like(probability) if weight is None else np.asarray(weight, dtype=np.float64)
         rank = probability if margin is None else np.asarray(margin, dtype=np.float64)
         codes = np.zeros(len(probability), np.int64) if cluster is None else _codes(cluster)
-        _require_rows(label, probability, weight, rank, codes)
+        require_rows(label, probability, weight, rank, codes)
         order = np.lexsort((codes, weight, label, probability, -rank))
         label, probability, rank = label[order], probability[order], rank[order]
         by_probability = np.argsort(probability, kind="stable")
@@ -236,7 +236,7 @@ def _codes(cluster: npt.ArrayLike) -> Codes:
     return np.unique(np.asarray(cluster), return_inverse=True)[1].astype(np.int64)
 
 
-def _require_rows(label: Array, probability: Array, weight: Array, rank: Array, codes: Codes) -> None:
+def require_rows(label: Array, probability: Array, weight: Array, rank: Array, codes: Codes) -> None:
     """Refuse rows no metric could be right about."""
     require_one_length({"label": label, "probability": probability, "weight": weight, "margin": rank, "cluster": codes})
     for name, wanted, good in (

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.errors import DataError
-from leadscore.evaluate._measures import LIST_SHARE, Array, Rows
+from leadscore.evaluate._measures import LIST_SHARE, Array, Rows, require_rows
 
 # Up to here the distribution of the number of wins is summed exactly: a few milliseconds.
 EXACT_UP_TO = 2000
@@ -159,11 +159,7 @@ def at_capacity(
     _require_level(level)
     if n < 0:
         raise DataError(f"The length of a list must be >= 0; found {n}.")
-    rows = Rows.of(np.zeros(np.shape(probability)), probability, margin=margin)
-    called = min(n, len(rows.probability))
-    chance = _tied_mean(rows)[:called]
-    low, high = _range_of_wins(chance, level)
-    return ExpectedWins(called, float(np.sum(chance)), low, high, level)
+    return _wins(_tied_mean(*_ranked(probability, margin))[:n], level)
 
 
 def call_list(
@@ -181,17 +177,20 @@ def call_list(
     DataError
         As `at_capacity`.
     """
-    called = at_capacity(probability, n, margin=margin, level=level)
-    rows = Rows.of(np.zeros(np.shape(probability)), probability, margin=margin)
-    chance, n_all, n_called = _tied_mean(rows), len(rows.probability), called.n
-    low, high = _range_of_wins(chance[n_called:], level)
-    missed = ExpectedWins(n_all - n_called, float(np.sum(chance[n_called:])), low, high, level)
+    _require_level(level)
+    if n < 0:
+        raise DataError(f"The length of a list must be >= 0; found {n}.")
+    ranked, rank = _ranked(probability, margin)
+    chance, n_all = _tied_mean(ranked, rank), len(ranked)
+    n_called = min(n, n_all)
+    called, missed = (_wins(part, level) for part in (chance[:n_called], chance[n_called:]))
     upto = np.append(0.0, np.cumsum(chance))
     lengths = sorted({round(n_all * tenth / 10) for tenth in range(1, 11)} | {n_called}) if n_all else []
-    ends = np.append(rows.thresholds[1:], n_all)
-    n_tied = int(ends[np.searchsorted(ends, n_called)] - n_called) if n_called else 0
-    cut_off = float(rows.probability[n_called - 1]) if n_called else None
-    return CallList(called, missed, cut_off, n_tied, tuple((length, float(upto[length])) for length in lengths))
+    curve = tuple((length, float(upto[length])) for length in lengths)
+    if not n_called:
+        return CallList(called, missed, None, 0, curve)
+    n_tied = int(np.searchsorted(-rank, -rank[n_called - 1], side="right")) - n_called
+    return CallList(called, missed, float(ranked[n_called - 1]), n_tied, curve)
 
 
 def calibration_in_list(
@@ -260,12 +259,31 @@ def _on_list(rows: Rows, values: Array, listed: Array) -> Array:
     return np.asarray(np.interp(listed, weight, total), dtype=np.float64)
 
 
-def _tied_mean(rows: Rows) -> Array:
-    """The probability of each row, averaged over rows of equal rank."""
-    if len(rows.probability) == 0:
-        return rows.probability
-    lengths = np.diff(np.append(rows.thresholds, len(rows.probability)))
-    return np.repeat(np.add.reduceat(rows.probability, rows.thresholds) / lengths, lengths)
+def _ranked(probability: npt.ArrayLike, margin: npt.ArrayLike | None) -> tuple[Array, Array]:
+    """Probabilities and what ranks them, from the best to the worst."""
+    chance = np.asarray(probability, dtype=np.float64)
+    rank = chance if margin is None else np.asarray(margin, dtype=np.float64)
+    nothing = np.zeros(np.shape(chance))
+    require_rows(nothing, chance, nothing, rank, nothing.astype(np.int64))
+    if margin is None:  # ten million leads come so: no more is held than has to be
+        chance = np.sort(chance)[::-1]
+        return chance, chance
+    order = np.lexsort((chance, -rank))
+    return chance[order], rank[order]
+
+
+def _tied_mean(chance: Array, rank: Array) -> Array:
+    """The probability of each of some ranked rows, averaged over rows of equal rank."""
+    if chance is rank or not len(chance):
+        return chance
+    starts = np.flatnonzero(np.append(True, rank[1:] != rank[:-1]))
+    lengths = np.diff(np.append(starts, len(chance)))
+    return np.asarray(np.repeat(np.add.reduceat(chance, starts) / lengths, lengths))
+
+
+def _wins(chance: Array, level: float) -> ExpectedWins:
+    low, high = _range_of_wins(chance, level)
+    return ExpectedWins(len(chance), float(np.sum(chance)), low, high, level)
 
 
 def _range_of_wins(chance: Array, level: float) -> tuple[int, int]:

@@ -13,6 +13,8 @@ NO_SIGNAL = "NO SIGNAL BEYOND THE NOISE"
 THERE_IS_NONE = "There is no signal: don't rank leads, or promise wins, by this model"
 """What a command ends with that was about such a model."""
 
+_BEATEN, _UNBEATEN = "The model is BEATEN", "The model does NOT beat every baseline"
+
 Against = Mapping[str, Mapping[str, Difference | None]]
 """By baseline, then metric: the model's less the baseline's, with its interval."""
 
@@ -45,16 +47,35 @@ def verdict(rung: str | None, losses: Mapping[str, float], against: Against, *, 
             "Its ranking and its probabilities are not to be used"
         )
     if stronger:
-        return f"The model is BEATEN on log-loss, beyond the noise, by {', '.join(stronger)}"
+        return f"{_BEATEN} on log-loss, beyond the noise, by {', '.join(stronger)}"
     if rung is not None and rung != TREES:
         return _of_a_plain_model(rung, against)
     unbeaten = [words(name) for name in against if name not in beaten]
     if unbeaten:
-        return f"The model does NOT beat every baseline on log-loss beyond the noise: not {', not '.join(unbeaten)}"
+        return f"{_UNBEATEN} on log-loss beyond the noise: not {', not '.join(unbeaten)}"
     best = min(against, key=lambda name: losses[name])
     whom = "every baseline" if len(against) > 1 else f"the {words(best)}"
     of_best = f" against the best, {words(best)}" if len(against) > 1 else ""
     return f"The model beats {whom} on log-loss: {_span(against[best]['log_loss'])}{of_best}"
+
+
+def what_to_do(told: str, losses: Mapping[str, float | None], project: str) -> str | None:
+    """Say what a verdict of a model that was trained means, and what to do; None where there is nothing to do.
+
+    `told` is what `verdict` said, `losses` the log-loss of every baseline, `project` the folder as it was named.
+    """
+    if not told.startswith((_BEATEN, _UNBEATEN)):
+        return None
+    best = words(min((loss, name) for name, loss in losses.items() if loss is not None)[1])
+    means = (
+        f"It is kept, and used where it is the first, but on held-out time {best} did better, by more than chance"
+        if told.startswith(_BEATEN)
+        else f"It may be used, but on held-out time a plain model, {best}, can't be told from it"
+    )
+    return (
+        f"{means}. See whether that holds at other times: leadscore backtest {project}; "
+        f"then look for better parameters: leadscore tune {project}"
+    )
 
 
 def beats(found: Difference | None, loss: float) -> bool:

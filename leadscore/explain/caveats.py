@@ -72,8 +72,8 @@ def _unseen_profile_values(plan: FeaturePlan, data: Data, asked: Cutoffs, warnin
         version = np.empty(len(asked), dtype=np.int64)
         lead_kernels.version_at(asked.lead, asked.at, leads.offsets, leads.known, version)
         codes = np.where(version < 0, -1, leads.codes[position, version])
-        for row in np.flatnonzero(_is_one_of(unseen, leads.vocabularies[position])[codes]):
-            warnings[row].append(_text("lead", column, unseen[int(codes[row])]))
+        rows = np.flatnonzero(_is_one_of(unseen, leads.vocabularies[position])[codes])
+        _warn(warnings, rows, codes[rows], {code: _text("lead", column, word) for code, word in unseen.items()})
 
 
 def _unseen_event_values(plan: FeaturePlan, data: Data, table: str, asked: Cutoffs, warnings: list[list[str]]) -> None:
@@ -84,8 +84,15 @@ def _unseen_event_values(plan: FeaturePlan, data: Data, table: str, asked: Cutof
         first = np.empty(len(asked), dtype=np.int64)
         codes = log.codes[position]
         _first_visible(asked.lead, asked.at, log.offsets, log.time, log.known, codes, strange, first)
-        for row in np.flatnonzero(first >= 0).tolist():
-            warnings[row].append(_text(table, column, unseen[int(first[row])]))
+        rows = np.flatnonzero(first >= 0)
+        _warn(warnings, rows, first[rows], {code: _text(table, column, word) for code, word in unseen.items()})
+
+
+def _warn(
+    warnings: list[list[str]], rows: NDArray[np.int64], codes: NDArray[np.integer], texts: dict[int, str]
+) -> None:
+    for row, code in zip(rows.tolist(), codes.tolist(), strict=True):
+        warnings[row].append(texts[code])
 
 
 @njit(nogil=True, cache=True)

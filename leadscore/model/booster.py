@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.errors import ArtifactError
 from leadscore.explain.treeshap import TreeShap
 from leadscore.model.leaves import Leaves
 
@@ -81,9 +80,9 @@ class Block:
 
 @dataclass(frozen=True)
 class TreeModel:
-    """A LightGBM booster; its text is LightGBM's own format."""
+    """LightGBM's trees, in its own text; it is loaded where somebody asks for the booster, which no score does."""
 
-    booster: lightgbm.Booster
+    text: str
     kind: str = "lightgbm"
 
     def margin(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
@@ -96,24 +95,27 @@ class TreeModel:
 
     def to_text(self) -> str:
         """Return LightGBM's model text."""
-        return str(self.booster.model_to_string())
+        return self.text
+
+    @cached_property
+    def booster(self) -> lightgbm.Booster:
+        """The trees as LightGBM has them."""
+        return load_lightgbm().Booster(model_str=self.text)
 
     @cached_property
     def _leaves(self) -> Leaves:
-        return Leaves(self.to_text())
+        return Leaves(self.text)
 
     @cached_property
     def _shap(self) -> TreeShap:
-        return TreeShap(self.booster)
+        return TreeShap(self.text)
 
     @classmethod
     def from_text(cls, text: str) -> TreeModel:
         """Read LightGBM's model text; raises ArtifactError if it isn't one."""
-        lightgbm = load_lightgbm()
-        try:
-            return cls(lightgbm.Booster(model_str=text))
-        except lightgbm.basic.LightGBMError as error:
-            raise ArtifactError(f"model.txt is not a LightGBM model: {error}") from None
+        model = cls(text)
+        _ = model._leaves
+        return model
 
 
 def load_lightgbm() -> Any:
@@ -159,4 +161,5 @@ def train(
     if progress is not None:
         callbacks.append(lambda env: progress(env.iteration + 1, n_rounds))
     booster = lightgbm.train(settings, fitting, n_rounds, valid_sets=[stopping], callbacks=callbacks)
-    return TreeModel.from_text(booster.model_to_string(num_iteration=booster.best_iteration))
+    found = booster.model_to_string(num_iteration=booster.best_iteration)
+    return TreeModel.from_text(str(lightgbm.Booster(model_str=found).model_to_string()))

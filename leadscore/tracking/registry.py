@@ -53,7 +53,11 @@ def find_scorer(folder: str | Path, model: str | None = None) -> tuple[Path, str
             if (place / MANIFEST).is_file():
                 return place, None
     if model is not None and "/" in model and not model.startswith(("models:/", "runs:/")):
-        raise TrackingError(f"{model} holds no scorer: it has no {MANIFEST}. Name a scorer's folder, or models:/name/7")
+        wrong = f"{model} holds no scorer: it has no {MANIFEST}"
+        raise TrackingError(
+            f"{wrong if Path(model).is_dir() else f'there is no folder {model}'}. Name a folder that leadscore train "
+            "--out wrote, or a registered model: champion, 7, models:/name/7"
+        )
     project = None if model is not None and "/" in model else Project.load(folder)
     check_database(folder, must_exist=True)
     with connect(folder) as client:

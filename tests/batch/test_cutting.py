@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +24,12 @@ from leadscore.batch.keys import Parting, Shared
 from leadscore.batch.lists import MERGED_BY
 from leadscore.batch.merging import merged, write_sorted
 from leadscore.batch.parting import tables_of
-from leadscore.batch.writing import COLUMNS, ListWriter, json_texts
+from leadscore.batch.run import ahead
+from leadscore.batch.tally import Tallied
+from leadscore.batch.writing import COLUMNS, ListWriter, json_texts, repeated_json_texts
 from leadscore.cli import main
-from leadscore.columns import hashed
+from leadscore.columns import encode, hashed, may_repeat
+from leadscore.tables import recoded
 from tests.batch.scoring import at_once, in_parts, same
 
 
@@ -131,6 +136,8 @@ def test_json_is_that_of_the_standard_library() -> None:
     rows = [[], ["a", 'q"é\n\u2028'], [{"feature": "x", "value": None, "effect": -0.1, "text": "2 \\ %"}], [{"n": 3}]]
     rows += [[{"value": 1e-7, "other": True}], [{"value": 1e22}]]
     assert json_texts(rows) == [json.dumps(row, ensure_ascii=False) for row in rows]
+    texts = [[], ["a"], ["a", 'q"'], ["a"], [], ["a, b"]]
+    assert repeated_json_texts(texts) == json_texts(texts)
 
 
 def test_a_query_is_streamed(sample, sample_scorer, fresh_sample, tmp_path, monkeypatch) -> None:
@@ -172,3 +179,72 @@ def test_too_little_memory_is_wrong_usage(size, message, tmp_path) -> None:
     result = CliRunner().invoke(main, ["score", "x", "--out", str(tmp_path / "o.csv"), "--memory", size])
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_parts_of_accounts_are_those_of_a_search() -> None:
+    """Leads that an account, or a chain of accounts, joins are in the part of the least hash of all of these."""
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        leads = rng.integers(1, 60, 90).astype(np.uint64)
+        accounts = rng.integers(0, 40, 90).astype(np.uint64)  # 0 is none
+        known_by = {int(name): int(name) for name in accounts}
+        pairs = [(lead, name) for lead, name in zip(leads.tolist(), accounts.tolist(), strict=True) if name]
+        for _ in pairs:
+            for lead, name in pairs:
+                least = min(known_by[other] for each, other in pairs if each == lead)
+                for account, least_of in known_by.items():
+                    if least_of == known_by[name]:
+                        known_by[account] = least
+        found = Shared.of(leads, accounts, 1_000)
+        assert dict(zip(found.leads.tolist(), found.parts.tolist(), strict=True)) == {
+            lead: known_by[name] for lead, name in pairs
+        }
+
+
+def test_no_more_parts_are_ahead_than_the_next_two() -> None:
+    loaded: list[int] = []
+
+    def load(part: int) -> int:
+        loaded.append(part)
+        return part
+
+    for part in ahead(load, range(9)):
+        assert len(loaded) <= part + 3
+    assert sorted(loaded) == list(range(9))
+
+
+def test_nobody_holds_a_part_that_was_counted(fresh_sample) -> None:
+    """Not even a cycle, which would stay until a collection: ten million leads then took twice the memory of one."""
+    data = ls.Project.load(fresh_sample()).read()
+    tallied, held = Tallied(np.array([data.observed_until]), ("origin", "owner")), weakref.ref(data)
+    gc.disable()
+    try:
+        tallied.add(data)
+        del data
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+def test_repeated_hashes_are_found_among_many() -> None:
+    rng = np.random.default_rng(3)
+    for n in (0, 1, 999, 1_001, 50_000):
+        hashes = rng.integers(0, 2**64, n, dtype=np.uint64)
+        hashes[: n // 3] = rng.choice(hashes[n // 3 :], n // 3)
+        hashes = rng.permutation(hashes)
+        _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+        assert np.array_equal(may_repeat(hashes), counts[inverse] > 1)
+
+
+def test_many_words_are_coded_as_few_are() -> None:
+    rng = np.random.default_rng(5)
+    words = [f"{'äzA9'[n % 4]}{n}" for n in range(3_000)]
+    texts = [None if n % 50 == 0 else words[n] for n in rng.integers(0, 3_000, 9_000)]
+    codes, vocabulary = encode(pa.array(texts, pa.string()), {"A2", "z1"})
+    expected = sorted(set(texts) - {None, "A2", "z1"})
+    assert vocabulary == tuple(expected)
+    assert [None if code < 0 else vocabulary[code] for code in codes] == [t if t in expected else None for t in texts]
+    together, joined = recoded((codes, vocabulary), (np.array([1, -1, 0], dtype=np.int32), ("A2", "A1000000")))
+    assert joined == tuple(sorted({*expected, "A2", "A1000000"}))
+    assert [joined[code] if code >= 0 else None for code in together[-3:]] == ["A1000000", None, "A2"]
+    assert together.dtype == codes.dtype == np.int32

@@ -356,9 +356,11 @@ def test_one_run_at_a_time_and_nothing_else_in_the_folder(folder, tmp_path) -> N
     with pytest.raises(DataError, match=r"kept holds letter\.txt, which is not of kept rows\. Name a new folder"):
         Kept.open(kept, project)
     assert (kept / "letter.txt").exists()
-    for wrong in (tmp_path / "no" / "kept", kept / "letter.txt"):
-        with pytest.raises(DataError, match="must be a folder, or a new one in a folder that is there"):
+    for wrong in (kept / "letter.txt", kept / "letter.txt" / "kept"):
+        with pytest.raises(DataError, match="can't be a folder: a file is in its place, or above it"):
             Kept.open(wrong, project)
+    with Kept.open(tmp_path / "no" / "kept", project) as made:
+        assert made.path.is_dir()
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import leadscore as ls
@@ -21,6 +22,7 @@ if shutil.which("java") is None:
     pytest.skip("Spark needs Java", allow_module_level=True)
 
 PARAMETERS = {"num_iterations": 60, "learning_rate": 0.1}
+FEW = {"num_iterations": 15}
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +78,48 @@ def test_a_matrix_larger_than_the_driver_is_refused(on_cluster, monkeypatch) -> 
         ls.LeadScorer().fit(on_cluster, ls.snapshots(on_cluster))
 
 
-def test_what_wants_one_machine_is_refused(spark, tmp_path, fresh_sample) -> None:
+def same_model(one: ls.Data, other: ls.Data) -> bool:
+    """Whether snapshots, and the model that is fitted to them, are the same wherever the tables are."""
+    taken = [ls.snapshots(data, seed=3) for data in (one, other)]
+    for column in ("lead", "at", "label", "weight"):
+        assert np.array_equal(getattr(taken[0], column), getattr(taken[1], column))
+    assert taken[0].counts == taken[1].counts
+    digests = {ls.LeadScorer(parameters=FEW).fit(found.data, found).digest for found in taken}
+    return len(digests) == 1
+
+
+def test_a_list_without_times_is_trained_on_by_the_numbers_of_its_rows(spark, tmp_path) -> None:
     from leadscore.batch.spark.training import data_on_spark
 
-    with (
-        pytest.raises(ProjectError, match="use --engine local"),
-        data_on_spark(builders.project(base=builders.LABELLED, folder=tmp_path), silently),
-    ):
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"source": rng.choice(["ads", "web", None], 1_200), "visits": rng.integers(0, 9, 1_200)})
+    frame["converted"] = np.where(rng.random(1_200) < 0.1, "", (rng.random(1_200) < frame["visits"] / 12).astype(int))
+    (tmp_path / "list").mkdir()
+    for number, piece in enumerate((frame[:500], frame[500:501], frame[501:])):
+        piece.to_csv(tmp_path / "list" / f"{number}.csv", index=False)
+    sources = {"leads.source": "list/*.csv", "outcome.source": "list/*.csv", "task.split": "ordered"}
+    project = builders.project(sources, base=builders.LABELLED, folder=tmp_path)
+    with data_on_spark(project, silently) as data:
+        assert same_model(project.read(), data)
+
+
+def test_snapshots_after_events_are_named_where_the_events_are(spark, fresh_sample) -> None:
+    from leadscore.batch.spark.training import data_on_spark
+
+    folder = fresh_sample()
+    text = (folder / "leadscore.toml").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("cutoffs"))
+    project = rewritten(folder, {line: 'cutoffs = { after = "events", max_per_lead = 3 }'}, {})
+    assert project.task.cutoffs.after_events
+    with data_on_spark(project, silently) as data:
+        assert same_model(project.read(), data)
+
+
+def test_what_a_cluster_does_not_see_is_refused(spark, fresh_sample) -> None:
+    from leadscore.batch.spark.training import data_on_spark
+
+    stored = builders.project({"store": "store.db"})
+    with pytest.raises(ProjectError, match=r"names a store.*--engine local"), data_on_spark(stored, silently):
         pass
     folder = fresh_sample()
     (folder / "outcomes.csv").unlink()

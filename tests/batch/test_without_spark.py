@@ -22,7 +22,7 @@ def test_a_store_is_read_by_one_machine(sample_scorer, fresh_sample, tmp_path) -
     from leadscore.batch.spark import score_on_spark
 
     project = rewritten(fresh_sample(), {'timezone = "UTC"': 'timezone = "UTC"\nstore = "kept.db"'}, {})
-    with pytest.raises(ProjectError, match="use --engine local"):
+    with pytest.raises(ProjectError, match=r"names a store.*Use --engine local"):
         score_on_spark(sample_scorer, Asked(project, tmp_path / "out.csv"), silently)
 
 

@@ -257,7 +257,7 @@ def test_the_verb_writes_the_page_whole_and_fails_where_ci_asks(tmp_path: Path) 
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert not list(tmp_path.glob(".*"))
     assert CliRunner().invoke(main, ["check", str(tmp_path)]).exit_code == 0
-    assert CliRunner().invoke(main, ["check", str(tmp_path), "--html", str(tmp_path / "no" / "x.html")]).exit_code == 2
+    assert CliRunner().invoke(main, ["check", str(tmp_path), "--html", str(page / "x.html")]).exit_code == 2
 
 
 def _inline(value: Any) -> str:

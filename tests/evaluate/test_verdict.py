@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leadscore.evaluate.metrics import Difference
-from leadscore.evaluate.verdict import NO_SIGNAL, beats, verdict
+from leadscore.evaluate.verdict import NO_SIGNAL, beats, verdict, what_to_do
 
 BETTER, SAME, WORSE = Difference(-0.02, -0.03, -0.01), Difference(-0.001, -0.01, 0.01), Difference(0.02, 0.01, 0.03)
 LOSSES = {"base_rate": 0.5, "source_rate": 0.48, "trees": 0.47}
@@ -60,3 +60,15 @@ def test_a_plain_model_says_which_it_is() -> None:
 def test_nothing_to_compare_or_to_judge() -> None:
     assert verdict("trees", {}, {}, any_win=True) == "There is no baseline to compare with"
     assert said("trees", any_win=False, base_rate=None).startswith("There is no win among these snapshots")
+
+
+def test_a_model_that_beats_not_all_says_what_to_do() -> None:
+    """It is kept all the same, so whoever trained it must know what that means."""
+    losses = {"base_rate": 0.5, "source_rate": 0.4}
+    for worse, means in ((WORSE, "source rate did better, by more"), (SAME, "source rate, can't be told from it")):
+        told = what_to_do(said("trees", base_rate=BETTER, source_rate=worse), losses, "p")
+        assert told is not None
+        assert means in told
+        assert told.endswith("leadscore backtest p; then look for better parameters: leadscore tune p")
+    assert what_to_do(said("trees", base_rate=BETTER, source_rate=BETTER), LOSSES, "p") is None
+    assert what_to_do(said("trees", base_rate=SAME, source_rate=SAME), LOSSES, "p") is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -399,3 +401,15 @@ def test_a_plan_of_ones_own(sample, sample_snapshots):
     scorer = ls.LeadScorer(features=plan, parameters={"num_iterations": 5}).fit(sample, sample_snapshots)
     assert scorer.plan.names == names
     assert scorer.plan.prior is not None
+
+
+def test_scores_and_reasons_load_no_lightgbm(sample_scorer_folder, tmp_path) -> None:
+    """It takes half a second to begin, and nothing here asks it."""
+    code = (
+        "import sys; from leadscore.cli import main; main(sys.argv[1:], standalone_mode=False); "
+        "print(sorted({'lightgbm', 'sklearn'} & sys.modules.keys()))"
+    )
+    sample = Path(__file__).parents[2] / "data" / "sample"
+    command = ["score", sample, "--model", sample_scorer_folder, "--out", tmp_path / "scored.csv"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, command)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

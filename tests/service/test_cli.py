@@ -75,6 +75,7 @@ def test_the_announced_curl_works(serving: Serving) -> None:
     response = httpx.post(words[1], content=content, headers=headers, trust_env=False)
     assert response.status_code == 200, response.text
     assert response.json()["lead_id"]
+    assert "null" not in content
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/model"])

@@ -269,7 +269,7 @@ def test_the_verb_exits_with_0_and_strictly_with_1(scorer, bent, tmp_path, monke
     assert (tmp_path / "m.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert not (Path(folder) / "mlflow.db").exists()
     assert CliRunner().invoke(main, [*call, "--strict"]).exit_code == (0 if told["verdict"] == "keep" else 1)
-    assert CliRunner().invoke(main, [*call, "--html", str(tmp_path / "no" / "m.html")]).exit_code == 2
+    assert CliRunner().invoke(main, [*call, "--html", str(tmp_path / "m.html" / "m.html")]).exit_code == 2
 
 
 def rows(n_rows: int, changes: dict[str, Any] | None = None, *, n_open: int = 0, shifted: bool = False) -> ls.Project:

@@ -195,7 +195,8 @@ def test_only_the_projects_own_versions_and_only_with_a_reason(two_versions, tmp
             promote(two_versions, decider=SIGNED, challenger=address, force="mine")
     folder = str(two_versions.folder)
     assert run(folder, "--force", " ")[0] == 2
-    assert run(folder, "--force", "x", "--html", str(tmp_path / "none" / "p.html"))[0] == 2
+    (tmp_path / "file").touch()
+    assert run(folder, "--force", "x", "--html", str(tmp_path / "file" / "p.html"))[0] == 2
     assert champion(two_versions) == "1"
 
 

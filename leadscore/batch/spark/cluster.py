@@ -30,6 +30,11 @@ from leadscore.sources import Rows
 from leadscore.stretches import stretches
 from leadscore.time import NEVER, Instants
 
+STORE = (
+    "leadscore.toml names a store, which one machine reads and workers don't see. Use --engine local, or a project "
+    "without a store whose tables are files, or queries, that the workers see"
+)
+"""What to do where a cluster is asked for a store."""
 _TASK_MEMORY = 2**31
 """What a part is cut for: a worker may run one task a core."""
 _PARTS_A_CORE = 2

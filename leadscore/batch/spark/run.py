@@ -20,7 +20,7 @@ from leadscore.batch.merging import write_sorted
 from leadscore.batch.parting import tables_of
 from leadscore.batch.run import Run
 from leadscore.batch.spark import tasks
-from leadscore.batch.spark.cluster import Cluster, Read, disk, plan_parts, quiet, refuse
+from leadscore.batch.spark.cluster import STORE, Cluster, Read, disk, plan_parts, quiet, refuse
 from leadscore.batch.spark.session import collect, session
 from leadscore.batch.spark.shipping import Question, tally_of, tally_to_bytes
 from leadscore.batch.tally import Tallied
@@ -58,7 +58,7 @@ def score_on_spark(
     """
     require_place(asked.out)
     if asked.project.store is not None and asked.leads is None:
-        raise ProjectError("this project's tables are in a store, which one machine reads: use --engine local")
+        raise ProjectError(STORE)
     with session(master) as spark:
         tables = tables_of(asked)
         budget = plan_parts(spark, tables, asked.project, n_reasons=asked.n_reasons)

@@ -39,6 +39,7 @@ from leadscore.features.learning import seen_events
 from leadscore.features.plan import FeaturePlan
 from leadscore.reading import OWN, Counted, TypedRows, assemble
 from leadscore.reading.typed import joined
+from leadscore.snapshots import after_events
 from leadscore.sources import Rows
 from leadscore.tables import Cutoffs, Data
 from leadscore.time import NEVER
@@ -233,6 +234,14 @@ def see(group: Group, parcel: Parcel) -> Answer:
     """Count the categories that a plan learns, at the cutoffs of a part."""
     data, asked = group.asked()
     yield 0, json.dumps(seen_events(data, asked)).encode()
+
+
+def after_events_of(group: Group, parcel: Parcel) -> Answer:
+    """Name the leads of a part and the instants after their events."""
+    data, _ = group.data()
+    lead, at = after_events(data)
+    ids = pa.DictionaryArray.from_arrays(lead, pa.array(data.leads.ids, pa.string()))
+    yield 0, stream(pa.record_batch({"lead": ids, "at": at}))
 
 
 def transform(group: Group, parcel: Parcel) -> Answer:
