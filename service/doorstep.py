@@ -1,6 +1,6 @@
-"""Where an overload ends: who is too many is turned away while the request is read, before anything is made for it.
+"""How requests are read and answers sent: who is too many is turned away at once, and an answer is one write.
 
-`Gate` would say the same, from a task of the event loop with a scope, headers and two messages of its own: five
+`Gate` would turn away as well, from a task of the event loop with a scope, headers and two messages of its own: five
 times as dear, and in a flood refusals are most of what a worker does.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from typing import Any
 
 import uvicorn.config
 from starlette.datastructures import Headers
@@ -17,6 +18,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.problems import BUSY
 from service.security import Gate, full, stamped
 
+_ANSWER = tuple(b"HTTP/1.1 %d" % digit for digit in range(2, 6))
+"""How the head of an answer begins; that of 100 Continue is not one."""
 _MARK = "~"
 """Stands for a letter of the request id in an answer that is made beforehand, which has no other of it."""
 
@@ -30,6 +33,15 @@ class Doorstep(HttpToolsProtocol):
     """Reads the requests of one connection; asks `gate` of each, once its headers are there."""
 
     gate: Gate
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send through a transport that keeps heads and bodies together."""
+        super().connection_made(Whole(transport))  # type: ignore[arg-type]
+
+    def on_response_complete(self) -> None:
+        """Send a head that no body follows."""
+        self.transport.flush()  # type: ignore[attr-defined]
+        super().on_response_complete()
 
     def on_headers_complete(self) -> None:
         """Turn a request away in one write, or hand it on."""
@@ -55,6 +67,35 @@ class Doorstep(HttpToolsProtocol):
     def _head(self) -> list[bytes]:
         server = [part for name, value in self.server_state.default_headers for part in (name, b": ", value, b"\r\n")]
         return [STATUS_LINE[BUSY.status], *server]
+
+
+class Whole:
+    """A transport that sends the head of an answer with what comes first of its body: whoever waits is woken once."""
+
+    def __init__(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send, or keep what is the head of an answer until more is written."""
+        if not self._head and data.startswith(_ANSWER) and data.endswith(b"\r\n\r\n"):
+            self._head = data
+            return
+        self._transport.write(self._head + data)
+        self._head = b""
+
+    def flush(self) -> None:
+        """Send what was kept."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Send what was kept, then close."""
+        self.flush()
+        self._transport.close()
 
 
 class _Answered:

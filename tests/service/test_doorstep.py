@@ -180,3 +180,70 @@ def test_who_was_read_and_has_not_begun_yet_is_counted(made_by_tasks: list[str])
     n_answered = statuses.count(200)
     assert statuses.count(429) == 20 - n_answered
     assert len(made_by_tasks) == n_answered < 20
+
+
+async def _written(port: int, sent: bytes) -> list[bytes]:
+    """What the client's socket is given, read by read."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    found = []
+    while (part := await asyncio.wait_for(reader.read(65_536), 5)) and not part.endswith(b"the end"):
+        found.append(part)
+    writer.close()
+    return [*found, part]
+
+
+def test_head_and_body_of_an_answer_come_in_one_piece() -> None:
+    async def two_messages(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("the end")(scope, receive, send)
+
+    [whole], _ = serve(lambda port: _written(port, request()), Limits(), two_messages)
+    assert whole.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+def test_a_head_without_a_body_is_sent(method: str, status: int) -> None:
+    async def bodiless(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def story(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"{method} /echo HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.close()
+        return head
+
+    assert serve(story, Limits(), bodiless)[0].startswith(b"HTTP/1.1 %d" % status)
+
+
+def test_who_asks_whether_to_go_on_is_told_before_the_body() -> None:
+    async def story(port: int) -> Any:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        sent = request(extra="Expect: 100-continue\r\n")
+        writer.write(sent[: -len(BODY)])
+        told = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.write(BODY)
+        found = await answer(reader)
+        writer.close()
+        return told.split(b"\r\n")[0], found[2]
+
+    assert serve(story, Limits())[0] == (b"HTTP/1.1 100 Continue", BODY)
+
+
+def test_an_answer_that_breaks_off_is_sent_as_far_as_it_came() -> None:
+    async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        raise ValueError
+
+    async def story(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request())
+        found = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        return found
+
+    found, observed = serve(story, Limits(), breaks)
+    assert found.startswith(b"HTTP/1.1 200")
+    assert found.endswith(b"\r\n\r\n")
+    assert observed[0].fault is not None
