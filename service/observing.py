@@ -7,6 +7,7 @@ bounded; log lines hold no path, no query, no body and no id of a lead.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import math
 import sys
@@ -119,17 +120,22 @@ class Observer:
             registry=registry,
         )
         self._in_use: tuple[str, str, str, str] | None = None
+        # To find a series takes longer than to count; there are as many as labels, which come from fixed sets.
+        self._requests_of: Callable[..., Counter] = functools.cache(self._requests.labels)
+        self._seconds_of: Callable[..., Histogram] = functools.cache(self._seconds.labels)
+        self._keys_of: Callable[..., Counter] = functools.cache(self._keys.labels)
+        self._scores_of: Callable[..., Counter] = functools.cache(self._scores.labels)
 
     def request(self, exchange: Exchange) -> None:
         """Count one request and write its log line; health checks that are well, and who is turned away, have none."""
         method = exchange.method if exchange.method in METHODS else "OTHER"
         seconds = exchange.seconds
-        self._requests.labels(method, exchange.route, str(exchange.status)).inc()
+        self._requests_of(method, exchange.route, str(exchange.status)).inc()
         if exchange.status == BUSY.status:
             return
-        self._seconds.labels(exchange.route).observe(seconds)
+        self._seconds_of(exchange.route).observe(seconds)
         if exchange.key is not None:
-            self._keys.labels(exchange.key, str(exchange.status)).inc()
+            self._keys_of(exchange.key, str(exchange.status)).inc()
         if exchange.route in SYSTEM_ROUTES and exchange.status < 400:
             return
         fields: dict[str, Any] = {
@@ -149,7 +155,7 @@ class Observer:
         """Count scores by grade, and the documents that had none."""
         for result in results:
             grade = "refused" if isinstance(result, DocumentError) else result["grade"]
-            self._scores.labels(grade if grade in GRADES else "other").inc()
+            self._scores_of(grade if grade in GRADES else "other").inc()
 
     def model(self, name: str, version: str, plan: str, horizon: str | None) -> None:
         """Say which model is in use from now on, in the log too."""

@@ -7,8 +7,8 @@ answer carries a request id, every error is a problem, and every request is coun
 from __future__ import annotations
 
 import asyncio
+import random
 import re
-import secrets
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -328,7 +328,7 @@ def _too_large(limits: Limits) -> Problem:
 
 def _request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
-    return given if _SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return given if given and _SANE_REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
 
 
 def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
