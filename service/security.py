@@ -7,6 +7,7 @@ answer carries a request id, every error is a problem, and every request is coun
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import re
 import time
@@ -40,6 +41,8 @@ UNMATCHED = "unmatched"
 """The template of paths that are no route."""
 _CLOSED = "the handler is closed"
 """What uvloop says of a connection that has gone; asyncio's own loop says nothing."""
+AGAIN_SECONDS = 1
+"""When who was turned away may try again, and how long others find less room: the sooner they are answered."""
 PATIENCE = 2
 """Times `wait_ms` that who was let in may wait: the round before theirs may be one of many refusals."""
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -106,9 +109,9 @@ class Gate:
     app : ASGIApp
         The whole application.
     limits : Limits
-        Refusals: 429 while `waiting` others wait for their turn (a worker answers a few leads after the other), or
-        fewer whose turns would take more than `wait_ms`, as in an overload, where refusals take time as well, or
-        `in_flight` requests are there, bodies still on their way included (which bounds memory); 413 above
+        Refusals: 429 while `waiting` others wait for their turn (a worker answers a few leads after the other), half as
+        many while others are being turned away, which takes time as well, or fewer whose turns would take more than
+        `wait_ms`, or `in_flight` requests are there, bodies still on their way included (which bounds memory); 413 above
         `body_bytes` (chunked bodies are counted as they come), 408 if a body takes longer than `body_seconds`, 504
         if the answer takes longer than `answer_seconds`.
     observe : callable
@@ -137,6 +140,7 @@ class Gate:
         self._paths = frozenset({*paths, *SYSTEM_ROUTES, *NATIVE_ROUTES})
         self._n_in_flight = 0
         self._turns = Turns() if turns is None else turns
+        self._refused_at = -math.inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; start-up and shutdown pass through, web sockets don't."""
@@ -150,7 +154,7 @@ class Gate:
         exchange = Exchange(_request_id(headers), scope["method"], time.perf_counter())
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         answer = _Answer(exchange, send, mends_errors=scope["path"] not in SYSTEM_ROUTES and not is_page(scope["path"]))
-        if self._is_full and scope["path"] not in SYSTEM_ROUTES:
+        if scope["path"] not in SYSTEM_ROUTES and self._refuses():
             # Before anything else that costs time: in an overload most requests end here.
             await answer.refuse(full(), scope, receive)
             exchange.route = self._route_template(scope)
@@ -175,7 +179,7 @@ class Gate:
 
         Pages and system routes are left to `__call__`: what they are refused with, or let in to, is their own.
         """
-        if not self._is_full or path in SYSTEM_ROUTES or is_page(path):
+        if path in SYSTEM_ROUTES or is_page(path) or not self._refuses():
             self._turns.expect()
             return None
         route = path if path in self._paths else UNMATCHED
@@ -183,10 +187,19 @@ class Gate:
         self.observe(exchange)
         return exchange.request_id
 
-    @property
-    def _is_full(self) -> bool:
-        long = len(self._turns) >= self.limits.waiting or self._turns.wait_seconds * 1_000 >= self.limits.wait_ms
-        return long or self._n_in_flight >= self.limits.in_flight
+    def _refuses(self) -> bool:
+        """Whether whoever comes now is too many, which is remembered for a while."""
+        now, room = time.monotonic(), self.limits.waiting
+        if now < self._refused_at + AGAIN_SECONDS:
+            room = max(1, room // 2)
+        refused = (
+            len(self._turns) >= room
+            or self._turns.wait_seconds * 1_000 >= self.limits.wait_ms
+            or self._n_in_flight >= self.limits.in_flight
+        )
+        if refused:
+            self._refused_at = now
+        return refused
 
     def _route_template(self, scope: Scope) -> str:
         if scope["path"] in self._paths:
@@ -269,7 +282,7 @@ def stamped(headers: Sequence[tuple[bytes, bytes]], request_id: str) -> list[tup
 
 def full() -> Problem:
     """Return the problem of who comes while too many are there."""
-    return Problem(BUSY, "Too many requests at once", headers={"retry-after": "1"})
+    return Problem(BUSY, "Too many requests at once", headers={"retry-after": str(AGAIN_SECONDS)})
 
 
 class _ClientLeft(Exception):  # noqa: N818 - not an error

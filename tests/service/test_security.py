@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from leadscore.errors import LeadScoreError
 from service.access import Access
 from service.security import Exchange, Gate, Limits
-from service.turns import MOST_AT_ONCE
+from service.turns import MOST_AT_ONCE, Turns
 
 LIMITS = Limits(body_bytes=10, in_flight=1, body_seconds=0.01, answer_seconds=0.05)
 KEYLESS = Access(None, keyless=True)
@@ -271,6 +272,26 @@ def test_of_many_at_once_those_above_the_limit_are_turned_away_before_any_that_w
     assert story == ["answered"] + ["turned away"] * 6 + ["answered"] * 3  # the first waits for nobody
     assert sorted(statuses) == [200] * 4 + [429] * 6
     assert {(exchange.route, exchange.status) for exchange in observed} == {("/echo", 200), ("/echo", 429)}
+
+
+def test_while_some_are_turned_away_others_find_half_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Waiting(Turns):
+        n = 4
+
+        def __len__(self) -> int:
+            return self.n
+
+    async def story() -> list[str | None]:
+        turns = Waiting()
+        gate = Gate(echo, Limits(waiting=4), lambda exchange: None, [], KEYLESS, turns)
+        headers = Headers({"x-request-id": "refused"})
+        found = []
+        for turns.n, at in ((3, 0.0), (4, 0.0), (3, 0.5), (1, 0.5), (3, 1.4), (3, 2.5)):
+            monkeypatch.setattr(time, "monotonic", lambda at=at: at)
+            found.append(gate.turn_away("POST", "/echo", headers))
+        return found
+
+    assert asyncio.run(story()) == [None, "refused", "refused", None, "refused", None]
 
 
 def test_a_body_on_its_way_is_no_work_yet_and_is_counted_all_the_same() -> None:
