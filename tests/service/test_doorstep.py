@@ -179,7 +179,7 @@ def test_who_was_read_and_has_not_begun_yet_is_counted(made_by_tasks: list[str])
     statuses, _ = serve(story, Limits(waiting=3))
     n_answered = statuses.count(200)
     assert statuses.count(429) == 20 - n_answered
-    assert len(made_by_tasks) == n_answered < 20
+    assert n_answered <= len(made_by_tasks) <= 3
 
 
 async def _written(port: int, sent: bytes) -> list[bytes]:
