@@ -274,19 +274,19 @@ def test_of_many_at_once_those_above_the_limit_are_turned_away_before_any_that_w
     assert {(exchange.route, exchange.status) for exchange in observed} == {("/echo", 200), ("/echo", 429)}
 
 
-def test_while_some_are_turned_away_others_find_half_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_some_are_turned_away_others_find_a_quarter_of_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
     class Waiting(Turns):
-        n = 4
+        n = 0
 
         def __len__(self) -> int:
             return self.n
 
     async def story() -> list[str | None]:
         turns = Waiting()
-        gate = Gate(echo, Limits(waiting=4), lambda exchange: None, [], KEYLESS, turns)
+        gate = Gate(echo, Limits(waiting=8), lambda exchange: None, [], KEYLESS, turns)
         headers = Headers({"x-request-id": "refused"})
         found = []
-        for turns.n, at in ((3, 0.0), (4, 0.0), (3, 0.5), (1, 0.5), (3, 1.4), (3, 2.5)):
+        for turns.n, at in ((7, 0.0), (8, 0.0), (3, 0.5), (1, 0.5), (7, 1.4), (7, 2.5)):
             monkeypatch.setattr(time, "monotonic", lambda at=at: at)
             found.append(gate.turn_away("POST", "/echo", headers))
         return found
