@@ -34,6 +34,8 @@ SHARE = 0.1
 READY_SECONDS = 120.0
 """A cold start takes about 12 s; a first one also compiles the kernels."""
 STOP_SECONDS = 15.0
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection stays open: longer than clients and proxies keep theirs, which might use a closed one."""
 GRACEFUL_SECONDS = 10
 """What requests under way are given to end in."""
 ROOT = Path(service.__file__).parent.parent
@@ -134,6 +136,7 @@ class Server:
             str(ROOT),
         ]
         command += ["--host", self._address, "--port", str(self._port)]
+        command += ["--timeout-keep-alive", str(KEEP_ALIVE_SECONDS)]
         command += ["--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)]
         # Its own session: Ctrl-C reaches it once, through us. Its output goes to our standard error.
         self._child = self._start(command)
