@@ -19,6 +19,8 @@ from leadscore.features.names import FeatureName
 from leadscore.features.words import Words, in_words
 from leadscore.phrases.catalogue import ENGLISH
 
+MOST_MONTHS, MOST_CHANNELS = 12, 6
+"""The newest months and the largest channels that fit into a table; the CSV files hold all."""
 CHANNEL_LEADS = "channels_leads"
 """The table that holds a row per channel and lead."""
 _RULES = {"first_touch": "first touch", "last_touch": "last touch", "time_decay": "time decay", "shapley": "Shapley"}
@@ -80,6 +82,8 @@ def _dimension(found: Channels, called: tuple[str, str], first: bool) -> Section
             "Expected: what the model said on entry, with the 90 % range if it is right. Days to win: median.",
         )
     )  # fmt: skip
+    if (found.months["judged"] > 0).any():
+        blocks.append(_by_month(found))
     if not np.allclose(table["credit_first_touch"], table["credit_last_touch"]):  # else the rules have nothing to share
         figure = pictures.credits_by_rule(table)
         blocks += [
@@ -96,6 +100,29 @@ def _dimension(found: Channels, called: tuple[str, str], first: bool) -> Section
     if found.n_untouched:
         blocks.append(Text(f"{found.n_untouched:,} of {found.n_leads:,} leads have no touch here and are in no row."))
     return Section(f"By {title}", blocks)
+
+
+def _by_month(found: Channels) -> Table:
+    """The judged leads of the largest channels, by month of creation, the newest first."""
+    names = [*found.table["channel"].head(MOST_CHANNELS)]
+    called = [in_words(name) or name for name in names]
+    months = {str(month): rows for month, rows in found.months.groupby("month")}
+    rows: list[tuple[str | Behind, ...]] = []
+    for month in sorted(months, reverse=True)[:MOST_MONTHS]:
+        of_channel = {row["channel"]: row for row in months[month].to_dict("records")}
+        behind = found.leads[(found.leads["month"] == month) & found.leads["judged"]]
+        cells: list[str | Behind] = []
+        for name, told in zip(names, called, strict=True):
+            row = of_channel.get(name)
+            if row is None or not row["judged"]:
+                cells.append("–")
+                continue
+            text = f"{row['won']:,} of {row['judged']:,} ({row['expected']:.1f})"
+            title = f"of “{told}” created in {month} that are judged"
+            cells.append(leads_behind(behind[behind["channel"] == name], title, CHANNEL_LEADS, text))
+        rows.append((month, *cells))
+    told = "Month of creation: converted of judged leads, in brackets what the model expected."
+    return Table(("month", *called), rows, f"{told} The newest months and largest channels; the CSV files hold all.")
 
 
 def _row(row: Mapping[Any, Any], leads: pd.DataFrame) -> tuple[str | Behind, ...]:

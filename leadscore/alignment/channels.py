@@ -40,8 +40,8 @@ class Channels:
     by : the dimension, as ``touchpoints.channel`` or ``lead.source``
     table : a row per channel, most leads first
     months : a row per channel and month of creation
-    leads : a row per channel and lead that it touched: whether it was judged there, won within the horizon (of the
-        judged), and its state: won, lost or open
+    leads : a row per channel and lead that it touched: the month of its creation, whether it was judged there, won
+        within the horizon (of the judged), and its state: won, lost or open
     n_leads, n_immature : leads looked at, and those whose horizon has not passed: counted, not judged
     n_untouched : leads in no row of the table, because no touch is known
     n_judged, n_won, expected : the judged leads, those of them that were won and the wins to expect, each lead once
@@ -303,6 +303,7 @@ def _leads_of(
         {
             "channel": np.array(paths.names, dtype=object)[channel],
             "lead_id": cohort.data.leads.ids[cohort.lead[lead]],
+            "month": cohort.months().astype(str)[lead],
             "judged": judged[channel, lead],
             "won": judged[channel, lead] & won[lead],
             "state": cohort.state[lead],

@@ -86,8 +86,8 @@ def test_every_number_of_the_channels_opens_its_leads(tiny: ls.Data, by_touches:
     found = [channels(tiny, by_touches, by=by, as_of=END) for by in ("lead.source", "touchpoints.channel")]
     page = channels_page(cohort, found)
     assert [section.title for section in page.sections[:2]] == ["By source", "By channel of touchpoints"]
-    touches = opened(tables(page)[1])
-    assert tables(page)[1].columns[0] == "channel"
+    by_channel = next(table for table in tables(page) if table.columns[:2] == ("channel", "leads"))
+    touches = opened(by_channel)
     assert touches["ads", "leads"] == ("2", {"L1", "L2"})
     assert touches["ads", "converted"][1] == {"L1"}
     assert touches["web", "judged"][1] == {"L3", "L4"}
@@ -97,9 +97,26 @@ def test_every_number_of_the_channels_opens_its_leads(tiny: ls.Data, by_touches:
     for (channel, column), (text, leads) in touches.items():
         if column in ("leads", "judged", "wins so far"):
             assert int(text) == table.loc[channel, column.replace(" ", "_")] == len(leads)
-    costs = {row[0]: row[7] for row in tables(page)[1].rows}
+    costs = {row[0]: row[7] for row in by_channel.rows}
     assert costs["web"] == "–", "nobody says what it cost"
     assert any("touchpoints.cost say" in item for item in page.sections[-1].blocks[0].items)
+
+
+def test_channels_are_shown_month_by_month_and_each_number_opens_its_leads(tiny: ls.Data, by_touches: Any) -> None:
+    found = channels(tiny, by_touches, by="touchpoints.channel", as_of=END)
+    [table] = [
+        table for table in tables(channels_page(Cohort.of(tiny, as_of=END), [found])) if table.columns[0] == "month"
+    ]
+    assert [row[0] for row in table.rows] == sorted({*found.months["month"]}, reverse=True)
+    shown = opened(table)
+    for row in found.months.to_dict("records"):
+        cell = shown.get((row["month"], row["channel"]))
+        assert (cell is None) == (row["judged"] == 0)
+        if cell is not None:
+            assert cell[0] == f"{row['won']} of {row['judged']} ({row['expected']:.1f})"
+            assert len(cell[1]) == row["judged"]
+    judged = found.leads[found.leads["judged"]]
+    assert set().union(*(leads for _, leads in shown.values())) == {*judged["lead_id"]}
 
 
 def test_a_headline_holds_three_numbers_with_their_marks(tiny: ls.Data, agreed: Agreement) -> None:
