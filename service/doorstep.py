@@ -58,10 +58,16 @@ class Doorstep(HttpToolsProtocol):
 
     @property
     def _is_plain(self) -> bool:
-        """Whether an answer can be written at once and the connection stays: nothing is under way, and it is read."""
+        """Whether an answer with a body can be written at once, after which the connection goes on with what follows.
+
+        Else something is under way or isn't read, the client wants the connection closed or changed, asks first whether
+        to send its body, or would take the body of an answer to HEAD for the next answer.
+        """
+        parser = self.parser
         idle = self.cycle is None or self.cycle.response_complete
-        stays = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
-        return idle and stays and not self.flow.write_paused and not self.parser.should_upgrade()
+        stays = parser.get_http_version() == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
+        plain = parser.get_method() != b"HEAD" and not self.expect_100_continue
+        return idle and stays and plain and not self.flow.write_paused
 
     @property
     def _head(self) -> list[bytes]:

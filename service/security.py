@@ -46,6 +46,8 @@ AGAIN_SECONDS = 1
 PATIENCE = 2
 """Times `wait_ms` that who was let in may wait: the round before theirs may be one of many refusals."""
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CHANCE = random.Random()
+"""Of request ids, which are no secrets and must differ; seeded by the system, whoever seeds Python's own."""
 
 
 @dataclass(frozen=True)
@@ -341,7 +343,7 @@ def _too_large(limits: Limits) -> Problem:
 
 def _request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
-    return given if given and _SANE_REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
+    return given if given and _SANE_REQUEST_ID.fullmatch(given) else f"{_CHANCE.getrandbits(64):016x}"
 
 
 def _positive(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -137,6 +137,27 @@ def test_health_and_pages_are_left_to_the_gate(made_by_tasks: list[str], path: s
     assert (status == 200) if path == "/livez" else headers["content-type"].startswith("text/html")
 
 
+def test_a_refused_head_has_no_body_that_would_be_taken_for_the_next_answer() -> None:
+    async def story(port: int) -> Any:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HEAD /v1/model HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        first = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.write(request("/livez"))
+        second = await answer(reader)
+        writer.close()
+        return first.split(b"\r\n")[0], second[0]
+
+    assert serve(story, NO_ROOM)[0] == (b"HTTP/1.1 429 Too Many Requests", 200)
+
+
+@pytest.mark.parametrize("given", ["a", "-", "x" * 64])
+def test_a_request_id_of_any_length_stands_in_both_places(given: str) -> None:
+    [(_, headers, body), _], _ = serve(
+        lambda port: _two_in_turn(port, *[request(extra=f"X-Request-Id: {given}\r\n")] * 2), NO_ROOM
+    )
+    assert (headers["x-request-id"], json.loads(body)["request_id"]) == (given, given)
+
+
 @pytest.mark.parametrize(
     "sent", [request(version="1.0"), request(extra="Connection: close\r\n")], ids=["HTTP/1.0", "close"]
 )
