@@ -44,29 +44,50 @@ class Observer:
 
     def __init__(self, registry: CollectorRegistry, write: Callable[[str], None]) -> None:
         self._write = write
-        self._requests = Counter(
+        self._in_use: tuple[str, str, str, str] | None = None
+        self._begin_requests(registry)
+        self._begin_model(registry)
+        self._begin_rows(registry)
+        self._begin_webhooks(registry)
+
+    def _begin_requests(self, registry: CollectorRegistry) -> None:
+        requests = Counter(
             "leadscore_requests_total",
             "Requests answered, by route template",
             ["method", "route", "status"],
             registry=registry,
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "leadscore_request_seconds",
             "Seconds from a request's first byte to its answer, by route template",
             ["route"],
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
-        self._keys = Counter(
+        keys = Counter(
             "leadscore_key_requests_total",
             "Requests answered, by the name of the API key; those without a valid one aren't counted here",
             ["key", "status"],
             registry=registry,
         )
-        self._scores = Counter(
+        scores = Counter(
             "leadscore_scores_total",
             "Lead documents by the grade of their score; refused ones had none",
             ["grade"],
+            registry=registry,
+        )
+        # To find a series takes longer than to count; there are as many as labels, which come from fixed sets.
+        self._requests: Callable[..., Counter] = functools.cache(requests.labels)
+        self._seconds: Callable[..., Histogram] = functools.cache(seconds.labels)
+        self._keys: Callable[..., Counter] = functools.cache(keys.labels)
+        self._scores: Callable[..., Counter] = functools.cache(scores.labels)
+
+    def _begin_model(self, registry: CollectorRegistry) -> None:
+        self._refused = Counter(
+            "leadscore_model_refused_total",
+            "Models that were to be used and could not be: damaged, unreadable, or of another project",
+            # A metric without labels would want its file at import, before BentoML has made the folder.
+            ["error"],
             registry=registry,
         )
         self._model = Gauge(
@@ -76,6 +97,8 @@ class Observer:
             registry=registry,
             multiprocess_mode="livemax",
         )
+
+    def _begin_rows(self, registry: CollectorRegistry) -> None:
         self._events = Counter("leadscore_rows_total", "Rows stored, by table", ["table"], registry=registry)
         self._lag = Histogram(
             "leadscore_lag_seconds",
@@ -92,6 +115,8 @@ class Observer:
                 ("leadscore_score_psi", "Population stability index of the list's scores against the model's own"),
             )
         )
+
+    def _begin_webhooks(self, registry: CollectorRegistry) -> None:
         self._webhooks = Counter(
             "leadscore_webhooks_total",
             "Attempts to deliver a message, by webhook: done, failed (and tried again) or dead",
@@ -112,30 +137,17 @@ class Observer:
                 ("leadscore_webhooks_dead", "Messages that are not tried again, by webhook"),
             )
         )
-        self._refused = Counter(
-            "leadscore_model_refused_total",
-            "Models that were to be used and could not be: damaged, unreadable, or of another project",
-            # A metric without labels would want its file at import, before BentoML has made the folder.
-            ["error"],
-            registry=registry,
-        )
-        self._in_use: tuple[str, str, str, str] | None = None
-        # To find a series takes longer than to count; there are as many as labels, which come from fixed sets.
-        self._requests_of: Callable[..., Counter] = functools.cache(self._requests.labels)
-        self._seconds_of: Callable[..., Histogram] = functools.cache(self._seconds.labels)
-        self._keys_of: Callable[..., Counter] = functools.cache(self._keys.labels)
-        self._scores_of: Callable[..., Counter] = functools.cache(self._scores.labels)
 
     def request(self, exchange: Exchange) -> None:
         """Count one request and write its log line; health checks that are well, and who is turned away, have none."""
         method = exchange.method if exchange.method in METHODS else "OTHER"
         seconds = exchange.seconds
-        self._requests_of(method, exchange.route, str(exchange.status)).inc()
+        self._requests(method, exchange.route, str(exchange.status)).inc()
         if exchange.status == BUSY.status:
             return
-        self._seconds_of(exchange.route).observe(seconds)
+        self._seconds(exchange.route).observe(seconds)
         if exchange.key is not None:
-            self._keys_of(exchange.key, str(exchange.status)).inc()
+            self._keys(exchange.key, str(exchange.status)).inc()
         if exchange.route in SYSTEM_ROUTES and exchange.status < 400:
             return
         fields: dict[str, Any] = {
@@ -155,7 +167,7 @@ class Observer:
         """Count scores by grade, and the documents that had none."""
         for result in results:
             grade = "refused" if isinstance(result, DocumentError) else result["grade"]
-            self._scores_of(grade if grade in GRADES else "other").inc()
+            self._scores(grade if grade in GRADES else "other").inc()
 
     def model(self, name: str, version: str, plan: str, horizon: str | None) -> None:
         """Say which model is in use from now on, in the log too."""

@@ -79,7 +79,8 @@ def _dimension(found: Channels, called: tuple[str, str], first: bool) -> Section
             (row_name, "leads", "judged", "converted", "expected to convert", "wins so far", "wins still expected",
              "cost per win", "days to win"),
             [_row(row, behind.get(row["channel"], found.leads[:0])) for row in table.to_dict("records")],
-            "Expected: what the model said on entry, with the 90 % range if it is right. Days to win: median.",
+            "Converted: the rate of few leads is pulled towards that of all. Expected: what the model said on entry, "
+            "with the 90 % range if it is right. Days to win: median.",
         )
     )  # fmt: skip
     if (found.months["judged"] > 0).any():

@@ -15,11 +15,20 @@ from leadscore.alignment.cohort import Cohort
 from leadscore.alignment.funnel import STAGES, Funnel
 from leadscore.alignment.listing import LISTED, facts, leads_behind, number
 from leadscore.evaluate.page import Behind, Block, Listing, Page, Picture, Section, Table
+from leadscore.features.words import in_words
 from leadscore.sla import EVERYWHERE, Sla
 
 MOST_WEEKS = 13
 _FUNNEL, _AGREEMENT = "funnel_leads", "agreement_leads"
 """The tables that hold a row per lead."""
+MOST_TOLD = 3
+"""Numbers that a headline holds: more are read by nobody."""
+_PROMISES = {"response": "a first response", "attempts": "attempts", "verdict": "a verdict"}
+_KEPT_WORDS = {
+    "response": "sales responded in time to {share} of its leads",
+    "attempts": "sales tried often enough with {share}",
+    "verdict": "sales gave a verdict in time on {share}",
+}
 _NEWEST = f"The {MOST_WEEKS} newest weeks; the CSV files hold all."
 
 
@@ -98,28 +107,19 @@ def agreement_page(cohort: Cohort, found: Agreement) -> Page:
     return Page(title, text, shown, tone="good" if kept else "unsure", facts=facts_below)
 
 
-MOST_TOLD = 3
-"""Numbers that a headline holds: more are read by nobody."""
-_PROMISES = {"response": "a first response", "attempts": "attempts", "verdict": "a verdict"}
-_KEPT_WORDS = {
-    "response": "sales responded in time to {share} of its leads",
-    "attempts": "sales tried often enough with {share}",
-    "verdict": "sales gave a verdict in time on {share}",
-}
-
-
 def verdict(found: Agreement) -> tuple[str, bool]:
     """Say how both sides kept their word, at most three numbers with a mark each, and whether all was kept.
 
-    What isn't due yet is left out; of the promises of sales those that were kept worst are told.
+    What isn't due yet is left out. Of the origins that marketing promised leads from, and of the promises of sales,
+    those that were kept worst are told: what one of them has too much makes up for no other.
     """
     told: list[tuple[float, str]] = []
     done = found.marketing[~found.marketing["unfinished"].astype(bool)]
     if len(done):
-        # A promise for all origins holds those for single ones.
-        whole = done[done["origin"] == EVERYWHERE] if EVERYWHERE in set(done["origin"]) else done
-        share = whole["delivered"].sum() / whole["promised"].sum()
-        told.append((share, "marketing delivered {share} of the qualified leads that it promised"))
+        totals = done.groupby("origin")[["delivered", "promised"]].sum()
+        share, origin = min(zip(totals["delivered"] / totals["promised"], totals.index, strict=True))
+        which = "" if origin == EVERYWHERE else f" from {in_words(str(origin)) or origin}"
+        told.append((share, f"marketing delivered {{share}} of the qualified leads{which} that it promised"))
     of_sales = []
     for promise, rows in found.sales.groupby("promise"):
         kept, missed = int(rows[KEPT].sum()), int(rows[MISSED].sum())

@@ -84,7 +84,8 @@ def credits_by_rule(table: pd.DataFrame) -> Figure:
     if total and len(named):
         best = named.iloc[-1]
         share = _percent(best["credit_shapley"] / total)
-        title = f"By Shapley {share} of {total:.0f} wins are owed to {_short(best['channel'])}, the most"
+        most = "the most" if best["channel"] == rows["channel"].iloc[-1] else "the most of those that are named"
+        title = f"By Shapley {share} of {total:.0f} wins are owed to {_short(best['channel'])}, {most}"
     return _finish(figure, title, "The same wins, shared out by four rules")
 
 

@@ -103,6 +103,10 @@ class Catalogue:
             return self._counted(round(minutes / 60), "hour")
         return self._counted(round(days), "day")
 
+    def span(self, text: str) -> str:
+        """Return a span as it stands alone: ``30 days`` of ``30d``."""
+        return self._counted(int(text[:-1]), _UNITS[text[-1]])[0]
+
     def length(self, window: str | None) -> str:
         """Return a window's length, after a preposition: ``24 hours``, ``30 days``; nothing of one without an end."""
         if window is None or window == "all":

@@ -10,6 +10,7 @@ from typing import Any
 
 from leadscore.direction import INBOUND, OUTBOUND
 from leadscore.evaluate.capacity import ExpectedWins, at_capacity
+from leadscore.features.words import in_words
 from leadscore.project import Project
 from leadscore.time import NEVER
 from service.store import Store
@@ -127,8 +128,9 @@ def _about(project: Project, rows: Sequence[Stored]) -> list[str]:
     if profile is None:
         return []
     data = json.loads(profile.data)
-    names = (project.leads.roles.get(role) for role in ("account", "owner", "origin"))
-    return [str(data[name]) for name in names if name is not None and data.get(name) is not None]
+    named = {role: data.get(project.leads.roles.get(role)) for role in ("account", "owner", "origin")}
+    told = {role: str(value) for role, value in named.items() if value is not None}
+    return [in_words(text) if role == "origin" else text for role, text in told.items()]
 
 
 def last_verdict(rows: Sequence[Stored]) -> Mapping[str, Any] | None:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from starlette.responses import HTMLResponse, Response
 
+from leadscore.phrases.catalogue import catalogue
 from service.access import PAGES
 
 if TYPE_CHECKING:
@@ -79,14 +80,9 @@ def lead_address(lead_id: str) -> str:
 
 def spelled(span: str) -> str:
     """Spell a span out as a person writes it: ``30 days`` of ``30d``."""
-    names = {"m": "minute", "h": "hour", "d": "day", "w": "week"}
-    return f"{span[:-1]} {names[span[-1]]}{'' if span[:-1] == '1' else 's'}" if span[-1:] in names else span
+    return catalogue().span(span) if span else span
 
 
 def ago(seconds: float) -> str:
-    """Say how long something is, in its largest unit: ``3 days``, ``5 minutes``."""
-    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        if seconds >= size:
-            n = int(seconds // size)
-            return f"{n} {name}{'s' if n > 1 else ''}"
-    return "under a minute"
+    """Say how long something is, rounded and in a person's unit, as reasons do: ``3 days``, ``5 minutes``."""
+    return catalogue().duration(seconds / 86_400)[0]

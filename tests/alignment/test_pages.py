@@ -123,7 +123,17 @@ def test_a_headline_holds_three_numbers_with_their_marks(tiny: ls.Data, agreed: 
     text, kept = verdict(agreed)
     assert not kept
     assert text.count(" %") == text.count("✗") == 3
-    assert text.startswith("✗ marketing delivered 7 % of the qualified leads that it promised; ✗ sales ")
+    assert text.startswith("✗ marketing delivered 4 % of the qualified leads from ads that it promised; ✗ sales ")
+
+
+def test_what_is_too_much_in_all_hides_no_origin_that_has_too_little(agreed: Agreement) -> None:
+    marketing = agreed.marketing
+    shares = marketing["origin"].map({"*": 2.0, "ads": 0.84})
+    surplus = marketing.assign(delivered=marketing["promised"] * shares, unfinished=False)
+    text, kept = verdict(replace(agreed, marketing=surplus, sales=agreed.sales[:0]))
+    assert (text, kept) == ("✗ marketing delivered 84 % of the qualified leads from ads that it promised", False)
+    text, kept = verdict(replace(agreed, marketing=surplus[surplus["origin"] == "*"], sales=agreed.sales[:0]))
+    assert (text, kept) == ("✓ marketing delivered 200 % of the qualified leads that it promised", True)
 
 
 def test_what_is_kept_whole_is_marked_so(agreed: Agreement) -> None:

@@ -15,6 +15,7 @@ import pytest
 import leadscore as ls
 from leadscore import LeadScorer, time
 from leadscore.evaluate.capacity import at_capacity
+from leadscore.phrases.catalogue import catalogue
 from service.access import COOKIE, Access
 from service.keys import ApiKeys, Key
 from service.measuring import _verdicts, measure
@@ -382,7 +383,7 @@ def test_rooms_are_filled_by_what_is_measured(kept_store: Store, scorer: LeadSco
         measure(kept_store, scorer, tmp_path / "rooms", now=NOW)
         page = service.get("/app/funnel").text
         assert "where leads leak" in page
-        assert "Measured under a minute ago" in page
+        assert "Measured less than a minute ago" in page
         assert f"<dd>{time.format_instant(NOW)[:16].replace('T', ' ')} UTC</dd>" in page
         assert re.search(r'<div class="behind" id="l[-0-9]+".*\n.*\n<p><a href="/app/leads/L\d+">', page)
         assert not re.search(r"<style|\sstyle=", page)
@@ -408,10 +409,10 @@ def test_a_figure_needs_no_style_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0, "under a minute"), (60, "1 minute"), (7_199, "1 hour"), (86_400 * 2.5, "2 days")],
+    [(0, "less than a minute"), (60, "1 minute"), (7_199, "2 hours"), (86_400 * 4.9, "5 days")],
 )
-def test_ages_in_their_largest_unit(seconds: float, said: str) -> None:
-    assert ago(seconds) == said
+def test_ages_are_said_as_reasons_say_them(seconds: float, said: str) -> None:
+    assert ago(seconds) == said == catalogue().duration(seconds / 86_400)[0]
 
 
 @pytest.mark.parametrize(("span", "said"), [("30d", "30 days"), ("1w", "1 week"), ("36h", "36 hours"), ("", "")])
