@@ -136,11 +136,12 @@ def audit(console: Console, project: str, store: str | None, model: str | None, 
     from service.store import open_store
 
     def find(version: str) -> LeadScorer | None:
+        from_folder = version.startswith(UNREGISTERED)
         try:
-            folder, _ = find_scorer(project, model if version.startswith(UNREGISTERED) else version)
+            folder, _ = find_scorer(project, model if from_folder else version)
         except TrackingError:
             return None
-        if version.startswith(UNREGISTERED) and Pointer.unregistered(folder).version != version:
+        if from_folder and Pointer.unregistered(folder).version != version:
             return None
         return LeadScorer.load(folder, version=version)
 

@@ -26,6 +26,7 @@ from service.serving import InUse, ModelInUse
 from service.store import Store
 from service.store.arrivals import LEADS, OUTCOME
 from service.store.journal import not_before
+from service.store.scores import RESCORED
 from service.store.shared import Lease
 from service.store.tables import whole
 from service.stored import StoredLeads
@@ -33,8 +34,6 @@ from service.stored import StoredLeads
 LEASE = "rescoring"
 TOUCHED = "touched"
 """The mark up to which rows have been scored."""
-RESCORED = "rescored"
-"""The mark of when all open leads were last scored, UTC microseconds."""
 SLICE = 5_000
 """Leads scored and written at once."""
 AT_MOST = 2_000

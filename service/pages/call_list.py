@@ -16,7 +16,7 @@ from leadscore.time import NEVER
 from service.store import Store
 from service.store.arrivals import LEADS, OUTCOME, REJECT, VERDICT, WITHDRAW
 from service.store.journal import Stored
-from service.store.scores import UNREJECTED, ListQuery
+from service.store.scores import RESCORED, UNREJECTED, ListQuery
 
 N_REASONS = 2
 MOST_CALLS = 2_000
@@ -52,7 +52,8 @@ class Entry:
 class Listed:
     """A page of the list, where the next begins, and what the best `n_calls` bring (None: nobody asked).
 
-    `n_leads` are on all pages together; `n_rejected` would be too, had nobody rejected them.
+    `n_leads` are on all pages together; `n_rejected` would be too, had nobody rejected them. `scoring` says of an empty
+    list that leads are being scored.
     """
 
     entries: Sequence[Entry]
@@ -60,6 +61,7 @@ class Listed:
     expected: ExpectedWins | None
     n_leads: int
     n_rejected: int
+    scoring: bool
 
     @property
     def quiet(self) -> float | None:
@@ -90,7 +92,8 @@ def listed(store: Store, query: ListQuery, *, n_calls: int | None, first: int, n
     ]
     chances = [] if n_calls is None else store.scores.best_probabilities(query, n_calls)
     expected = None if n_calls is None else at_capacity(chances, len(chances))
-    return Listed(entries, found.cursor, expected, *_counted(store, query))
+    scoring = not entries and not store.shared.mark(RESCORED)
+    return Listed(entries, found.cursor, expected, *_counted(store, query), scoring)
 
 
 def _counted(store: Store, query: ListQuery) -> tuple[int, int]:

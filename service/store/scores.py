@@ -16,6 +16,8 @@ from service.store.database import Database
 from service.store.outbox import Outbox
 from service.store.schema import history, marks, scores, verdicts
 
+RESCORED = "rescored"
+"""The mark of when all open leads were last scored, UTC microseconds; 0 until a round that has begun is done."""
 CHANGES = "scores"
 """The mark that counts changes of the list."""
 _CHANGES = select(marks.c.value).where(marks.c.name == CHANGES)

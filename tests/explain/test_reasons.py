@@ -256,7 +256,7 @@ def test_a_rate_of_other_leads_names_the_source_that_they_share(explained, sampl
     for record, text in of_source:
         said = {one["feature"]: one["value"] for one in record["reasons"]}
         if said.get("lead.source") not in (None, "(missing)", "(other)"):
-            assert f"of leads from {said['lead.source'].replace('_', ' ')} are won" in text
+            assert f"of decided leads from {said['lead.source'].replace('_', ' ')} were won" in text
     assert not any("the same source" in text for _, text in of_source)
 
 

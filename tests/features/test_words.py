@@ -88,8 +88,8 @@ def say(name: str, value: float, category: str | None = None) -> str:
         ("touchpoints.decay.1d", 0, None, "no touchpoints lately"),  # of touchpoints long ago, float32 leaves 0
         ("calls.waiting", 3, None, "has not answered us for 3 days"),
         ("calls.waiting", NAN, None, "owes us no answer"),  # or was never asked
-        ("account.win_rate", 0.125, None, "about 12 % of this company's leads are won"),
-        ("origin.win_rate", 0.5, None, "about 50 % of leads from the same source are won"),
+        ("account.win_rate", 0.125, None, "about 12 % of this company's decided leads were won"),
+        ("origin.win_rate", 0.5, None, "about 50 % of decided leads from the same source were won"),
         ("owner.win_rate", NAN, None, "nothing is known of other leads with the same rep"),
         ("account.n_won", NAN, None, "nothing is known of other leads of this company"),
         ("account.n_won", 0, None, "no other lead of this company won yet"),
@@ -159,8 +159,8 @@ def test_names_become_words():
         ("touchpoints.cost.sum.90d", 0.5, 12, "cost of touchpoints in the last 90 days: 0.5 to 12 in total"),
         ("interactions.since_last", 0.5, 12, "last interaction 12 hours to 12 days ago"),
         ("touchpoints.trend.7d", -2, 1, "2 fewer to 1 more touchpoints in the last 7 days than in the 7 days before"),
-        ("origin.win_rate", 0.104, 0.25, "about 10 % to 25 % of leads from the same source are won"),
-        ("origin.win_rate", 0.104, 0.1041, "about 10 % of leads from the same source are won"),
+        ("origin.win_rate", 0.104, 0.25, "about 10 % to 25 % of decided leads from the same source were won"),
+        ("origin.win_rate", 0.104, 0.1041, "about 10 % of decided leads from the same source were won"),
         ("lead.employees", 10, 250, "employees: 10 to 250"),
     ],
 )
@@ -203,7 +203,7 @@ def test_what_a_feature_is_about_reads_without_its_value(name, text):
         ("calls.minutes.mean.7d", NAN, 9, "no calls with minutes in the last 7 days"),
         ("calls.trend.7d", 5, 1, "5 more calls in the last 7 days than in the 7 days before"),
         ("calendar.weekday", 5, 1, "today is Saturday"),
-        ("account.win_rate", 0.2, 0.1, "about 20 % of this company's leads are won (typical: 10 %)"),
+        ("account.win_rate", 0.2, 0.1, "about 20 % of this company's decided leads were won (typical: 10 %)"),
         ("account.win_rate", NAN, 0.1, "nothing is known of other leads of this company"),
         ("account.calls.count.7d", 4, NAN, "4 calls of other leads at this company in the last 7 days"),
         ("lead.balance", -3, 3, "balance: -3 (typical: 3)"),
@@ -301,8 +301,8 @@ def test_a_kind_of_event_is_a_noun_where_a_column_of_kinds_holds_it(name, value,
 @pytest.mark.parametrize(
     ("name", "value", "named", "text"),
     [
-        ("origin.win_rate", 0.07, "paid_social", "about 7 % of leads from paid social are won"),
-        ("origin.win_rate", 0.07, "(other)", "about 7 % of leads from the same source are won"),
+        ("origin.win_rate", 0.07, "paid_social", "about 7 % of decided leads from paid social were won"),
+        ("origin.win_rate", 0.07, "(other)", "about 7 % of decided leads from the same source were won"),
         ("origin.win_rate", NAN, "ads", "nothing is known of other leads from ads"),
         ("owner.n_won", 0, "rep-07", "no other lead with rep rep-07 won yet"),
         ("owner.open_leads", 3, None, "3 other leads with the same rep open"),

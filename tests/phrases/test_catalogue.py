@@ -179,4 +179,4 @@ def test_german_reads_as_a_german_would_write_it():
     assert said("lead.employees", 1_234.5) == "Mitarbeiterzahl: 1.234"
     assert said("lead.page_views", 1.5) == "Page views: 1,5"
     assert said("profile.age", 1.0) == "vor 24 Stunden eingegangen"
-    assert said("origin.win_rate", 0.12) == "Leads mit gleicher Angabe (Quelle): etwa 12 % gewonnen"
+    assert said("origin.win_rate", 0.12) == "entschiedene Leads mit gleicher Angabe (Quelle): etwa 12 % gewonnen"

@@ -24,6 +24,7 @@ from service.pages.rendering import ago, spelled, step
 from service.pages.session import inside
 from service.store import Store, open_store
 from service.store.arrivals import parse
+from service.store.scores import RESCORED
 from service.store.tables import whole
 from tests.service.conftest import NOW, Service, serving
 
@@ -52,6 +53,14 @@ def listed(page: httpx.Response) -> list[str]:
 
 def get(desk: Service, path: str, secret: str = SELLER_SECRET) -> httpx.Response:
     return desk.get(path, headers=signed_in(secret))
+
+
+def test_an_empty_list_says_that_leads_are_being_scored_while_they_are(desk: Service, kept_store: Store) -> None:
+    kept_store.shared.set_mark(RESCORED, 0)
+    assert "Leads are being scored" in get(desk, "/app?search=nobody").text
+    assert "Leads are being scored" not in get(desk, "/app").text
+    kept_store.shared.set_mark(RESCORED, 1)
+    assert "No open lead is like that" in get(desk, "/app?search=nobody").text
 
 
 def test_who_is_not_signed_in_is_led_to_the_door(desk: Service) -> None:
