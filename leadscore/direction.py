@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from leadscore import answered
+from leadscore.answered import Answered, plain
 from leadscore.section import Section
 
 NEITHER, OUTBOUND, INBOUND = range(3)
+ANSWERED = 4
+"""Beside the side of an event: both spoke, whoever began (`leadscore.contacts`)."""
 
 _COLUMNS = (
     *("direction", "call direction", "email direction", "message direction", "engagement direction"),
@@ -24,41 +27,59 @@ _YES, _NO = ("true", "1", "yes", "1 0"), ("false", "0", "no", "0 0")
 
 @dataclass(frozen=True)
 class Direction:
-    """A categorical column and the words in it that mean outbound and inbound; every other word means neither."""
+    """A categorical column and the words in it that mean outbound and inbound; every other word means neither.
+
+    `answered` is how the table says that both spoke; None where it doesn't.
+    """
 
     column: str
     outbound: tuple[str, ...]
     inbound: tuple[str, ...]
+    answered: Answered | None = None
 
     def of(self, word: str) -> int:
         """Return `OUTBOUND`, `INBOUND` or `NEITHER`; case, blanks and punctuation don't matter."""
-        plain = _plain(word)
-        return OUTBOUND if plain in self.outbound else INBOUND if plain in self.inbound else NEITHER
+        found = plain(word)
+        return OUTBOUND if found in self.outbound else INBOUND if found in self.inbound else NEITHER
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
         """Rebuild it from `to_dict`."""
-        return cls(raw["column"], tuple(raw["outbound"]), tuple(raw["inbound"]))
+        told = raw.get("answered")
+        found = None if told is None else Answered.from_dict(told)
+        return cls(raw["column"], tuple(raw["outbound"]), tuple(raw["inbound"]), found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        return {"column": self.column, "outbound": list(self.outbound), "inbound": list(self.inbound)}
+        sides = {"column": self.column, "outbound": list(self.outbound), "inbound": list(self.inbound)}
+        return sides if self.answered is None else sides | {"answered": self.answered.to_dict()}
 
 
 def recognised(categorical: Sequence[str]) -> Direction | None:
     """Return the direction that a table's own column names give away, None if none does."""
-    column = next((column for column in categorical if _plain(column) in _COLUMNS), None)
+    column = next((column for column in categorical if plain(column) in _COLUMNS), None)
     return None if column is None else _with_usual_words(column)
 
 
-def declared(section: Section, categorical: Sequence[str]) -> Direction | None:
+def declared(section: Section, categorical: Sequence[str], numeric: Sequence[str] = ()) -> Direction | None:
     """Read ``direction = "column"`` or ``direction = { column = …, outbound = […], inbound = […] }``, if it is there.
+
+    And with it ``answered``, see `leadscore.answered.declared`.
 
     Raises
     ------
     ProjectError
-        If the column isn't listed as categorical, a list is empty, or a word means both.
+        If the column isn't listed as categorical, a list is empty, a word means both, or `answered` has no direction.
     """
+    found = _sides(section, categorical)
+    if found is None:
+        if "answered" in section.raw:
+            raise section.fail('says what was answered, and not who began; add direction = "…" as well')
+        return None
+    return replace(found, answered=answered.declared(section, categorical, numeric))
+
+
+def _sides(section: Section, categorical: Sequence[str]) -> Direction | None:
     raw = section.raw.get("direction")
     if raw is None:
         return recognised(categorical)
@@ -67,7 +88,7 @@ def declared(section: Section, categorical: Sequence[str]) -> Direction | None:
     else:
         inner = Section(raw, f"{section.where}.direction", "column outbound inbound")
         column = inner.required("column")
-        outbound, inbound = (tuple(_plain(word) for word in inner.texts(side)) for side in ("outbound", "inbound"))
+        outbound, inbound = (tuple(plain(word) for word in inner.texts(side)) for side in ("outbound", "inbound"))
         if not outbound or not inbound:
             raise inner.fail('needs both, as in outbound = ["sent"], inbound = ["received"]: replies need two sides')
         both = sorted(set(outbound) & set(inbound))
@@ -81,14 +102,9 @@ def declared(section: Section, categorical: Sequence[str]) -> Direction | None:
 
 def _with_usual_words(column: str) -> Direction:
     """Return the words for a column of words, or for a yes-or-no column such as ``is_inbound``."""
-    name = _plain(column)
+    name = plain(column)
     if name == "directioncode" or name.endswith(("outbound", "outgoing")):
         return Direction(column, (*_YES, *_OUTBOUND), (*_NO, *_INBOUND))
     if name.endswith(("inbound", "incoming")):
         return Direction(column, (*_NO, *_OUTBOUND), (*_YES, *_INBOUND))
     return Direction(column, _OUTBOUND, _INBOUND)
-
-
-def _plain(text: str) -> str:
-    """Letters and digits in lower case, all else a blank; an arrow or a plus, which has neither, stays itself."""
-    return re.sub(r"[\W_]+", " ", text.casefold()).strip() or text.strip()

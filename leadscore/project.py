@@ -298,8 +298,9 @@ def _events(name: str, raw: Any) -> EventsSpec:
         raise ProjectError(
             f"{FILE}: [events.{name}] takes a reserved name; rename it (reserved: {', '.join(RESERVED_TABLES)})"
         )
-    section = Section(raw, f"events.{name}", "source lead time known id categorical numeric time_format direction")
-    categorical = section.texts("categorical")
+    keys = "source lead time known id categorical numeric time_format direction answered"
+    section = Section(raw, f"events.{name}", keys)
+    categorical, numeric = section.texts("categorical"), section.texts("numeric")
     spec = EventsSpec(
         name=name,
         source=_source(section),
@@ -307,8 +308,8 @@ def _events(name: str, raw: Any) -> EventsSpec:
         time=section.required("time"),
         **section.every("known id time_format"),
         categorical=categorical,
-        numeric=section.texts("numeric"),
-        direction=declared(section, categorical),
+        numeric=numeric,
+        direction=declared(section, categorical, numeric),
     )
     _check_columns(section, spec.categorical, spec.numeric)
     return spec

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
-from leadscore.direction import OUTBOUND
+from leadscore.contacts import sides
+from leadscore.direction import ANSWERED, OUTBOUND
 from leadscore.errors import DataError
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data
@@ -136,7 +137,7 @@ class Cohort:
         return project.sla.sales or tuple(spec.name for spec in project.events if spec.direction is not None)
 
     def contacts(self, side: int) -> tuple[NDArray[np.int64], Instants]:
-        """Return the contacts of one side (`leadscore.direction`): the cohort's lead and the time, by both.
+        """Return the contacts of a side, or of several (`leadscore.contacts`): the cohort's lead and the time, by both.
 
         In a table of sales without direction every row is outbound.
         """
@@ -144,12 +145,8 @@ class Cohort:
         for name in self.sales_tables:
             spec, log = self.data.project.events_named(name), self.data.logs[name]
             rows, lead = self.rows(name)
-            if spec.direction is None:
-                chosen = np.full(len(rows), side == OUTBOUND)
-            else:
-                column = spec.categorical.index(spec.direction.column)
-                sides = np.array([*map(spec.direction.of, log.vocabularies[column]), -1])
-                chosen = sides[log.codes[column, rows]] == side
+            found = np.full(len(rows), OUTBOUND) if spec.direction is None else sides(spec, log)[rows]
+            chosen = found & side != 0
             leads.append(lead[chosen])
             times.append(log.time[rows[chosen]])
         lead, at = np.concatenate(leads), np.concatenate(times)
@@ -157,8 +154,11 @@ class Cohort:
         return lead[order], at[order]
 
     def first_contact(self, side: int, after: Instants) -> Instants:
-        """Return the first contact of one side at or after an instant of each lead, (n,); `FOREVER` where none."""
-        lead, at = self.contacts(side)
+        """Return when one side first spoke at or after an instant of each lead, (n,); `FOREVER` where it did not.
+
+        Whoever began what was answered, both spoke.
+        """
+        lead, at = self.contacts(side | ANSWERED)
         later = at >= after[lead]
         first = np.full(len(self), FOREVER, dtype=np.int64)
         np.minimum.at(first, lead[later], at[later])

@@ -43,14 +43,15 @@ def lead_fill(
 
 def event_fill(data: Data, program: Program, asked: Cutoffs, out: NDArray[Any]) -> Fill:
     """The features of one table: of the lead's own events, or of those of its account's other leads."""
-    log, clock = data.logs[program.table], time.clock_changes(data.project.timezone)
-    bound = program.bind(log.vocabularies)
-    by_account = data.company.account_log(program.table) if program.of_account else None
+    table = program.spec.name
+    log, clock = data.logs[table], time.clock_changes(data.project.timezone)
+    bound, sides = program.bind(log.vocabularies), program.sides_of(log)
+    by_account = data.company.account_log(table) if program.of_account else None
 
     def fill(rows: NDArray[np.int64]) -> None:
         lead, at = asked.lead[rows], asked.at[rows]
         others = None if by_account is None else (by_account, group_at(data.leads, ACCOUNT, lead, at))
-        program.run(log, lead, at, rows, out, bound, clock, others)
+        program.run(log, lead, at, rows, out, bound, sides, clock, others)
 
     return fill
 

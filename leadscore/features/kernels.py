@@ -21,7 +21,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from leadscore.direction import INBOUND, OUTBOUND
+from leadscore.contacts import FROM_THEM
+from leadscore.direction import OUTBOUND
 from leadscore.time import DAY, FOREVER
 
 COUNT, COUNT_BY, AMOUNTS, VARIETY, RECENCY, RECENCY_BY, DAYS, GAPS, TREND, DECAY, DECAY_BY, SEQUENCE, REPLY = range(13)
@@ -61,6 +62,7 @@ def fill(
     known: NDArray[np.int64],
     codes: NDArray[np.int32],
     values: NDArray[np.float64],
+    sides: NDArray[np.int8],
     company: tuple[NDArray[np.int64], ...],
     clock: tuple[NDArray[np.int64], NDArray[np.int64]],
     windows: NDArray[np.int64],
@@ -82,6 +84,7 @@ def fill(
     account : (n,), each lead's account as of its cutoff, −1 for none: then the events are those of the account's other
         leads, and none gives NaN. Empty: the lead's own events
     offsets, time, known, codes, values : an `EventLog`
+    sides : `leadscore.contacts.sides` of the log; empty where no step is `REPLY`
     company : `AccountLog.arrays`; unused where `account` is empty
     clock : `leadscore.time.clock_changes` of the project's zone
     windows : ascending lengths in microseconds, `FOREVER` for ``all``
@@ -151,7 +154,7 @@ def fill(
             elif kernel == SEQUENCE:
                 _sequence(seen, n_seen, codes, column, lookups, start, n_slots, cells, base)
             elif kernel == REPLY:
-                _reply(seen, n_seen, time, cutoff[i], codes, column, lookups, start, cells, base)
+                _reply(seen, n_seen, time, cutoff[i], sides, cells, base)
         for c in range(len(sources)):
             out[row[i], targets[c]] = cells[sources[c]]
 
@@ -441,17 +444,17 @@ def _sequence(seen, n_seen, codes, column, lookups, start, n_slots, cells, base)
 
 
 @njit(nogil=True, cache=True)
-def _reply(seen, n_seen, time, cutoff, codes, column, lookups, start, cells, base):  # type: ignore[no-untyped-def]
+def _reply(seen, n_seen, time, cutoff, sides, cells, base):  # type: ignore[no-untyped-def]
     """Days that the latest answer took, and days since the first outbound that has none yet."""
     cells[base : base + 2] = np.nan
     asked, pending, waiting_since = False, np.int64(0), np.int64(0)
     for j in range(n_seen):
-        side = lookups[start + codes[column, seen[j]] + 1]
-        if side == OUTBOUND:
+        from_us, from_them = sides[seen[j]] & OUTBOUND != 0, sides[seen[j]] & FROM_THEM != 0
+        if from_us and not (asked and from_them):
             pending = time[seen[j]]
             waiting_since = waiting_since if asked else pending
             asked = True
-        elif side == INBOUND and asked:
+        if from_them and asked:
             cells[base] = (time[seen[j]] - pending) / _DAY
             asked = False
     if asked:

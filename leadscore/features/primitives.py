@@ -165,15 +165,17 @@ _EVENT_PRIMITIVES = (
         "response",
         {"any": kernels.REPLY},
         span="none",
-        definition="Days from our outbound event to the inbound one that next followed it, of the latest such answer. "
-        "Of several outbound before it the last one counts. Without answer: NaN.",
+        definition="Days from our outbound event to the one in which they next spoke, inbound or answered "
+        "(`leadscore.contacts`), of the latest such answer. Of several outbound before it the last one counts; an "
+        "outbound one that is answered and follows none is answered at once. Without answer: NaN.",
     ),
     Primitive(
         "waiting",
         "response",
         {"any": kernels.REPLY},
         span="none",
-        definition="Days to t from our first outbound event after their latest inbound one. Without such: NaN.",
+        definition="Days to t from our first outbound event after they last spoke, in one inbound or answered. "
+        "Without such: NaN.",
     ),
     Primitive(
         "last",

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from leadscore import time
 from leadscore.company import AccountLog
-from leadscore.direction import Direction
+from leadscore.contacts import Sides, sides
 from leadscore.eventlog import EventLog
 from leadscore.features import kernels
 from leadscore.features.learning import Learnt
 from leadscore.features.names import MISSING, OTHER, FeatureName
-from leadscore.features.primitives import EVENT_PRIMITIVES, RESPONSE, Subject
+from leadscore.features.primitives import EVENT_PRIMITIVES, Subject
 from leadscore.project import EventsSpec
 
 Slots = dict[str, int]
@@ -35,6 +35,7 @@ _SHORT, _MOST_REMEMBERED = 8, 1_024
 """Words of a vocabulary, as that of one lead, that is looked up once and remembered; and how many are."""
 _NOBODY = AccountLog.empty().arrays
 _NO_ACCOUNT = np.empty(0, dtype=np.int64)
+_NO_SIDES = np.empty(0, dtype=np.int8)
 
 
 def subject_of(name: FeatureName, spec: EventsSpec) -> Subject:
@@ -48,12 +49,11 @@ def subject_of(name: FeatureName, spec: EventsSpec) -> Subject:
 
 @dataclass(frozen=True)
 class _Lookup:
-    """What becomes of a column's words: the slot of a category, or the side of a direction."""
+    """What becomes of a column's words: the slot of a category."""
 
     column: int
     slots: Slots
     kept: Sequence[str] = ()
-    direction: Direction | None = None
 
     @cached_property
     def of(self) -> Callable[[tuple[str, ...]], list[int]]:
@@ -62,8 +62,6 @@ class _Lookup:
         return lambda vocabulary: (remembered if len(vocabulary) <= _SHORT else self._of)(vocabulary)
 
     def _of(self, vocabulary: tuple[str, ...]) -> list[int]:
-        if self.direction is not None:
-            return [0, *map(self.direction.of, vocabulary)]
         slot_of, other = self._slot_of, self.slots.get(OTHER, -1)
         return [self.slots.get(MISSING, -1), *[slot_of.get(word, other) for word in vocabulary]]
 
@@ -74,7 +72,7 @@ class _Lookup:
         return {**dict.fromkeys(self.kept, -1), **own}
 
 
-Content = Literal["none", "words", "other", "codes", "sides"]
+Content = Literal["none", "words", "other", "codes"]
 """What a step looks up. (other) has slots of its own: a category outside the kept top is part of both."""
 
 _CONTENTS: dict[int, Content] = {
@@ -82,15 +80,14 @@ _CONTENTS: dict[int, Content] = {
     kernels.RECENCY_BY: "words",
     kernels.DECAY_BY: "words",
     kernels.SEQUENCE: "codes",
-    kernels.REPLY: "sides",
 }
 
 
 @dataclass(frozen=True)
 class Program:
-    """Everything `kernels.fill` needs for one table, but the look-ups."""
+    """Everything `kernels.fill` needs for one table, but the look-ups; `spec` is the table's declaration."""
 
-    table: str
+    spec: EventsSpec
     of_account: bool
     windows: NDArray[np.int64]
     half_lives: NDArray[np.float64]
@@ -108,18 +105,23 @@ class Program:
         row: NDArray[np.int64],
         out: NDArray[np.floating],
         bound: Bound,
+        sides: Sides,
         clock: Clock,
         others: tuple[AccountLog, NDArray[np.int64]] | None = None,
     ) -> None:
-        """Fill this table's columns of `out` for the given rows; `bound` comes from `bind`.
+        """Fill this table's columns of `out` for the given rows; `bound` comes from `bind`, `sides` from `sides_of`.
 
         `others` are the table's events by account, and the account of each row as of its cutoff.
         """
         company, account = (_NOBODY, _NO_ACCOUNT) if others is None else (others[0].arrays, others[1])
         kernels.fill(
-            lead, cutoff, row, account, log.offsets, log.time, log.known, log.codes, log.values, company, clock,
+            lead, cutoff, row, account, log.offsets, log.time, log.known, log.codes, log.values, sides, company, clock,
             self.windows, self.half_lives, self.steps, *bound, self.sources, self.targets, self.n_cells, out,
         )  # fmt: skip
+
+    def sides_of(self, log: EventLog) -> Sides:
+        """Who spoke in each event of a log; nothing where no feature asks."""
+        return sides(self.spec, log) if (self.steps[:, 0] == kernels.REPLY).any() else _NO_SIDES
 
     def bind(self, vocabularies: Sequence[tuple[str, ...]]) -> Bound:
         """Look-ups for the vocabularies of a log."""
@@ -173,11 +175,11 @@ def compile_table(
             span = spans_of_block.index(time.parse_window(name.window) if name.window else 0)
             cell = (slot * len(fields) + fields.index(name.op)) * len(spans_of_block) + span
             cells.append((base + (span * len(slots) + slot if kernel == kernels.COUNT_BY else cell), target))
-        n_slots = 1 if content in ("codes", "sides", "none") else len(slots)
+        n_slots = 1 if content in ("codes", "none") else len(slots)
         base += n_slots * len(fields) * len(spans_of_block)
     sources, targets = np.array(cells, dtype=np.int64).reshape(-1, 2).T
     return Program(
-        spec.name,
+        spec,
         of_account,
         np.array(lengths["window"], dtype=np.int64),
         np.array(lengths["half-life"], dtype=np.float64),
@@ -199,9 +201,6 @@ def _block_of(name: FeatureName, spec: EventsSpec) -> tuple[int, int, Content]:
     content = _CONTENTS.get(kernel, "none")
     if content == "words" and name.category == OTHER:
         content = "other"
-    if name.op in RESPONSE:
-        assert spec.direction is not None, "a feature is checked before it is compiled"
-        return kernel, spec.categorical.index(spec.direction.column), content
     if name.column is None:
         return kernel, 0, content
     columns = spec.categorical if name.column in spec.categorical else spec.numeric
@@ -216,8 +215,6 @@ def _lookup(
     learnt: Mapping[str, Learnt],
 ) -> _Lookup:
     name = spec.categorical[column]
-    if content == "sides":
-        return _Lookup(column, {}, direction=spec.direction)
     if content == "codes":
         words: Sequence[str] = learnt[name].codes
     else:

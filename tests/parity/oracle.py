@@ -17,6 +17,7 @@ from typing import Any
 from leadscore.features.names import FeatureName
 from tests.parity.rows import Row, deduplicated, kept, plain, trimmed, version_order, visible
 from tests.parity.streams import (
+    ANSWERED,
     COLUMNS,
     DAY,
     DIRECTIONS,
@@ -254,23 +255,35 @@ def direction(feature: FeatureName, row: Row) -> str | None:
     return next((way for way in ("outbound", "inbound") if word in [plain(other) for other in declared[way]]), None)
 
 
+def answered(feature: FeatureName, row: Row) -> bool:
+    """Whether both spoke: a word says so, or none says the contrary and it lasted; of what has a direction."""
+    declared = ANSWERED[feature.table]
+    word = plain(row[declared["column"]]) if "column" in declared else None
+    if direction(feature, row) is None or word == "no answer":
+        return False
+    lasted = (row[declared["duration"]] or 0) > 0
+    return lasted or (word is not None and word in [plain(other) for other in declared["words"]])
+
+
+def they_spoke(feature: FeatureName, row: Row) -> bool:
+    return direction(feature, row) == "inbound" or answered(feature, row)
+
+
 def reply(feature: FeatureName, rows: list[Row]) -> float:
-    """Days that the latest answer took since the last thing we had said before it."""
+    """Days that the latest answer took since the last thing we had said before it, or while they answered."""
     answer, pending = NAN, None
     for row in rows:
-        way = direction(feature, row)
-        if way == "outbound":
+        if direction(feature, row) == "outbound" and not (pending and they_spoke(feature, row)):
             pending = row
-        elif way == "inbound" and pending is not None:
+        if they_spoke(feature, row) and pending is not None:
             answer, pending = days(row["occurred_at"], pending), None
     return answer
 
 
 def waiting(feature: FeatureName, rows: list[Row], t: int) -> float:
     """Days since the first thing we said after they last spoke."""
-    ways = [direction(feature, row) for row in rows]
-    spoke = max((place for place, way in enumerate(ways) if way == "inbound"), default=-1)
-    unanswered = [row for place, row in enumerate(rows) if place > spoke and ways[place] == "outbound"]
+    spoke = max((place for place, row in enumerate(rows) if they_spoke(feature, row)), default=-1)
+    unanswered = [row for row in rows[spoke + 1 :] if direction(feature, row) == "outbound"]
     return days(t, unanswered[0]) if unanswered else NAN
 
 

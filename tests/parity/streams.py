@@ -35,6 +35,10 @@ DIRECTIONS = {
     "touchpoints": {"column": "channel", "outbound": ["EMAIL", "Landing Page"], "inbound": ["webinar", "A.B = C-D "]},
     "interactions": {"column": "direction", "outbound": ["outbound"], "inbound": ["inbound"]},
 }
+ANSWERED = {
+    "touchpoints": {"column": "campaign", "words": ["C00", "c-01 "], "duration": "clicks"},
+    "interactions": {"duration": "minutes"},  # nobody declares it: it is found by the column's name
+}
 INSTANTS = ("created_at", "updated_at", "occurred_at", "ingested_at", "closed_at", "recorded_at")
 FIELDS = {
     "leads": ["lead_id", "created_at", "updated_at", "account", "rep", *PROFILE["categorical"], *PROFILE["numeric"]],
@@ -131,6 +135,7 @@ def project_of(timezone: str, *, versions: bool) -> dict[str, Any]:
             "touchpoints": {
                 **{"source": "t.csv", "lead": "lead_id", "time": "occurred_at"},
                 **{"known": "ingested_at", "id": "event_id", "direction": DIRECTIONS["touchpoints"]},
+                "answered": ANSWERED["touchpoints"],
                 **COLUMNS["touchpoints"],
             },
             # said in one word, or found by the column's name
@@ -196,9 +201,11 @@ def _touchpoint(rng: random.Random, anchors: tuple[int, ...], lead: str, number:
         "occurred_at": happened,
         "ingested_at": _known(rng, happened),
         "channel": rng.choice(("email", "email", "webinar", "ads", "landing_page", "a.b=c%d", None)),
-        "campaign": f"c{min(rng.randint(0, 45), rng.randint(0, 45)):02d}" if rng.random() < 0.9 else None,
+        "campaign": f"c{min(rng.randint(0, 45), rng.randint(0, 45)):02d}"
+        if rng.random() < 0.9
+        else rng.choice((None, "No_Answer")),
         "cost": rng.choice((None, 0.0, -2.5, 1e6 / 3, rng.uniform(0, 100), rng.uniform(0, 1e-3))),
-        "clicks": rng.choice((None, 1, 2, 3)),
+        "clicks": rng.choice((None, None, 0, 0, 1, 2, 3)),
     }
 
 
@@ -208,7 +215,7 @@ def _interaction(rng: random.Random, anchors: tuple[int, ...], lead: str) -> dic
         "occurred_at": _instant(rng, anchors),
         "kind": rng.choice(("call", "call", "email", "demo", None)),
         "direction": rng.choice(("outbound", "outbound", "Outbound ", "inbound", "inbound", "internal", None)),
-        "minutes": rng.choice((None, 5, 30, 1_234.5)),
+        "minutes": rng.choice((None, None, 0, -5, 30, 1_234.5)),
     }
 
 

@@ -101,6 +101,28 @@ def test_response():
     assert declared.value("touchpoints.reply", "A", NOON + 2 * DAY) == 1
 
 
+def test_what_was_answered_is_an_answer_whoever_began():
+    said = [("outbound", None), ("outbound", 5), ("outbound", None), ("inbound", 5), ("outbound", 0), (None, 5)]
+    rows = [talk("A", NOON + n * DAY, word) | {"minutes": minutes} for n, (word, minutes) in enumerate(said)]
+    truth = history(interactions=rows)
+    reply, waiting = "interactions.reply", "interactions.waiting"
+    assert truth.value(waiting, "A", NOON + DAY) == 1
+    assert math.isnan(truth.value(waiting, "A", NOON + 2 * DAY)), "the second call was answered"
+    assert truth.value(reply, "A", NOON + 2 * DAY) == 1, "a day after the first"
+    assert math.isnan(truth.value(waiting, "A", NOON + 4 * DAY)), "they called, and were answered"
+    assert truth.value(waiting, "A", NOON + 6 * DAY) == 2, (
+        "a call of no length waits; one without direction ends nothing"
+    )
+    at_once = history(interactions=rows[1:2])
+    assert at_once.value(reply, "A", NOON + 2 * DAY) == 0
+    words = [("c00", None), ("no_answer", 9), ("c07", None), ("c07", 1)]
+    for campaign, clicks in words:
+        row = touchpoint("A", NOON, channel="email", campaign=campaign) | {"clicks": clicks}
+        declared = history(touchpoints=[row])
+        unanswered = (campaign, clicks) in (("no_answer", 9), ("c07", None))
+        assert math.isnan(declared.value("touchpoints.waiting", "A", NOON + DAY)) is not unanswered
+
+
 def test_the_others_of_the_account():
     came = NOON - 50 * DAY
     leads = [profile(lead, came) for lead in "ABC"] + [profile("D", came, None), profile("E", came, "south")]
