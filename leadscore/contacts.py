@@ -2,7 +2,10 @@
 
 An event of a table with a direction went out from us or came in from the lead. Where the table says that it was
 answered (`leadscore.answered`), both spoke, whoever began: it ends our wait for them and theirs for us. A table that
-has no such column is taken by its direction alone: what goes out then waits for what comes in.
+has no such column is taken by its direction alone: what goes out then waits for what comes in. One without a direction,
+which ``[sla] sales`` may name, holds what sales did: all of it went out.
+
+What marketing sends to many is no contact (`is_bulk`).
 """
 
 from __future__ import annotations
@@ -13,26 +16,49 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.answered import NO, UNSAID, YES, Answered
+from leadscore.answered import NO, UNSAID, YES, Answered, plain
 from leadscore.direction import ANSWERED, INBOUND, NEITHER, OUTBOUND
 from leadscore.eventlog import EventLog
-from leadscore.project import EventsSpec
+from leadscore.phrases.catalogue import KIND_COLUMNS
+from leadscore.project import EventsSpec, Project
 
 FROM_US = OUTBOUND | ANSWERED
 FROM_THEM = INBOUND | ANSWERED
 """Events in which we spoke, and in which they did: ``side & FROM_US``."""
 
+_SENT = ("sent", "delivered", "processed", "deferred", "dropped", "bounced", "bounce", "impression", "served", "shown")
+"""Kinds of events that a sender's or an ad's machine reports: nobody wrote, and nobody read."""
+
 Sides = NDArray[np.int8]
+
+
+def sales_tables(project: Project) -> tuple[str, ...]:
+    """Return the event tables in which sales responds: those of ``[sla] sales``, else those that state a direction."""
+    return project.sla.sales or tuple(spec.name for spec in project.events if spec.direction is not None)
+
+
+def is_bulk(project: Project, spec: EventsSpec, event: Mapping[str, Any]) -> bool:
+    """Whether an event, by column, is mail or advertising that we sent to many.
+
+    No table of sales holds such. Elsewhere it is what went out by its direction, or without a direction what a column
+    of kinds (`leadscore.phrases.catalogue.KIND_COLUMNS`) calls ``sent``, ``email_sent``, ``delivered`` and the like.
+    """
+    if spec.name in sales_tables(project):
+        return False
+    if spec.direction is not None:
+        return side_of(spec, event) == OUTBOUND
+    kinds = [plain(str(event.get(name) or "")) for name in spec.categorical if name.lower() in KIND_COLUMNS]
+    return any(kind.rpartition(" ")[2] in _SENT for kind in kinds)
 
 
 def side_of(spec: EventsSpec, event: Mapping[str, Any]) -> int:
     """Return the side of one event, by column: `OUTBOUND`, `INBOUND` or `NEITHER`, with `ANSWERED` where both spoke.
 
-    Without a direction: `NEITHER`. A column that is null or missing says nothing.
+    Without a direction: `OUTBOUND`. A column that is null or missing says nothing.
     """
     direction = spec.direction
     if direction is None:
-        return NEITHER
+        return OUTBOUND
     side = direction.of(str(event.get(direction.column) or ""))
     answered = direction.answered
     if answered is None or side == NEITHER:
@@ -47,7 +73,7 @@ def sides(spec: EventsSpec, log: EventLog) -> Sides:
     """Return `side_of` of every event of a table, int8 (n_events,)."""
     direction = spec.direction
     if direction is None:
-        return np.zeros(log.n_events, dtype=np.int8)
+        return np.full(log.n_events, OUTBOUND, dtype=np.int8)
     column = spec.categorical.index(direction.column)
     side: Sides = _of_words([*map(direction.of, log.vocabularies[column]), NEITHER])[log.codes[column]]
     if direction.answered is None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leadscore.contacts import FROM_THEM, FROM_US, side_of, sides
+from leadscore.contacts import FROM_THEM, FROM_US, is_bulk, sales_tables, side_of, sides
 from leadscore.direction import ANSWERED, INBOUND, NEITHER, OUTBOUND
 from leadscore.eventlog import EventLog
 from leadscore.project import EventsSpec
@@ -57,7 +57,7 @@ def test_an_event_that_was_answered_is_of_both(direction, outcome, minutes, side
         vocabularies=tuple(words),
     )
     assert sides(table, log).tolist() == [side]
-    assert sides(replace(table, direction=None), log).tolist() == [NEITHER]
+    assert sides(replace(table, direction=None), log).tolist() == [OUTBOUND]
 
 
 def test_both_spoke_in_what_was_answered():
@@ -74,3 +74,37 @@ def test_without_such_a_column_the_direction_decides_alone():
     table = spec(categorical=["direction"], numeric=["cost"])
     assert table.direction.answered is None
     assert side_of(table, {"direction": "outbound", "outcome": "reached", "minutes": 5}) == OUTBOUND
+
+
+@pytest.mark.parametrize(
+    ("row", "bulk"),
+    [
+        ({"channel": "email", "action": "sent"}, True),
+        ({"action": "Email_Sent"}, True),
+        ({"action": "delivered"}, True),
+        ({"channel": "ads", "action": "impression"}, True),
+        ({"action": "open"}, False),
+        ({"channel": "sent"}, False),
+        ({"action": None}, False),
+        ({}, False),
+    ],
+)
+def test_what_is_sent_to_many_is_no_contact(row, bulk):
+    columns = {"events.touchpoints.categorical": ["channel", "action"]}
+    project = builders.project(columns)
+    assert is_bulk(project, project.events[0], row) is bulk
+    of_sales = builders.project(columns | {"sla": {"sales": ["touchpoints"]}})
+    assert is_bulk(of_sales, of_sales.events[0], row) is False
+
+
+def test_a_direction_says_what_marketing_sent_where_sales_has_a_table_of_its_own():
+    declared = {"column": "channel", "outbound": ["mailing"], "inbound": ["form"]}
+    calls = builders.RAW["events"]["touchpoints"] | {"categorical": ["direction"]}
+    changes = {"events.touchpoints.direction": declared, "events.calls": calls}
+    project = builders.project(changes)
+    assert sales_tables(project) == ("touchpoints", "calls")
+    assert not is_bulk(project, project.events[0], {"channel": "mailing"})
+    project = builders.project(changes | {"sla": {"sales": ["calls"]}})
+    assert sales_tables(project) == ("calls",)
+    assert [is_bulk(project, project.events[0], {"channel": word}) for word in ("mailing", "form")] == [True, False]
+    assert not is_bulk(project, project.events[1], {"direction": "outbound"})

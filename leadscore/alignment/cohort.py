@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
-from leadscore.contacts import sides
-from leadscore.direction import ANSWERED, OUTBOUND
+from leadscore.contacts import sales_tables, sides
+from leadscore.direction import ANSWERED
 from leadscore.errors import DataError
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data
@@ -132,21 +132,16 @@ class Cohort:
 
     @cached_property
     def sales_tables(self) -> tuple[str, ...]:
-        """The event tables in which sales responds: those of ``[sla] sales``, else those that state a direction."""
-        project = self.data.project
-        return project.sla.sales or tuple(spec.name for spec in project.events if spec.direction is not None)
+        """The event tables in which sales responds."""
+        return sales_tables(self.data.project)
 
     def contacts(self, side: int) -> tuple[NDArray[np.int64], Instants]:
-        """Return the contacts of a side, or of several (`leadscore.contacts`): the cohort's lead and the time, by both.
-
-        In a table of sales without direction every row is outbound.
-        """
+        """Return the contacts of some sides (`leadscore.contacts`): the cohort's lead and the time, by both."""
         leads, times = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
         for name in self.sales_tables:
             spec, log = self.data.project.events_named(name), self.data.logs[name]
             rows, lead = self.rows(name)
-            found = np.full(len(rows), OUTBOUND) if spec.direction is None else sides(spec, log)[rows]
-            chosen = found & side != 0
+            chosen = sides(spec, log)[rows] & side != 0
             leads.append(lead[chosen])
             times.append(log.time[rows[chosen]])
         lead, at = np.concatenate(leads), np.concatenate(times)

@@ -66,6 +66,10 @@ class Words:
         """Say what one event of a table is, by a category of it where one is given: ``webinar touchpoint``."""
         return self._noun(FeatureName(table, "count", column, category))[0]
 
+    def names(self, table: str, column: str, category: str) -> bool:
+        """Whether the project itself says what events of a category are called."""
+        return f"{encode(table)}.{encode(column)}={encode(category)}" in self.options.nouns
+
     def topic(self, name: FeatureName) -> str:
         """Say what a feature is about, whatever its value: ``webinar touchpoints``, ``minutes of interactions``."""
         topics = self.catalogue.raw["topics"]

@@ -8,17 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from leadscore.direction import INBOUND, OUTBOUND
 from leadscore.evaluate.capacity import ExpectedWins, at_capacity
 from leadscore.features.words import in_words
 from leadscore.project import Project
-from leadscore.time import NEVER
+from leadscore.sla import QUALIFIED
+from service.pages.touches import happened, last_touch, waits_since
 from service.store import Store
-from service.store.arrivals import LEADS, OUTCOME, REJECT, VERDICT, WITHDRAW
+from service.store.arrivals import LEADS, REJECT, VERDICT, WITHDRAW
 from service.store.journal import Stored
 from service.store.scores import RESCORED, UNREJECTED, ListQuery
 
 N_REASONS = 2
+"""Reasons of a row; the strongest against it is told beside them, if it is none of them."""
 MOST_CALLS = 2_000
 QUIET_SECONDS = 14 * 86_400
 """After which silence around the best leads is more likely one of the data."""
@@ -32,8 +33,9 @@ class Entry:
     ----------
     scored : since the score was made
     about : whom it belongs to, where that is known: company, owner, source
-    last_touch : since anything last happened
-    waiting : since the lead waits for us: it wrote last, or nobody has got in touch yet
+    last_event : since anything last happened
+    last_touch : since it last did something, or a person of ours turned to it
+    waiting : since the lead waits for us: it spoke last, or nobody has got in touch yet
     verdict : what a seller said last, None for nothing
     below : whether it is the first that can't be called any more
     """
@@ -42,6 +44,7 @@ class Entry:
     reasons: Sequence[Mapping[str, Any]]
     about: Sequence[str]
     scored: float
+    last_event: float | None
     last_touch: float | None
     waiting: float | None
     verdict: Mapping[str, Any] | None
@@ -66,7 +69,7 @@ class Listed:
     @property
     def quiet(self) -> float | None:
         """Seconds since anything happened to any lead of this page, where that is long ago; else None."""
-        last = min((entry.last_touch for entry in self.entries if entry.last_touch is not None), default=None)
+        last = min((entry.last_event for entry in self.entries if entry.last_event is not None), default=None)
         return last if last is not None and last > QUIET_SECONDS else None
 
 
@@ -112,18 +115,37 @@ def verdict_on(store: Store, lead_id: str) -> Mapping[str, Any] | None:
 def _entry(
     project: Project, record: Mapping[str, Any], rows: Sequence[Stored], as_of: int, now: int, *, below: bool
 ) -> Entry:
-    touches = [row.time for row in rows if row.kind not in (LEADS, OUTCOME, VERDICT) and row.time <= now]
-    since = _waits_since(project, rows)
+    events = happened(rows, now)
     return Entry(
         record=record,
-        reasons=record["reasons"][:N_REASONS],
+        reasons=told_first(record["reasons"], to_call=record["score"] >= _floor(project)),
         about=_about(project, rows),
         scored=max(0, now - as_of) / 1e6,
-        last_touch=max(0, now - max(touches)) / 1e6 if touches else None,
-        waiting=None if since is None else max(0, now - since) / 1e6,
+        last_event=_seconds(max((row.time for row in events), default=None), now),
+        last_touch=_seconds(last_touch(project, events), now),
+        waiting=_seconds(waits_since(project, rows, events), now),
         verdict=last_verdict(rows),
         below=below,
     )
+
+
+def told_first(reasons: Sequence[Mapping[str, Any]], *, to_call: bool) -> list[Mapping[str, Any]]:
+    """Choose the reasons of a row: of a lead to call those for it first, and the strongest against it in any case."""
+    against = [reason for reason in reasons if reason["effect"] < 0]
+    others = [reason for reason in reasons if reason["effect"] >= 0]
+    told = [*others, *against][:N_REASONS] if to_call else list(reasons[:N_REASONS])
+    unheard = against and not any(reason["effect"] < 0 for reason in told)
+    return [*told, against[0]] if unheard else told
+
+
+def _floor(project: Project) -> float:
+    """The least score of a lead that is to be called: that of the grade agreed upon, else of the usual or best one."""
+    grades = project.grades
+    return grades.get(project.sla.qualified or QUALIFIED, max(grades.values()))
+
+
+def _seconds(since: int | None, now: int) -> float | None:
+    return None if since is None else max(0, now - since) / 1e6
 
 
 def _about(project: Project, rows: Sequence[Stored]) -> list[str]:
@@ -132,8 +154,12 @@ def _about(project: Project, rows: Sequence[Stored]) -> list[str]:
         return []
     data = json.loads(profile.data)
     named = {role: data.get(project.leads.roles.get(role)) for role in ("account", "owner", "origin")}
-    told = {role: str(value) for role, value in named.items() if value is not None}
-    return [in_words(text) if role == "origin" else text for role, text in told.items()]
+    return [called(role, str(value)) for role, value in named.items() if value is not None]
+
+
+def called(role: str | None, value: str) -> str:
+    """Say a value of a profile's column: words of its own as words, names of accounts and owners as they are."""
+    return value if role in ("account", "owner") else in_words(value) or value
 
 
 def last_verdict(rows: Sequence[Stored]) -> Mapping[str, Any] | None:
@@ -141,22 +167,3 @@ def last_verdict(rows: Sequence[Stored]) -> Mapping[str, Any] | None:
     found = [row for row in rows if row.kind == VERDICT]
     last: Mapping[str, Any] | None = json.loads(max(found, key=lambda row: row.seq).data) if found else None
     return None if last is None or last["verdict"] == WITHDRAW else last
-
-
-def _waits_since(project: Project, rows: Sequence[Stored]) -> int | None:
-    """Since when a lead waits for us (UTC microseconds): its last word that we didn't answer, or its creation."""
-    directed = {spec.name: spec.direction for spec in project.events if spec.direction is not None}
-    if not directed:
-        return None
-    last = {OUTBOUND: NEVER, INBOUND: NEVER}
-    for row in rows:
-        direction = directed.get(row.kind)
-        if direction is not None:
-            side = direction.of(str(json.loads(row.data).get(direction.column, "")))
-            last[side] = max(last.get(side, NEVER), row.time)
-    if last[INBOUND] > last[OUTBOUND]:
-        return last[INBOUND]
-    if last[OUTBOUND] != NEVER:
-        return None
-    created = [row.time for row in rows if row.kind == LEADS and row.time != NEVER]
-    return min(created) if created else None

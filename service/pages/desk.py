@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from leadscore.model.population import WORST
 from service.access import Access
 from service.pages import session
-from service.pages.call_list import MOST_CALLS, listed, verdict_on
+from service.pages.call_list import MOST_CALLS, called, listed, verdict_on
 from service.pages.lead import MOST_REASONS, portrait
 from service.pages.pictures import plain
 from service.pages.rendering import HOME, SIGN_IN, STYLE_PATH, page, style
@@ -132,10 +132,11 @@ class _Desk:
         store = self._leads.leads.store
         return lead_id, await self._leads.read(lambda: verdict_on(store, lead_id))
 
-    def _choices(self, role: str) -> list[str]:
-        """The sources or owners that the base was counted by; some of very many."""
+    def _choices(self, role: str) -> list[tuple[str, str]]:
+        """The sources or owners that the base was counted by, and what they are called; some of very many."""
         counted = self._leads.leads.counted
-        return [] if counted is None else sorted(counted.counts.groups.get(role, ()))[:MOST_CHOICES]
+        found = [] if counted is None else sorted(counted.counts.groups.get(role, ()))[:MOST_CHOICES]
+        return [(value, called(role, value)) for value in found]
 
     async def lead(self, request: Request, lead_id: str) -> Response:
         """One lead."""

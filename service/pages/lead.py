@@ -20,7 +20,7 @@ from leadscore.phrases.catalogue import KIND_COLUMNS
 from leadscore.project import EventsSpec, Project
 from leadscore.tables import Cutoffs
 from leadscore.time import NEVER
-from service.pages.call_list import last_verdict
+from service.pages.call_list import called, last_verdict
 from service.pages.pictures import inline
 from service.problems import UNKNOWN_LEAD, Problem
 from service.serving import InUse
@@ -36,6 +36,7 @@ MOST_REASONS = 8
 """Reasons of a side that are read at a glance; the others are a click away."""
 MOST_MOVES = 10
 WIDEST = 100.0
+_SIDES = {OUTBOUND: "from us", INBOUND: "from them"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def portrait(leads: StoredLeads, current: InUse, lead_id: str, *, now: int) -> P
         record=record,
         raising=[reason for reason in reasons if reason.effect > 0],
         lowering=[reason for reason in reasons if reason.effect < 0],
-        profile=_profile(own),
+        profile=_profile(own, data.project),
         missing=[readable(str(name)) for name in not_filled_in(data, lead, at)],
         timeline=[_happening(row, data.project, words) for row in happened[:MOST_ROWS]],
         n_earlier=max(0, len(happened) - MOST_ROWS),
@@ -129,16 +130,23 @@ def _newest(name: FeatureName, rows: Sequence[Stored], project: Project) -> int 
     return max(mine, key=lambda row: (row.time, row.seq)).seq if mine else None
 
 
-def _profile(rows: Sequence[Stored]) -> list[tuple[str, str]]:
-    """The fields of the newest version of a profile."""
+def _profile(rows: Sequence[Stored], project: Project) -> list[tuple[str, str]]:
+    """The fields of the newest version of a profile, as the call list says them."""
     newest = max((row for row in rows if row.kind == LEADS), key=lambda row: (row.known, row.seq))
     created = min((row.time for row in rows if row.kind == LEADS and row.time != NEVER), default=None)
     fields = [] if created is None else [("created", _when(created))]
-    return fields + _fields(json.loads(newest.data))
+    role_of = {column: role for role, column in project.leads.roles.items()}
+    words = set(project.leads.categorical) | set(role_of)
+    return fields + [
+        (name, called(role_of.get(column), value) if column in words else value)
+        for column, name, value in _fields(json.loads(newest.data))
+    ]
 
 
-def _fields(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(readable(name), text) for name, value in data.items() if name != STAMP and (text := text_value(value))]
+def _fields(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The columns that are filled in: name, the name in words, and what they hold."""
+    filled = {name: text for name, value in data.items() if name != STAMP and (text := text_value(value))}
+    return [(name, readable(name), text) for name, text in filled.items()]
 
 
 def _happening(row: Stored, project: Project, words: Words) -> Happening:
@@ -146,27 +154,39 @@ def _happening(row: Stored, project: Project, words: Words) -> Happening:
     if row.kind == VERDICT:
         return Happening(row.seq, _when(_happened(row)), _verdict_told(data), ())
     if row.kind == OUTCOME:
-        status = ", ".join(str(value) for value in data.values())
+        status = ", ".join(in_words(str(value)) for value in data.values())
         return Happening(row.seq, _when(_happened(row)), f"outcome: {status}" if status else "outcome", ())
-    what, said = _event_told(project.events_named(row.kind), data, words)
+    spec = project.events_named(row.kind)
+    what, said, side = _event_told(spec, data, words)
     rest = {name: value for name, value in data.items() if name not in said}
-    fields = [(name, in_words(value)) for name, value in _fields(rest)]
-    return Happening(row.seq, _when(_happened(row)), what, fields)
+    roles = {column: role for role, column in project.leads.roles.items()}
+    fields = [(name, called(roles.get(column), value)) for column, name, value in _fields(rest)]
+    return Happening(row.seq, _when(_happened(row)), what, [("", side), *fields] if side else fields)
 
 
-def _event_told(spec: EventsSpec, data: Mapping[str, Any], words: Words) -> tuple[str, set[str]]:
-    """What an event is in a few words, by the column that says its kind, and from whom; and the columns told by it."""
-    filled = [name for name in spec.categorical if data.get(name) is not None]
-    directed = spec.direction.column if spec.direction is not None else None
-    kinds = [name for name in filled if name.lower() in KIND_COLUMNS] or [name for name in filled if name != directed]
-    if not kinds:
-        return words.event(spec.name), set()
-    what, said = words.event(spec.name, kinds[0], str(data[kinds[0]])), {kinds[0]}
-    if spec.direction is not None and data.get(spec.direction.column) is not None:
-        side = spec.direction.of(str(data[spec.direction.column]))
-        if side in (OUTBOUND, INBOUND):
-            what, said = f"{what} {'from us' if side == OUTBOUND else 'from them'}", said | {spec.direction.column}
-    return what, said
+def _event_told(spec: EventsSpec, data: Mapping[str, Any], words: Words) -> tuple[str, set[str], str]:
+    """What an event is in a few words, the columns that are told by it, and from whom it came where that is told apart.
+
+    It is called as the project itself calls events of its last category, in the order of columns, that it has a name
+    for: ``missed meeting``. Without one it is called by its kind (`KIND_COLUMNS`), and from whom: ``call from us``.
+    """
+    directed = "" if spec.direction is None else spec.direction.column
+    side = "" if spec.direction is None else _SIDES.get(spec.direction.of(str(data.get(directed) or "")), "")
+    said = {directed} if side else set()
+    filled = {name: str(data[name]) for name in spec.categorical if data.get(name) is not None and name != directed}
+    kinds = [name for name in filled if name.lower() in KIND_COLUMNS]
+    named = next((name for name in reversed(filled) if words.names(spec.name, name, filled[name])), None)
+    if named is not None:
+        what = words.event(spec.name, named, filled[named])
+        return (
+            what,
+            said | {named, *(kind for kind in kinds if words.event(spec.name, kind, filled[kind]) in what)},
+            side,
+        )
+    column = next(iter([*kinds, *filled]), None)
+    if column is None:
+        return f"{words.event(spec.name)} {side}".strip(), said, ""
+    return f"{words.event(spec.name, column, filled[column])} {side}".strip(), said | {column}, ""
 
 
 def _verdict_told(data: Mapping[str, Any]) -> str:

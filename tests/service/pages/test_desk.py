@@ -123,8 +123,10 @@ def test_the_list_is_that_of_the_api(desk: Service) -> None:
     leads = desk.get("/v1/leads?limit=50", headers={"x-api-key": SELLER_SECRET}).json()["leads"]
     assert listed(get(desk, "/app")) == [lead["lead_id"] for lead in leads]
     text = html.unescape(get(desk, "/app").text)
-    for reason in leads[0]["reasons"][:2]:
-        assert reason["text"] in text
+    for reason in leads[0]["reasons"]:
+        if reason["effect"] < 0 or reason in [one for one in leads[0]["reasons"] if one["effect"] > 0][:2]:
+            assert reason["text"] in text
+    assert '<option value="paid_search">paid search</option>' in text
 
 
 def test_pages_follow_each_other_without_a_gap(desk: Service) -> None:
@@ -149,8 +151,8 @@ def test_a_row_says_whose_lead_it_is_and_old_data_are_told(desk: Service) -> Non
     rows = page.split('<div class="who">')[1:]
     assert rows
     assert all('<span class="about">webinar</span>' in row for row in rows)
-    assert "Nothing has been heard of any lead on this page for" in page  # the sample ended long ago
-    assert "in 30 days</small>" in rows[0]
+    assert "Nothing has happened to any lead on this page for" in page  # the sample ended long ago
+    assert re.search(r"\d %\s<small>likely to be won within 30 days</small>", rows[0])
 
 
 def test_a_search_without_a_hit_leads_back_to_all(desk: Service) -> None:
@@ -275,18 +277,27 @@ def test_a_lead_s_page_begins_with_who_it_is_and_the_strongest_reasons(desk: Ser
 
 
 def test_a_timeline_reads_as_sentences(desk: Service) -> None:
-    lead = {"lead_id": "T1", "created_at": "2026-06-20T08:00:00Z", "source": "web"}
+    lead = {"lead_id": "T1", "created_at": "2026-06-20T08:00:00Z", "source": "paid_search"}
     touch = {"event_id": "t", "lead_id": "T1", "occurred_at": "2026-06-21T08:00:00Z", "channel": "email",
              "action": "open", "cost": 0.5}  # fmt: skip
-    call = {"event_id": "c", "lead_id": "T1", "occurred_at": "2026-06-22T08:00:00Z", "kind": "call",
+    visit = touch | {"event_id": "v", "occurred_at": "2026-06-20T09:00:00Z", "channel": "web", "action": "visit"}
+    talk = {"event_id": "c", "lead_id": "T1", "occurred_at": "2026-06-22T08:00:00Z", "kind": "call",
             "direction": "outbound", "outcome": "no_answer"}  # fmt: skip
-    body = {"leads": [lead], "events": {"touchpoints": [touch], "interactions": [call]},
+    missed = talk | {"event_id": "m", "occurred_at": "2026-06-20T10:00:00Z", "kind": "meeting", "outcome": "no_show"}
+    rang = talk | {"event_id": "r", "occurred_at": "2026-06-20T11:00:00Z", "direction": "inbound", "outcome": None}
+    events = {"touchpoints": [touch, visit], "interactions": [talk, missed, rang]}
+    body = {"leads": [lead], "events": events,
             "outcomes": [{"lead_id": "T1", "closed_at": "2026-06-23T08:00:00Z", "status": "lost"}]}  # fmt: skip
     assert desk.post("/v1/events", json=body, headers={"x-api-key": SELLER_SECRET}).status_code == 200
-    page = re.sub(r"<[^>]+>|\s+", " ", get(desk, "/app/leads/T1").text.partition("Timeline")[2])
+    told = get(desk, "/app/leads/T1").text
+    assert re.search(r"<dt>source</dt><dd>paid search</dd>", told)
+    page = re.sub(r"<[^>]+>|\s+", " ", told.partition("Timeline")[2])
     page = re.sub(" +", " ", page)
     assert "2026-06-23 08:00 outcome: lost" in page
-    assert "2026-06-22 08:00 call from us outcome no answer" in page
+    assert "2026-06-22 08:00 unanswered call from us" in page
+    assert "2026-06-20 09:00 website visit" in page
+    assert "2026-06-20 10:00 missed meeting from us" in page
+    assert "2026-06-20 11:00 call from them" in page
     assert "2026-06-21 08:00 e-mail opened channel email cost 0.5" in page
     assert "The score has not moved" in page
 

@@ -1,0 +1,54 @@
+"""When a lead was last in touch, and since when it waits for us, from the rows of the journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from leadscore.contacts import FROM_THEM, FROM_US, is_bulk, sales_tables, side_of
+from leadscore.direction import NEITHER
+from leadscore.project import Project
+from leadscore.time import NEVER
+from service.store.arrivals import LEADS, OUTCOME, VERDICT
+from service.store.journal import Stored
+
+
+class Event(NamedTuple):
+    """A row of an event table: when it happened (UTC microseconds), and what its columns hold."""
+
+    table: str
+    time: int
+    data: Mapping[str, Any]
+
+
+def happened(rows: Iterable[Stored], now: int) -> list[Event]:
+    """Return the events of a lead up to now (UTC microseconds)."""
+    events = [row for row in rows if row.kind not in (LEADS, OUTCOME, VERDICT) and row.time <= now]
+    return [Event(row.kind, row.time, json.loads(row.data)) for row in events]
+
+
+def last_touch(project: Project, events: Sequence[Event]) -> int | None:
+    """Return when the lead last did something or a person of ours last turned to it; mail sent to many is neither."""
+    specs = {spec.name: spec for spec in project.events}
+    return max((one.time for one in events if not is_bulk(project, specs[one.table], one.data)), default=None)
+
+
+def waits_since(project: Project, rows: Iterable[Stored], events: Sequence[Event]) -> int | None:
+    """Return since when a lead waits for us: since its last word, which we didn't answer, or since its creation.
+
+    None if it doesn't, or no table says what sales did. What was answered when it happened needs no other answer.
+    """
+    sales = {name: project.events_named(name) for name in sales_tables(project)}
+    if not sales:
+        return None
+    ours = theirs = NEVER
+    for one in events:
+        side = side_of(sales[one.table], one.data) if one.table in sales else NEITHER
+        ours = max(ours, one.time) if side & FROM_US else ours
+        theirs = max(theirs, one.time) if side & FROM_THEM else theirs
+    if theirs > ours:
+        return theirs
+    if ours != NEVER:
+        return None
+    return min((row.time for row in rows if row.kind == LEADS and row.time != NEVER), default=None)

@@ -1,0 +1,100 @@
+"""When a lead was last in touch, since when it waits for us, and which reasons of it are told first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leadscore import Project
+from leadscore.time import NEVER
+from service.pages.call_list import told_first
+from service.pages.touches import happened, last_touch, waits_since
+from service.store.arrivals import LEADS, OUTCOME
+from service.store.journal import Stored
+
+SAMPLE = Path(__file__).parents[3] / "data" / "sample"
+CREATED, NOW = 1, 100
+SENT, OPENED = {"channel": "email", "action": "sent"}, {"channel": "email", "action": "open"}
+
+
+@pytest.fixture(scope="module")
+def market() -> Project:
+    """The sample: touchpoints of marketing without a direction, interactions of sales with one."""
+    return Project.load(SAMPLE)
+
+
+def call(direction: str, outcome: str, minutes: int | None = None) -> dict[str, Any]:
+    return {"kind": "call", "direction": direction, "outcome": outcome, "minutes": minutes}
+
+
+def row(kind: str, at: int, data: dict[str, Any]) -> Stored:
+    return Stored(at, kind, "A", at, at, json.dumps(data))
+
+
+def rows(*events: tuple[int, dict[str, Any]]) -> list[Stored]:
+    found = [row("interactions" if "direction" in data else "touchpoints", at, data) for at, data in events]
+    return [row(LEADS, CREATED, {}), *found]
+
+
+def waits(project: Project, *events: tuple[int, dict[str, Any]]) -> int | None:
+    return waits_since(project, rows(*events), happened(rows(*events), NOW))
+
+
+UNANSWERED, ANSWERED = call("outbound", "no_answer"), call("outbound", "reached", 7)
+WROTE = {"kind": "email", "direction": "inbound", "outcome": "replied", "minutes": None}
+
+
+def test_a_lead_waits_until_somebody_turns_to_it(market: Project) -> None:
+    assert waits(market) == CREATED
+    assert waits(market, (2, SENT), (3, OPENED)) == CREATED, "marketing's mail is nobody in touch"
+    assert waits(market, (2, UNANSWERED)) is None
+    assert waits(market, (2, UNANSWERED), (3, WROTE)) == 3
+    assert waits(market, (3, WROTE), (4, UNANSWERED)) is None, "it is called back"
+    assert waits(market, (3, WROTE), (NOW + 1, UNANSWERED)) == 3, "that is still to come"
+    assert waits_since(market, [row(LEADS, NEVER, {})], []) is None
+
+
+def test_who_has_been_spoken_to_waits_no_longer(market: Project) -> None:
+    assert waits(market, (2, ANSWERED)) is None
+    assert waits(market, (2, UNANSWERED), (3, call("inbound", "reached", 4))) is None, "its call was answered"
+    assert waits(market, (2, UNANSWERED), (3, call("inbound", "voicemail", 1))) == 3
+
+
+def test_nobody_waits_where_no_table_is_of_sales(market: Project) -> None:
+    touchpoints = {"touchpoints": market.raw["events"]["touchpoints"]}
+    silent = Project.from_dict({**market.raw, "events": touchpoints, "reasons": {}})
+    assert waits(silent, (2, OPENED)) is None
+    named = Project.from_dict({**silent.raw, "sla": {"sales": ["touchpoints"]}})
+    assert waits(named, (2, OPENED)) is None, "all of a table of sales without direction is from us"
+    assert waits(named) == CREATED
+
+
+def test_the_last_touch_is_what_the_lead_or_a_person_did(market: Project) -> None:
+    told = [*rows((2, UNANSWERED), (3, OPENED), (4, SENT), (NOW + 1, OPENED)), row(OUTCOME, 9, {"status": "lost"})]
+    assert last_touch(market, happened(told, NOW)) == 3
+    assert last_touch(market, happened(rows((2, UNANSWERED), (4, SENT)), NOW)) == 2
+    assert last_touch(market, happened(rows((4, SENT)), NOW)) is None
+
+
+def reasons(*effects: float) -> list[dict[str, Any]]:
+    return [{"effect": effect, "text": str(effect)} for effect in effects]
+
+
+@pytest.mark.parametrize(
+    ("effects", "to_call", "told"),
+    [
+        ((-0.5, 0.4, 0.3), True, [0.4, 0.3, -0.5]),
+        ((0.5, 0.4, -0.1), True, [0.5, 0.4, -0.1]),
+        ((-0.5, 0.4, -0.3), True, [0.4, -0.5]),
+        ((-0.5, -0.4), True, [-0.5, -0.4]),
+        ((0.5, 0.4, 0.3), True, [0.5, 0.4]),
+        ((-0.5, 0.4, 0.3), False, [-0.5, 0.4]),
+        ((0.5, 0.4, -0.3), False, [0.5, 0.4, -0.3]),
+        ((), True, []),
+    ],
+)
+def test_why_to_call_comes_first_and_what_is_against_is_never_left_out(effects, to_call, told):
+    assert [reason["effect"] for reason in told_first(reasons(*effects), to_call=to_call)] == told
