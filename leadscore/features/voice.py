@@ -15,7 +15,7 @@ LONGEST = 90
 _MOST_REMEMBERED = 512
 _NEVER = ("since_last", "since_first")
 """Ops whose NaN is a value like others, later than all: it can be compared."""
-_HARDLY = 0.1
+_HARDLY = 0.5
 _MUCH = 0.7  # nats: as two values that are equally common
 _NOTICEABLE = 1.5
 _OPEN = ("n", "n_after", "what_n", "same")
@@ -101,6 +101,8 @@ class Voice:
         """A number as exact as it is said: all that is said of it then depends on what is read, and recurs."""
         if math.isnan(value) or abs(value) >= 999.5 or value == (whole := round(value)):
             return value
+        if self.key == "decay":
+            return _whole(value) if value >= _HARDLY else value
         if self.key not in _DURATIONS:
             return float(f"{value:.3g}")
         minutes = value * 1_440
@@ -185,6 +187,18 @@ def _number(words: Catalogue, value: float) -> str:
     return words.number(value)
 
 
+def _whole(value: float) -> float:
+    return float(math.floor(value + 0.5))
+
+
+def _recent(words: Catalogue, value: float) -> str:
+    return (
+        words.says("words", "about", n=words.number(_whole(value)))
+        if value >= _HARDLY
+        else words.says("words", "hardly")
+    )
+
+
 def _change(words: Catalogue, value: float) -> str:
     return words.says("words", "more" if value > 0 else "fewer", n=words.number(abs(value)))
 
@@ -192,7 +206,7 @@ def _change(words: Catalogue, value: float) -> str:
 _AMOUNTS: dict[str, Callable[[Catalogue, float], str]] = {
     "calendar.weekday": lambda words, value: str(words.raw["calendar"]["weekdays"][int(value)]),
     "trend": _change,
-    "decay": lambda words, value: words.number(value) if value >= _HARDLY else words.says("words", "hardly"),
+    "decay": _recent,
     "entropy": lambda words, value: words.says("words", "varies_little" if value < _MUCH else "varies_much"),
     **{f"{role}.win_rate": lambda words, value: words.percent(value) for role in ("account", "origin", "owner")},
 }

@@ -82,6 +82,7 @@ touchpoints = ["marketing touch", "marketing touches"]
 "touchpoints.action=open" = ["e-mail opened", "e-mails opened"]
 "touchpoints.action=pricing" = ["pricing-page visit", "pricing-page visits"]
 "touchpoints.action=sent" = ["e-mail from marketing", "e-mails from marketing"]
+"touchpoints.action=visit" = ["page visit", "page visits"]
 interactions = ["contact or attempt", "contacts or attempts"]
 "interactions.direction=inbound" = ["contact from them", "contacts from them"]
 "interactions.direction=outbound" = ["attempt to reach them", "attempts to reach them"]
@@ -102,6 +103,11 @@ one = "1 minute spoken{{when}}"
 [reasons.phrases."interactions.minutes.mean"]
 text = "{{n}} minutes spoken on average{{when}}"
 none = "no minutes spoken{{when}}"
+
+[reasons.phrases."touchpoints.action.nunique"]
+text = "{{n}} different kinds of marketing touch{{when}}"
+zero = "no marketing touches{{when}}"
+one = "only 1 kind of marketing touch{{when}}"
 
 [reasons.phrases."touchpoints.cost.max"]
 text = "up to {{n}} spent on one marketing touch{{when}}"

@@ -167,26 +167,25 @@ def _happening(row: Stored, project: Project, words: Words) -> Happening:
 def _event_told(spec: EventsSpec, data: Mapping[str, Any], words: Words) -> tuple[str, set[str], str]:
     """What an event is in a few words, the columns that are told by it, and from whom it came where that is told apart.
 
-    It is called as the project itself calls events of its last category, in the order of columns, that it has a name
-    for: ``missed meeting``. Without one it is called by its kind (`KIND_COLUMNS`), and from whom: ``call from us``.
+    It is called as the project itself calls events of one of its categories: ``missed meeting``. Of several the last in
+    the order of columns counts, and none before the kind (`KIND_COLUMNS`) that says less than it. Otherwise it is
+    called by its kind, and from whom: ``call from us``.
     """
     directed = "" if spec.direction is None else spec.direction.column
     side = "" if spec.direction is None else _SIDES.get(spec.direction.of(str(data.get(directed) or "")), "")
     said = {directed} if side else set()
     filled = {name: str(data[name]) for name in spec.categorical if data.get(name) is not None and name != directed}
+    called_by = {name: words.event(spec.name, name, word) for name, word in filled.items()}
     kinds = [name for name in filled if name.lower() in KIND_COLUMNS]
-    named = next((name for name in reversed(filled) if words.names(spec.name, name, filled[name])), None)
-    if named is not None:
-        what = words.event(spec.name, named, filled[named])
-        return (
-            what,
-            said | {named, *(kind for kind in kinds if words.event(spec.name, kind, filled[kind]) in what)},
-            side,
-        )
+    for name in reversed(filled):
+        told = {kind for kind in kinds if called_by[kind] in called_by[name]}
+        after = not kinds or list(filled).index(name) >= list(filled).index(kinds[0])
+        if words.names(spec.name, name, filled[name]) and (after or told):
+            return called_by[name], said | told | {name}, side
     column = next(iter([*kinds, *filled]), None)
     if column is None:
         return f"{words.event(spec.name)} {side}".strip(), said, ""
-    return f"{words.event(spec.name, column, filled[column])} {side}".strip(), said | {column}, ""
+    return f"{called_by[column]} {side}".strip(), said | {column}, ""
 
 
 def _verdict_told(data: Mapping[str, Any]) -> str:

@@ -48,7 +48,7 @@ def say(name: str, value: float, category: str | None = None) -> str:
         ("touchpoints.channel.last", 4, "(missing)", "last touchpoint: channel not filled in"),
         ("touchpoints.channel.last", 4, "(other)", "last touchpoint: channel other"),
         ("touchpoints.channel.last", NAN, None, "no touchpoints yet"),
-        ("touchpoints.channel.previous", 0, "ads", "last touchpoint but one: channel ads"),
+        ("touchpoints.channel.previous", 0, "ads", "the touchpoint before the last: channel ads"),
         ("touchpoints.channel.previous", NAN, None, "fewer than two touchpoints yet"),
         ("touchpoints.channel.first", 0, "ads", "first touchpoint: channel ads"),
         ("touchpoints.channel.mode", 0, "ads", "touchpoints: most often channel ads"),
@@ -84,7 +84,9 @@ def say(name: str, value: float, category: str | None = None) -> str:
         ("activities.trend.1d", -1, None, "1 fewer activity in the last 24 hours than in the 24 hours before"),
         ("activities.trend.1d", 0, None, "activities: no change in the last 24 hours from the 24 hours before"),
         ("touchpoints.channel.nunique.7d", 0, None, "no touchpoints with channel in the last 7 days"),
-        ("touchpoints.decay.7d", 2.5, None, "touchpoints lately: 2.5, older ones counting less"),
+        ("touchpoints.decay.7d", 2.5, None, "about 3 touchpoints lately (older ones count less)"),
+        ("touchpoints.decay.7d", 0.6, None, "about 1 touchpoint lately (older ones count less)"),
+        ("touchpoints.decay.7d", 0.4, None, "hardly any touchpoints lately (older ones count less)"),
         ("touchpoints.decay.1d", 0, None, "no touchpoints lately"),  # of touchpoints long ago, float32 leaves 0
         ("calls.waiting", 3, None, "has not answered us for 3 days"),
         ("calls.waiting", NAN, None, "owes us no answer"),  # or was never asked

@@ -281,11 +281,14 @@ def test_a_timeline_reads_as_sentences(desk: Service) -> None:
     touch = {"event_id": "t", "lead_id": "T1", "occurred_at": "2026-06-21T08:00:00Z", "channel": "email",
              "action": "open", "cost": 0.5}  # fmt: skip
     visit = touch | {"event_id": "v", "occurred_at": "2026-06-20T09:00:00Z", "channel": "web", "action": "visit"}
+    demo = visit | {"event_id": "d", "occurred_at": "2026-06-20T12:00:00Z", "action": "demo_request"}
+    book = visit | {"event_id": "b", "occurred_at": "2026-06-20T13:00:00Z", "channel": "content", "action": "download",
+                    "campaign": "summer_sale"}  # fmt: skip
     talk = {"event_id": "c", "lead_id": "T1", "occurred_at": "2026-06-22T08:00:00Z", "kind": "call",
             "direction": "outbound", "outcome": "no_answer"}  # fmt: skip
     missed = talk | {"event_id": "m", "occurred_at": "2026-06-20T10:00:00Z", "kind": "meeting", "outcome": "no_show"}
     rang = talk | {"event_id": "r", "occurred_at": "2026-06-20T11:00:00Z", "direction": "inbound", "outcome": None}
-    events = {"touchpoints": [touch, visit], "interactions": [talk, missed, rang]}
+    events = {"touchpoints": [touch, visit, demo, book], "interactions": [talk, missed, rang]}
     body = {"leads": [lead], "events": events,
             "outcomes": [{"lead_id": "T1", "closed_at": "2026-06-23T08:00:00Z", "status": "lost"}]}  # fmt: skip
     assert desk.post("/v1/events", json=body, headers={"x-api-key": SELLER_SECRET}).status_code == 200
@@ -295,7 +298,9 @@ def test_a_timeline_reads_as_sentences(desk: Service) -> None:
     page = re.sub(" +", " ", page)
     assert "2026-06-23 08:00 outcome: lost" in page
     assert "2026-06-22 08:00 unanswered call from us" in page
-    assert "2026-06-20 09:00 website visit" in page
+    assert "2026-06-20 09:00 page visit channel web" in page
+    assert "2026-06-20 12:00 demo request channel web" in page
+    assert "2026-06-20 13:00 download campaign summer sale" in page
     assert "2026-06-20 10:00 missed meeting from us" in page
     assert "2026-06-20 11:00 call from them" in page
     assert "2026-06-21 08:00 e-mail opened channel email cost 0.5" in page
