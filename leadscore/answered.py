@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 from leadscore.section import Section
@@ -90,6 +91,7 @@ def declared(section: Section, categorical: Sequence[str], numeric: Sequence[str
     return Answered(column, words or _ANSWERED, duration)
 
 
+@lru_cache(maxsize=1_024)
 def plain(text: str) -> str:
     """Letters and digits in lower case, all else a blank; an arrow or a plus, which has neither, stays itself."""
     return re.sub(r"[\W_]+", " ", text.casefold()).strip() or text.strip()

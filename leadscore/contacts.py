@@ -10,7 +10,7 @@ What marketing sends to many is no contact (`is_bulk`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,7 @@ def sides(spec: EventsSpec, log: EventLog) -> Sides:
     if direction is None:
         return np.full(log.n_events, OUTBOUND, dtype=np.int8)
     column = spec.categorical.index(direction.column)
-    side: Sides = _of_words([*map(direction.of, log.vocabularies[column]), NEITHER])[log.codes[column]]
+    side: Sides = _of_words(direction.of, log.vocabularies[column])[log.codes[column]]
     if direction.answered is None:
         return side
     told, lasted = _told(spec, direction.answered, log)
@@ -88,7 +88,7 @@ def _told(spec: EventsSpec, answered: Answered, log: EventLog) -> tuple[Any, Any
     told: Any = UNSAID
     if answered.column is not None:
         column = spec.categorical.index(answered.column)
-        told = _of_words([*map(answered.says, log.vocabularies[column]), UNSAID])[log.codes[column]]
+        told = _of_words(answered.says, log.vocabularies[column])[log.codes[column]]
     lasted = answered.duration is not None and log.values[spec.numeric.index(answered.duration)] > 0
     return told, lasted
 
@@ -98,6 +98,6 @@ def _spoke(told: Any, lasted: Any) -> Any:
     return (told == YES) | ((told != NO) & lasted)
 
 
-def _of_words(found: list[int]) -> Sides:
-    """What words say, by code; the last stands for null, whose code is −1."""
-    return np.array(found, dtype=np.int8)
+def _of_words(says: Callable[[str], int], words: tuple[str, ...]) -> Sides:
+    """What words say, by code, and last what null does, whose code is −1: `NEITHER` or `UNSAID`, which are 0 both."""
+    return np.array([*map(says, words), 0], dtype=np.int8)
