@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from leadscore.model.population import WORST
 from service.access import Access
-from service.pages import session
+from service.pages import session, silence
 from service.pages.call_list import MOST_CALLS, listed, verdict_on
 from service.pages.lead import MOST_REASONS, portrait
 from service.pages.pictures import plain
@@ -101,7 +101,7 @@ class _Desk:
         following = None
         if found.cursor is not None:
             following = _address(filters | {"cursor": found.cursor, "first": str(first + len(found.entries))})
-        return self._page(
+        return await self._page(
             request,
             "call_list.html",
             room="Call list",
@@ -141,7 +141,7 @@ class _Desk:
         """One lead."""
         current = self._leads.model.current
         found = await self._leads.in_thread(lambda: portrait(self._leads.leads, current, lead_id, now=_now()))
-        return self._page(request, "lead.html", room="", lead=found, parts=PARTS, most_reasons=MOST_REASONS)
+        return await self._page(request, "lead.html", room="", lead=found, parts=PARTS, most_reasons=MOST_REASONS)
 
     async def room(self, request: Request) -> Response:
         """A room that is measured now and then."""
@@ -152,7 +152,7 @@ class _Desk:
         agreed = self._leads.leads.store.journal.project.sla.qualified is not None
         body, age = (None, 0.0) if found is None else (plain(found.text), max(0.0, clock.time() - found.at))
         shown = {"title": title, "body": body, "age": age, "tables": there, "agreed": agreed}
-        return self._page(request, "room.html", room=title, **shown)
+        return await self._page(request, "room.html", room=title, **shown)
 
     async def table(self, request: Request, name: str) -> Response:
         """A table of a room."""
@@ -209,12 +209,20 @@ class _Desk:
         """The style sheet."""
         return style()
 
-    def _page(self, request: Request, template: str, **values: Any) -> Response:
+    async def _page(self, request: Request, template: str, **values: Any) -> Response:
         key = request.scope["state"].get("key")
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         may_write = key is None or "write" in key.scopes
         signed_in = None if key is None else key.name
-        return page(template, rooms=ROOMS, signed_in=signed_in, may_write=may_write, here=here, **values)
+        about: dict[str, Any] = {"rooms": ROOMS, "signed_in": signed_in, "may_write": may_write, "here": here}
+        return page(template, **about, silence=await self._silence(request), **values)
+
+    async def _silence(self, request: Request) -> str | None:
+        """What is said above a page when events have stopped arriving; a room says it itself, as of its measuring."""
+        if request.url.path in {address for address, _ in ROOMS[1:]}:
+            return None
+        leads = self._leads
+        return await leads.read(lambda: silence.told(leads.leads.store, leads.rooms, now=_now()))
 
 
 class _Measured(NamedTuple):
