@@ -6,7 +6,6 @@ import json
 import secrets
 import time as clock
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -22,7 +21,7 @@ from service.pages.pictures import plain
 from service.pages.rendering import HOME, SIGN_IN, STYLE_PATH, page, style
 from service.problems import INVALID, NOT_FOUND, Problem
 from service.store.arrivals import ACCEPT, REJECT, VERDICTS
-from service.store.scores import UNJUDGED, UNREJECTED
+from service.store.scores import EVERYBODY, UNJUDGED
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -47,7 +46,6 @@ PARTS = {
     "model": "another model",
 }
 """The parts of a receipt, as a seller reads them."""
-EVERYBODY = "any"
 VERDICT_CHOICES = (
     ("", "all but rejected"),
     (UNJUDGED, "not judged yet"),
@@ -57,7 +55,7 @@ VERDICT_CHOICES = (
 )
 """What a seller asks for by what was said of leads; without a word those that nobody rejected: it is a list to call."""
 _FILTERS = ("search", "grade", "source", "owner", "max_age", "verdict", "calls")
-_OURS = ("calls", "verdict")
+_OURS = ("calls",)
 """Filters that the API's list doesn't have."""
 
 
@@ -96,7 +94,6 @@ class _Desk:
         asked = {name: value for name, value in filters.items() if name not in _OURS}
         cursor = request.query_params.get("cursor")
         query = self._leads.list_query(asked | ({"cursor": cursor} if cursor else {}) | {"limit": str(N_LEADS)}, now)
-        query = replace(query, verdict=_verdict_asked(filters.get("verdict", "")))
         found = await self._leads.read(lambda: listed(store, query, n_calls=calls, first=first, now=now))
         following = None
         if found.cursor is not None:
@@ -243,13 +240,6 @@ def _with_judged(back: str, lead_id: str) -> str:
         return back
     kept = {name: value for name, value in parse_qsl(address.query) if name != JUDGED}
     return _address(kept | {JUDGED: lead_id})
-
-
-def _verdict_asked(word: str) -> str | None:
-    """What a word of the filter asks the store for."""
-    if word not in {choice for choice, _ in VERDICT_CHOICES}:
-        raise Problem(INVALID, "verdict must be none, accept, reject or any")
-    return None if word == EVERYBODY else word or UNREJECTED
 
 
 def _whole(text: str | None, *, most: int, name: str) -> int | None:

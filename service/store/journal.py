@@ -18,6 +18,7 @@ from leadscore.time import DAY, NEVER
 from service.store.arrivals import LEADS, OUTCOME, STAMP, VERDICT, Row, filled
 from service.store.database import Database
 from service.store.schema import members, rows, verdicts
+from service.store.shared import count_change
 
 CHUNK = 500
 """Ids in one query."""
@@ -135,6 +136,7 @@ class Journal:
         if last:
             said = [{"lead_id": lead, "verdict": verdict} for lead, verdict in last.items()]
             connection.execute(self.database.upsert(verdicts), said)
+            count_change(self.database, connection)
 
     def fill(self, imported: Iterable[Sequence[tuple[Row, int]]]) -> int:
         """Store rows with when each was known, in one transaction; returns how many."""
