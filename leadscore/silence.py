@@ -1,4 +1,4 @@
-"""Whether events have stopped arriving: then every number is one of the day of the last."""
+"""Whether events have stopped: then every number is one of the day of the last, whatever the clock says."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ LEAST = 2 * time.DAY
 
 @dataclass(frozen=True)
 class Pulse:
-    """How events arrive, UTC microseconds.
+    """How events follow each other, UTC microseconds.
 
     Attributes
     ----------
-    last : when the last event arrived; `NEVER` if none did
-    pause : the longest time between two arrivals of which the later lies in ``(last − 30 d, last]``; 30 days if no
-        two arrived
+    last : when the last event happened; `NEVER` if none did
+    pause : the longest time between two events of which the later lies in ``(last − 30 d, last]``; 30 days if there
+        are no two
     """
 
     last: int
     pause: int
 
     @classmethod
-    def of(cls, arrivals: Instants) -> Pulse:
-        """Take when events became known, in any order."""
-        if not len(arrivals):
+    def of(cls, happened: Instants) -> Pulse:
+        """Take when the events that are known happened, in any order; a late arrival of an old one ends no silence."""
+        if not len(happened):
             return cls(NEVER, USUAL)
-        at = np.sort(arrivals)
+        at = np.sort(happened)
         pauses = np.diff(at)[at[1:] > at[-1] - USUAL]
         return cls(int(at[-1]), int(pauses.max(initial=0)) or USUAL)
 
     def silence(self, as_of: int) -> int | None:
         """Return the microseconds since the last event, if that is long: more than any usual pause and than `LEAST`.
 
-        None as well where no event ever arrived: a project without events has no pulse.
+        None as well where none ever happened: a project without events has no pulse.
         """
         since = as_of - self.last
         return since if self.last != NEVER and since > max(self.pause, LEAST) else None

@@ -13,7 +13,7 @@ END = time.parse_instant("2026-11-24T23:30:00Z", "UTC")
 
 
 def pulse(*days_before: float) -> Pulse:
-    """Events that arrived so many days before the end, and at the end."""
+    """Events so many days before the end, and at the end."""
     return Pulse.of(np.array([END, *(END - int(days * DAY) for days in days_before)], dtype=np.int64))
 
 
@@ -37,7 +37,7 @@ def test_a_pause_counts_by_when_it_ended() -> None:
 
 
 @pytest.mark.parametrize("days_before", [(), (0.0,)])
-def test_without_two_arrivals_a_month_is_usual(days_before: tuple[float, ...]) -> None:
+def test_without_two_events_a_month_is_usual(days_before: tuple[float, ...]) -> None:
     assert pulse(*days_before) == Pulse(END, USUAL)
     assert pulse(*days_before).silence(END + USUAL) is None
     assert pulse(*days_before).silence(END + USUAL + 1) is not None

@@ -70,10 +70,10 @@ class Cohort:
 
     @cached_property
     def pulse(self) -> Pulse:
-        """How events of the project arrive, of these leads and of others, as far as they were known before `as_of`."""
+        """How events of the project follow each other, of these leads and of others, as was known before `as_of`."""
         logs = self.data.logs.values()
-        arrived = [np.maximum(log.known, log.time)[time.visible(log.time, log.known, self.as_of)] for log in logs]
-        return Pulse.of(np.concatenate([*arrived, np.empty(0, dtype=np.int64)]))
+        happened = [log.time[time.visible(log.time, log.known, self.as_of)] for log in logs]
+        return Pulse.of(np.concatenate([*happened, np.empty(0, dtype=np.int64)]))
 
     @cached_property
     def created(self) -> Instants:

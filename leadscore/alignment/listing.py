@@ -50,13 +50,13 @@ def _still_open(cohort: Cohort) -> str:
 
 
 def stale(cohort: Cohort) -> str:
-    """Say that no event has arrived for longer than usual, and of which day the numbers are; nothing while they do."""
+    """Say that there was no event for longer than usual, and of which day the numbers are; nothing while there are."""
     silence = cohort.pulse.silence(cohort.as_of)
     if silence is None:
         return ""
-    ago, _ = catalogue(ENGLISH).duration(silence / time.DAY)
+    _, ago = catalogue(ENGLISH).duration(silence / time.DAY)
     day = day_of(cohort.pulse.last, cohort.data.project.timezone)
-    return f"No event has arrived for {ago}: the numbers are those of {day}."
+    return f"No events are known from the last {ago}: the numbers are those of {day}."
 
 
 def number(value: float, form: str) -> str:

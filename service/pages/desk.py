@@ -215,7 +215,7 @@ class _Desk:
         return page(template, **about, silence=await self._silence(request), **values)
 
     async def _silence(self, request: Request) -> str | None:
-        """What is said above a page when events have stopped arriving; a room says it itself, as of its measuring."""
+        """What is said above a page when events have stopped; a room says it itself, as of its measuring."""
         if request.url.path in {address for address, _ in ROOMS[1:]}:
             return None
         leads = self._leads

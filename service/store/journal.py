@@ -97,9 +97,11 @@ class Journal:
         [[last]] = self.database.ask(select(func.max(rows.c.seq)))
         return last or 0
 
-    def holds(self, kinds: Sequence[str], *, after: int, until: int) -> bool:
-        """Whether there is a row of some kinds after one number and up to another."""
+    def holds(self, kinds: Sequence[str], *, after: int, until: int, later_than: int | None = None) -> bool:
+        """Whether there is a row of some kinds after one number and up to another, of what happened `later_than`."""
         wanted = (rows.c.seq > after) & (rows.c.seq <= until) & rows.c.kind.in_(kinds)
+        if later_than is not None:
+            wanted &= rows.c.time > later_than
         return bool(self.database.ask(select(rows.c.seq).where(wanted).limit(1)))
 
     def append(self, arrived: Sequence[Row], clock: Callable[[], int]) -> Appended:
