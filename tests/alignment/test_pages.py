@@ -265,6 +265,19 @@ def test_every_link_to_a_list_and_back_has_its_end() -> None:
     assert "#l" not in render(example(0)), "nothing opens nothing"
 
 
+def test_every_chart_is_drawn_for_a_telephone_too(tiny: ls.Data, by_touches: Any) -> None:
+    cohort = Cohort.of(tiny, as_of=END)
+    found = [channels(tiny, by_touches, by=by, as_of=END) for by in ("lead.source", "touchpoints.channel")]
+    for page, n in ((channels_page(cohort, found), 3), (funnel_page(cohort, funnel(cohort)), 1)):
+        text = render(page)
+        widths = {kind: re.findall(rf'<svg role="img" class="{kind}" [^>]*viewBox="0 0 ([0-9.]+) ', text)
+                  for kind in ("broad", "slim")}  # fmt: skip
+        assert [len(each) for each in widths.values()] == [n, n]
+        assert {float(width) for width in widths["slim"]} == {pictures.NARROW.width * 72}
+        ids = re.findall(r' id="([^"]+)"', text)
+        assert len(ids) == len(set(ids))
+
+
 def test_ids_lead_to_a_page_of_theirs_where_there_is_one() -> None:
     page = render_body(example(1, '"><b>{}'), lambda lead_id: f"/there/{len(lead_id)}")
     assert '<a href="/there/6">&#34;&gt;&lt;b&gt;0</a>' in page
