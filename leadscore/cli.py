@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import time as clock
 from dataclasses import asdict
@@ -51,19 +52,34 @@ MODEL_HELP = "A registered model (champion, 7, models:/name/7) or a scorer's fol
 @click.option("--seed", type=int, default=7, show_default=True, help="Same seed, same bytes.")
 @click.option("--kind", type=click.Choice(["market", "renewals"]), default="market", show_default=True,
               help="Leads that are won, or contracts that customers renew.")  # fmt: skip
-def simulate(console: Console, folder: Path, n_leads: int, seed: int, kind: Kind) -> None:
+@click.option("--until", metavar="DATE", callback=lambda *given: _day(given[2]),
+              help="The history ends before this day, as 2026-03-31, or today.  [default: in June 2026]")  # fmt: skip
+def simulate(console: Console, folder: Path, n_leads: int, seed: int, kind: Kind, until: dt.date | None) -> None:
     """Write a project of a simulated world with a known truth into FOLDER.
+
+    Ages, silences and lists of `serve` are as of now: for a demo of the service let the history end today.
 
     \b
     Examples: leadscore simulate market --leads 20000
+              leadscore simulate demo --until today
               leadscore simulate renewals --kind renewals
     """
     from leadscore.simulate import simulate as write
 
     with console.progress("Simulating days") as progress:
-        written = write(folder, n_leads=n_leads, seed=seed, kind=kind, progress=progress)
+        written = write(folder, n_leads=n_leads, seed=seed, kind=kind, until=until, progress=progress)
     console.say(f"Wrote {written} ({n_leads:,} leads). Next: leadscore check {folder}; leadscore train {folder}")
     console.result({"folder": str(written), "n_leads": n_leads, "seed": seed})
+
+
+def _day(text: str | None) -> dt.date | None:
+    """Read a day; today is that of UTC, as the simulated worlds are."""
+    if text is None:
+        return None
+    try:
+        return dt.datetime.now(dt.UTC).date() if text == "today" else dt.date.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no day; write one as 2026-03-31, or today") from None
 
 
 @verb("init")

@@ -145,10 +145,10 @@ def agreement(console: Console, cohort: Cohort, scorer: LeadScorer, out: Path) -
     Example: leadscore report agreement acme --out reports
     """
     from leadscore import alignment
-    from leadscore.alignment import pages
+    from leadscore.alignment import agreement_page
 
     found = alignment.agreement(cohort, _handed(console, cohort, scorer))
-    _write(console, out, "agreement", pages.agreement_page(cohort, found), found)
+    _write(console, out, "agreement", agreement_page.agreement_page(cohort, found), found)
 
 
 def _handed(console: Console, cohort: Cohort, scorer: LeadScorer) -> Any:

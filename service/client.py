@@ -10,7 +10,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
@@ -69,15 +69,17 @@ class ServiceProblem(Exception):  # noqa: N818 - the word of RFC 9457
 
 
 class ListFilters(TypedDict, total=False):
-    """Which leads of the call list; None filters nothing.
+    """Which leads of the call list; None filters nothing, except that without a `verdict` the rejected are left out.
 
-    Ages are durations, as ``14d``; `search` is a part of the id, account, owner or a categorical field, in any case.
+    `verdict` is what was said last of a lead: none for nothing, any for whatever it was. Ages are durations, as
+    ``14d``; `search` is a part of the id, account, owner or a categorical field, in any case.
     """
 
     grades: Sequence[str]
     source: str | None
     owner: str | None
     search: str | None
+    verdict: Literal["none", "accept", "reject", "any"] | None
     min_age: str | None
     max_age: str | None
 
@@ -171,7 +173,7 @@ class Client:
         return self._get(f"/v1/leads/{_segment(lead_id)}/history", asked, History)
 
     def call_list(self, *, page: int = 500, **filters: Unpack[ListFilters]) -> Iterator[ListedScore]:
-        """Iterate over all open leads, the best first, a page at a time.
+        """Iterate over all open leads that nobody rejected, the best first, a page at a time.
 
         Each page is as the list stands when it is asked for: a lead that moves meanwhile may come twice, or not at all.
         """

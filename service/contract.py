@@ -181,7 +181,7 @@ class ListedScore(Score):
 
 
 class CallList(BaseModel):
-    """A page of the open leads, best first."""
+    """A page of the open leads that nobody rejected, or of those asked for by a verdict, best first."""
 
     leads: list[ListedScore]
     next: str | None = Field(description="The cursor of the next page; null on the last")
@@ -256,6 +256,11 @@ LIST_PARAMETERS = [
     _parameter("source", "Only leads of this origin", _TEXT),
     _parameter("owner", "Only leads of this owner", _TEXT),
     _parameter("search", "Only leads with this text in their id, account, owner or a categorical field", _SOUGHT),
+    _parameter(
+        "verdict",
+        "Only leads of which this was said last, or nothing (none); any: whatever was said. Default: all but rejected",
+        {"type": "string", "enum": ["none", "accept", "reject", "any"]},
+    ),
     _parameter("min_age", "Only leads created longer ago", _DURATION),
     _parameter("max_age", "Only leads created since", _DURATION),
     _parameter("limit", "Leads on a page", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),

@@ -31,7 +31,7 @@ from service.security import Limits
 from service.serving import N_WARM_ROUNDS, ModelInUse
 from service.store.arrivals import parse
 from service.store.database import reason
-from service.store.scores import ListQuery, read_cursor
+from service.store.scores import ListQuery, read_cursor, verdict_asked
 from service.stored import StoredLeads, Wanted
 from service.together import Together
 from service.turns import Turns
@@ -211,7 +211,7 @@ class LeadAnswers:
         )
 
 
-_FILTERS = ("grade", "source", "owner", "search", "min_age", "max_age", "limit", "cursor")
+_FILTERS = ("grade", "source", "owner", "search", "verdict", "min_age", "max_age", "limit", "cursor")
 
 
 class _Asked:
@@ -262,6 +262,7 @@ class _Asked:
             origin=self._query.get("source"),
             owner=self._query.get("owner"),
             search=self._search(),
+            verdict=self._verdict(),
             created_from=None if oldest is None else max(now - oldest, time.EARLIEST),
             created_before=None if youngest is None else max(now - youngest, time.EARLIEST),
             limit=self.whole("limit", default=50, most=MOST_LEADS),
@@ -273,6 +274,12 @@ class _Asked:
         if text is not None and len(text) > MOST_SOUGHT:
             raise _refused("search", f"is longer than {MOST_SOUGHT} characters")
         return text
+
+    def _verdict(self) -> str | None:
+        try:
+            return verdict_asked(self._query.get("verdict"))
+        except ValueError as error:
+            raise _refused("verdict", str(error)) from None
 
     def _span(self, name: str) -> int | None:
         text = self._query.get(name)

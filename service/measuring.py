@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from leadscore import LeadScorer, alignment, time
-from leadscore.alignment import Cohort, Verdicts, channel_page, pages
+from leadscore.alignment import Cohort, Verdicts, agreement_page, channel_page, pages
 from leadscore.batch import whole_or_nothing
 from leadscore.evaluate.page import Page, render_body
 from leadscore.reports import write_csv
@@ -22,6 +22,7 @@ from leadscore.tables import Data
 from service.beside import begin
 from service.following import Pointer
 from service.orphans import end_with_parent
+from service.pages import silence
 from service.pages.rendering import lead_address
 from service.security import fault_of
 from service.store import Store
@@ -36,8 +37,10 @@ NICENESS = 15
 def measure(store: Store, scorer: LeadScorer, folder: Path, *, now: int) -> None:
     """Write every room and its tables into a folder, each file whole or not at all; `now` in UTC microseconds."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = whole(store.journal, project=store.journal.project)
+    until = store.journal.until()
+    data = whole(store.journal, project=store.journal.project, until=until)
     cohort = Cohort.of(data, as_of=now, since=now - DAYS * time.DAY)
+    silence.write(folder, cohort.pulse, until=until)
     handed = alignment.handovers(data, scorer, until=now)
     found = [
         alignment.channels(data, scorer, by=by, as_of=now, since=cohort.since) for by in alignment.dimensions(data)
@@ -48,7 +51,7 @@ def measure(store: Store, scorer: LeadScorer, folder: Path, *, now: int) -> None
     _write(folder, "funnel", pages.funnel_page(cohort, funnel), funnel)
     if data.project.sla.qualified is not None:
         agreed = alignment.agreement(cohort, handed, _verdicts(store, data))
-        _write(folder, "agreement", pages.agreement_page(cohort, agreed), agreed)
+        _write(folder, "agreement", agreement_page.agreement_page(cohort, agreed), agreed)
 
 
 def _write(folder: Path, name: str, page: Page, found: pages.Found) -> None:

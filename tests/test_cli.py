@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import datetime as dt
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 import leadscore as ls
-from leadscore import tracking
+from leadscore import time, tracking
 from leadscore.batch import write_page
 from leadscore.cli import find, main
 from leadscore.errors import DataError
@@ -229,6 +230,23 @@ def test_simulate_writes_a_project(tmp_path) -> None:
     assert code == 0
     assert json.loads(printed)["n_leads"] == 50
     assert len(ls.Project.load(tmp_path / "market").read().leads.ids) == 50
+
+
+@pytest.mark.parametrize("asked", ["2027-02-03", "today"])
+def test_simulate_ends_when_it_is_asked_to(tmp_path, asked: str) -> None:
+    days = [dt.datetime.now(dt.UTC).date()]
+    code, _, _ = run("simulate", tmp_path / "market", "--leads", "50", "--until", asked)
+    assert code == 0
+    days.append(dt.datetime.now(dt.UTC).date())
+    until = ls.Project.load(tmp_path / "market").task.observed_until
+    expected = {asked} if asked != "today" else {str(day) for day in days}
+    assert time.format_instant(until)[:10] in expected
+
+
+def test_simulate_says_how_a_day_is_written(tmp_path) -> None:
+    code, _, said = run("simulate", tmp_path / "market", "--until", "3.2.2027")
+    assert code == 2
+    assert "write one as 2026-03-31, or today" in said
 
 
 def test_explain_warns_of_what_is_no_forecast(sample_scorer_folder, sample: ls.Data) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import leadscore as ls
+from leadscore import time
 from leadscore.errors import ProjectError
 from leadscore.simulate import simulate
 from leadscore.simulate.day import Day, later_today, live
@@ -19,7 +21,7 @@ from leadscore.simulate.market import ACTIONS, DEMO, OPEN, SECONDS_A_DAY, STATUS
 from leadscore.simulate.people import People
 from leadscore.simulate.season import Season
 from leadscore.simulate.world import Log, State, World
-from leadscore.simulate.writing import FILES
+from leadscore.simulate.writing import FILES, Kind
 
 DATA = Path(__file__).parents[1] / "data"
 HORIZON = pd.Timedelta("30D")
@@ -102,6 +104,26 @@ def test_the_committed_sample_is_what_simulate_writes_now(tmp_path: Path) -> Non
     for name in FILES:
         assert (written / name).read_bytes() == (DATA / "sample" / name).read_bytes(), name
     assert sum(path.stat().st_size for path in written.iterdir()) < 4_000_000
+
+
+@pytest.mark.parametrize("kind", ["market", "renewals"])
+def test_a_history_ends_when_it_is_asked_to(tmp_path: Path, kind: Kind) -> None:
+    until = dt.date(2031, 3, 1)
+    written = simulate(tmp_path / "asked", n_leads=150, seed=2, kind=kind, until=until)
+    assert f"--seed 2 --until {until}" in (written / "leadscore.toml").read_text().splitlines()[0]
+    data = ls.Project.load(written).read()
+    end = time.parse_instant("2031-03-01", "UTC")
+    assert data.observed_until == end
+    last = max(int(log.time.max()) for log in data.logs.values())
+    assert end - 3 * time.DAY < last < end
+    assert end - 901 * time.DAY < data.leads.created.min() < data.leads.created.max() < end
+    assert simulate(tmp_path / "asked", n_leads=150, seed=2, kind=kind) == written, "it is ours, and is replaced"
+
+
+@pytest.mark.parametrize("until", [dt.date(1979, 12, 31), dt.date(3000, 1, 1)])
+def test_an_end_out_of_range_is_refused(tmp_path: Path, until: dt.date) -> None:
+    with pytest.raises(ProjectError, match="years 1980 to 2999; got"):
+        simulate(tmp_path / "market", n_leads=5, seed=0, until=until)
 
 
 def test_files_are_plain_csv_with_the_promised_columns(folder: Path) -> None:
@@ -315,6 +337,14 @@ def test_people_rest_on_weekends_and_holidays(tables: dict[str, pd.DataFrame]) -
     season = Season.of(Market())
     labour_day, day_before = ((d - Market().first_day).days for d in (dt.date(2025, 5, 1), dt.date(2025, 4, 30)))
     assert season.buying[labour_day] < 0.2 * season.buying[day_before]
+
+
+def test_holidays_are_those_of_the_history_s_own_years() -> None:
+    market = Market.ending(dt.date(2028, 6, 30))
+    season = Season.of(market)
+    good_friday, week_before = ((d - market.first_day).days for d in (dt.date(2028, 4, 14), dt.date(2028, 4, 7)))
+    assert season.buying[good_friday] < 0.2 * season.buying[week_before]
+    assert Market.ending(dt.date(2026, 6, 30)) == Market() == Market.ending(None)
 
 
 def test_some_sellers_answer_early_and_some_late(tables: dict[str, pd.DataFrame]) -> None:

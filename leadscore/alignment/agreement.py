@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from leadscore import time
 from leadscore.alignment.cohort import Cohort
 from leadscore.alignment.handover import AT_ONCE, Handovers
+from leadscore.alignment.promise import judged, wins
 from leadscore.direction import INBOUND, OUTBOUND
 from leadscore.errors import ProjectError
 from leadscore.sla import EVERYWHERE, Sla
@@ -49,12 +50,14 @@ class Agreement:
     marketing : a row per week and origin: leads promised, delivered and missing; the last week may be unfinished
     sales : a row per week of handover, grade and promise: how many were due, kept, missed, pending and waived
     speed : a row per grade: hours from what happened to the handover (the system) and from there to sales (people)
+    wins : a row per grade and one of all: wins found and expected of those handed over a horizon ago or longer
     leads : a row per lead that was handed over, behind every number above
     """
 
     marketing: pd.DataFrame
     sales: pd.DataFrame
     speed: pd.DataFrame
+    wins: pd.DataFrame
     leads: pd.DataFrame
 
 
@@ -72,7 +75,7 @@ def agreement(cohort: Cohort, handed: Handovers, verdicts: Verdicts | None = Non
             'leadscore.toml has no [sla]. Add one, as in: [sla] qualified = "B", leads = 40, respond = { A = "1h" }'
         )
     leads = _leads(cohort, handed, sla, verdicts)
-    return Agreement(_marketing(cohort, leads, sla), _sales(leads, sla, verdicts), _speed(leads), leads)
+    return Agreement(_marketing(cohort, leads, sla), _sales(leads, sla, verdicts), _speed(leads), wins(leads), leads)
 
 
 def _leads(cohort: Cohort, handed: Handovers, sla: Sla, verdicts: Verdicts | None) -> pd.DataFrame:
@@ -120,7 +123,8 @@ def _leads(cohort: Cohort, handed: Handovers, sla: Sla, verdicts: Verdicts | Non
     due = at + (sla.verdict or 0)
     owed = np.full(len(at), sla.verdict is not None and verdicts is not None)
     frame["verdict_given"] = _state(owed, said[place] <= due, closed <= due, due, cohort.as_of)
-    return frame
+    frame["probability"] = handed.probability[mine]
+    return frame.join(judged(cohort, place, at))
 
 
 def _state(owed: Mask, kept: Mask, ended: Mask, due: Instants, as_of: int) -> NDArray[np.object_]:

@@ -13,7 +13,7 @@ from leadscore.alignment import pictures
 from leadscore.alignment.attribution import RULES
 from leadscore.alignment.channels import Channels, cost_columns
 from leadscore.alignment.cohort import Cohort
-from leadscore.alignment.listing import LISTED, facts, leads_behind, number
+from leadscore.alignment.listing import LISTED, facts, leads_behind, number, stale
 from leadscore.evaluate.page import Behind, Block, Listing, Page, Picture, Section, Table, Text
 from leadscore.features.names import FeatureName
 from leadscore.features.words import Words, in_words
@@ -34,21 +34,21 @@ def channels_page(cohort: Cohort, found: Sequence[Channels]) -> Page:
     sections = [_dimension(each, _called(each.by, words), place == 0) for place, each in enumerate(found)]
     sections.append(Section("How to read this", [Listing(_how_to_read(cohort))]))
     title = f"{cohort.data.project.name}: what each channel brings"
-    return Page(title, verdict, sections, facts=facts(cohort, first.n_immature))
+    return Page(title, verdict, sections, facts=facts(cohort, n_immature=first.n_immature), notice=stale(cohort))
 
 
 def _how_to_read(cohort: Cohort) -> list[str]:
     columns = cost_columns(cohort.data)
     cost = (
-        f"Cost is what {' and '.join(columns)} say, in their own unit." if columns else "No column says what it cost."
+        f"Cost is taken from {' and '.join(columns)}, in its own unit." if columns else "No column says what it cost."
     )
     return [
         "A lead is judged a day after it was created, by the channels that had touched it by then, if "
-        "it was open and its horizon has passed since. Younger leads are counted, never judged.",
+        "it was still open then and its horizon has passed since. Younger leads are counted, not judged.",
         "Rates of few leads are pulled towards the rate of all, and their intervals are wide.",
-        "The range of what was expected holds chance alone: a channel outside it converts otherwise "
-        "than the model thinks. Where many leads are judged, a model that is a little off shows.",
-        "A lead that several channels touched is in each one's row; only credits add up.",
+        "The range of what was expected allows for chance alone: a channel outside it converts better or worse than "
+        "the model thinks. Where many leads are judged, even a model that is a little off falls outside.",
+        "A lead that several channels touched stands in the row of each; only credits add up.",
         f"{cost} A dash says that no cost is known: it may still have cost something. Cost per win counts credited "
         "wins, known and still expected.",
         *(f"{_RULES[rule].capitalize()}: {told}" for rule, told in RULES.items()),
@@ -71,8 +71,9 @@ def _dimension(found: Channels, called: tuple[str, str], first: bool) -> Section
                  f"{LISTED} More at the bottom.")
         )  # fmt: skip
     if (table["judged"] > 0).any():
-        figure = pictures.expected_and_found(found)
-        blocks.append(Picture(figure, f"Rates found and expected for each {title}; the table below has the numbers"))
+        alt = f"Rates found and expected for each {title}; the table below has the numbers"
+        broad, narrow = (pictures.expected_and_found(found, shape) for shape in (pictures.BROAD, pictures.NARROW))
+        blocks.append(Picture(broad, alt, narrow))
     behind = dict(iter(found.leads.groupby("channel")))
     blocks.append(
         Table(
@@ -86,9 +87,10 @@ def _dimension(found: Channels, called: tuple[str, str], first: bool) -> Section
     if (found.months["judged"] > 0).any():
         blocks.append(_by_month(found))
     if not np.allclose(table["credit_first_touch"], table["credit_last_touch"]):  # else the rules have nothing to share
-        figure = pictures.credits_by_rule(table)
+        alt = f"Wins credited to each {title} by four rules; the table below has the numbers"
+        broad, narrow = (pictures.credits_by_rule(table, shape) for shape in (pictures.BROAD, pictures.NARROW))
         blocks += [
-            Picture(figure, f"Wins credited to each {title} by four rules; the table below has the numbers"),
+            Picture(broad, alt, narrow),
             Table(
                 (row_name, *(_RULES[rule] for rule in RULES)),
                 [

@@ -98,7 +98,7 @@ def channels(data: Data, scorer: LeadScorer, *, by: str, as_of: int, since: int 
     paths, cost = _paths(cohort, by)
     entry, judged = _entries(cohort)
     touched, touched_early = paths.touched(), _before(paths, cohort, entry).touched()
-    won = judged & (cohort.won_at >= entry) & (cohort.won_at < entry + _horizon(data))
+    won = judged & (cohort.won_at >= entry) & (cohort.won_at < entry + cohort.horizon)
     expected = np.zeros(len(cohort))
     expected[judged] = probabilities(scorer, data, Cutoffs(cohort.lead[judged], entry[judged]))
     now = np.nan_to_num(cohort.chance_now(scorer))
@@ -119,7 +119,7 @@ def channels(data: Data, scorer: LeadScorer, *, by: str, as_of: int, since: int 
         months=_months(cohort, paths, touched, touched_early, judged, won, expected, order),
         leads=_leads_of(cohort, paths, touched, touched_early & judged, won, order),
         n_leads=len(cohort),
-        n_immature=int((entry + _horizon(data) > as_of).sum()),
+        n_immature=int((entry + cohort.horizon > as_of).sum()),
         n_untouched=int((~touched.any(axis=0)).sum()),
         n_judged=int(judged.sum()),
         n_won=int(won.sum()),
@@ -131,12 +131,7 @@ def _entries(cohort: Cohort) -> tuple[time.Instants, Mask]:
     """When each lead enters the comparison, and whether it does: open then, and its horizon has passed since."""
     entry = cohort.created + ENTRY
     open_then = (cohort.won_at >= entry) & (cohort.lost_at >= entry)
-    return entry, open_then & (entry + _horizon(cohort.data) <= cohort.as_of)
-
-
-def _horizon(data: Data) -> int:
-    assert data.project.task.horizon is not None, "a project with times has a horizon"
-    return data.project.task.horizon
+    return entry, open_then & (entry + cohort.horizon <= cohort.as_of)
 
 
 def _paths(cohort: Cohort, by: str) -> tuple[Paths, NDArray[np.float64]]:

@@ -13,6 +13,7 @@ from leadscore import time
 from leadscore.contacts import sales_tables, sides
 from leadscore.direction import ANSWERED
 from leadscore.errors import DataError
+from leadscore.silence import Pulse
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data
 from leadscore.time import FOREVER, NEVER, Instants, Mask
@@ -60,6 +61,20 @@ class Cohort:
 
     def __len__(self) -> int:
         return len(self.lead)
+
+    @property
+    def horizon(self) -> int:
+        """Within how long a win counts, microseconds."""
+        horizon = self.data.project.task.horizon
+        assert horizon is not None, "a project with times has a horizon"
+        return horizon
+
+    @cached_property
+    def pulse(self) -> Pulse:
+        """How events of the project follow each other, of these leads and of others, as was known before `as_of`."""
+        logs = self.data.logs.values()
+        happened = [log.time[time.visible(log.time, log.known, self.as_of)] for log in logs]
+        return Pulse.of(np.concatenate([*happened, np.empty(0, dtype=np.int64)]))
 
     @cached_property
     def created(self) -> Instants:

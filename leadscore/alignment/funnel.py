@@ -18,12 +18,20 @@ from leadscore.time import FOREVER, Mask
 STAGES = {
     "lead": "was created",
     "touched": "marketing touched it",
-    "qualified": "its grade reached the one agreed (B if none is), or it came further without",
+    "qualified": "its grade reached {grade}",
     "worked": "sales got in touch",
     "answered": "it answered sales",
     "won": "it was won",
 }
-"""The stages in order, and when a lead is in one."""
+"""The stages in order, and when a lead is in one; `{grade}` is the one agreed, or `QUALIFIED`."""
+LOST = {
+    "lead": "before anything had happened",
+    "touched": "after marketing had touched them",
+    "qualified": "once they were qualified",
+    "worked": "after sales had got in touch",
+    "answered": "after they had answered",
+}
+"""When leads were lost that came no further than a stage."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,8 @@ class Funnel:
     ----------
     table : a row per stage
     months : a row per month of creation and stage
-    leads : a row per lead of the cohort, behind every number above: its month, its furthest stage, and its state
+    leads : a row per lead of the cohort, behind every number above: its month, its furthest stage, the stages before
+        that it skipped, and its state
     names : the stages of this project, in order
     """
 
@@ -47,7 +56,8 @@ class Funnel:
 def funnel(cohort: Cohort, handed: Handovers | None = None) -> Funnel:
     """Follow every lead of a cohort to its furthest stage; whoever reached a stage counts in all before it as well.
 
-    Columns of the table: **stage**; **leads** that came so far or further; **of_before**, their share of the stage
+    Columns of the table: **stage**; **leads** that came so far or further; **skipped**, those of them that were never
+    in the stage itself (of the qualified all others were handed over); **of_before**, their share of the stage
     before, with its interval (shrunken, as months are alike); **stopped**, the leads that came no further, of which
     **lost** ones leaked here and **open** ones may still go on.
 
@@ -61,17 +71,18 @@ def funnel(cohort: Cohort, handed: Handovers | None = None) -> Funnel:
     for position, name in enumerate(names):
         furthest[reached[name]] = position
     month = cohort.months()
-    months = [_counts(cohort, furthest, names, month == each).assign(month=str(each)) for each in np.unique(month)]
+    months = [_counts(cohort, furthest, reached, month == each).assign(month=str(each)) for each in np.unique(month)]
     by_month = pd.concat(months, ignore_index=True) if months else pd.DataFrame(columns=["month", "stage"])
     leads = pd.DataFrame(
         {
             "lead_id": cohort.data.leads.ids[cohort.lead],
             "month": month.astype(str),
             "stage": np.array(names, dtype=object)[furthest],
+            "skipped": _skipped(furthest, reached),
             "state": cohort.state,
         }
     )
-    return Funnel(_counts(cohort, furthest, names, np.ones(len(cohort), dtype=bool)), _first(by_month), leads, names)
+    return Funnel(_counts(cohort, furthest, reached, np.ones(len(cohort), dtype=bool)), _first(by_month), leads, names)
 
 
 def _first(frame: pd.DataFrame) -> pd.DataFrame:
@@ -95,8 +106,17 @@ def _reached(cohort: Cohort, handed: Handovers | None) -> Mapping[str, Mask]:
     return {**found, "won": cohort.won}
 
 
-def _counts(cohort: Cohort, furthest: NDArray[np.int64], names: tuple[str, ...], of: Mask) -> pd.DataFrame:
-    positions = np.arange(len(names))
+def _skipped(furthest: NDArray[np.int64], reached: Mapping[str, Mask]) -> list[str]:
+    """The stages before each lead's furthest in which it never was, with a blank between."""
+    passed = [
+        np.where((furthest > position) & ~there, f"{name} ", "")
+        for position, (name, there) in enumerate(reached.items())
+    ]
+    return ["".join(of_lead).rstrip() for of_lead in zip(*passed, strict=True)]
+
+
+def _counts(cohort: Cohort, furthest: NDArray[np.int64], reached: Mapping[str, Mask], of: Mask) -> pd.DataFrame:
+    positions = np.arange(len(reached))
     leads = np.array([int((of & (furthest >= position)).sum()) for position in positions])
     before = np.concatenate([leads[:1], leads[:-1]])
     share = shrunk(leads[1:], before[1:])
@@ -106,8 +126,9 @@ def _counts(cohort: Cohort, furthest: NDArray[np.int64], names: tuple[str, ...],
     }
     return pd.DataFrame(
         {
-            "stage": names,
+            "stage": [*reached],
             "leads": leads,
+            "skipped": [int((of & (furthest > p) & ~there).sum()) for p, there in enumerate(reached.values())],
             "of_before": np.append(np.nan, leads[1:] / np.where(before[1:] > 0, before[1:], np.nan)),
             "of_before_low": np.append(np.nan, share.low),
             "of_before_high": np.append(np.nan, share.high),

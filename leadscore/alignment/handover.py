@@ -32,12 +32,14 @@ class Handovers:
     at : int64 (n,), UTC microseconds; the score was asked as of then, so strictly after what caused it was known
     caused_at : int64 (n,), when that happened: the event's time, or when the lead was created
     grade : object (n,), its grade at that moment
+    probability : float64 (n,), of a win within the horizon from that moment, as the score said
     """
 
     lead: NDArray[np.int64]
     at: Instants
     caused_at: Instants
     grade: NDArray[np.object_]
+    probability: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.lead)
@@ -58,14 +60,15 @@ def handovers(
     """
     floor = data.project.grades[qualified or data.project.sla.qualified or QUALIFIED]
     asked, caused = _moments(data, until)
-    first: dict[int, tuple[int, int, str]] = {}
+    first: dict[int, tuple[int, int, str, float]] = {}
     for start in range(0, len(asked), _SLICE):
         part = Cutoffs(asked.lead[start : start + _SLICE], asked.at[start : start + _SLICE])
         scores = scorer.score_rows(data, part, n_reasons=0)
         for row in np.flatnonzero(scores.score >= floor).tolist():
             lead = int(part.lead[row])
             if lead not in first:  # moments of a lead ascend
-                first[lead] = int(part.at[row]), int(caused[start + row]), scores.grade[row]
+                moment = int(part.at[row]), int(caused[start + row])
+                first[lead] = *moment, scores.grade[row], float(scores.probability[row])
         if progress is not None:
             progress(min(start + _SLICE, len(asked)), len(asked))
     leads = sorted(first, key=lambda lead: (first[lead][0], lead))
@@ -74,6 +77,7 @@ def handovers(
         np.array([first[lead][0] for lead in leads], dtype=np.int64),
         np.array([first[lead][1] for lead in leads], dtype=np.int64),
         np.array([first[lead][2] for lead in leads], dtype=object),
+        np.array([first[lead][3] for lead in leads], dtype=np.float64),
     )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from leadscore import time
 from leadscore.alignment.cohort import Cohort
 from leadscore.evaluate.page import Behind
+from leadscore.phrases.catalogue import ENGLISH, catalogue
+from leadscore.silence import day_of
+from leadscore.snapshots import open_leads
 
 LISTED = "A number opens the list of its leads."
 
@@ -18,17 +22,41 @@ def leads_behind(leads: pd.DataFrame, title: str, file: str, text: str | None = 
     return Behind(told if text is None else text, title, leads["lead_id"].tolist(), file)
 
 
-def facts(cohort: Cohort, n_immature: int | None) -> list[tuple[str, str]]:
-    """Which leads a report is of, and as of when; `n_immature` of them are too young to judge."""
+def facts(cohort: Cohort, *, n_immature: int | None = None, n_handed: int | None = None) -> list[tuple[str, str]]:
+    """Which leads a report is of, and as of when; how many are too young to judge, and how many were handed over."""
     timezone = cohort.data.project.timezone
     found = [
         ("Leads created", f"{time.format_instant(cohort.since)[:10]} to {time.format_instant(cohort.as_of)[:10]}"),
         ("As of", f"{time.format_instant(cohort.as_of)[:16].replace('T', ' ')} UTC"),
         ("Leads", f"{len(cohort):,}"),
-        ("Still open", f"{int(cohort.open.sum()):,}"),
         ("Time zone", timezone),
     ]
-    return found if n_immature is None else [*found, ("Too young to judge", f"{n_immature:,}")]
+    more = (("Too young to judge", n_immature), ("Handed over", n_handed))
+    return [*found, *((name, f"{n:,}") for name, n in more if n is not None), ("Still open", _still_open(cohort))]
+
+
+def _still_open(cohort: Cohort) -> str:
+    """How many leads of a report are open, and what makes the difference with the list of all open leads."""
+    told = f"{int(cohort.open.sum()):,}"
+    listed = open_leads(cohort.data, cohort.as_of).lead
+    n_others = int((~np.isin(listed, cohort.lead)).sum())
+    n_closed = int((~np.isin(cohort.lead[cohort.open], listed)).sum())
+    parts = [
+        f"with {n_others:,} created before {time.format_instant(cohort.since)[:10]}" if n_others else "",
+        f"without {n_closed:,} whose end was recorded later" if n_closed else "",
+    ]
+    why = " and ".join(part for part in parts if part)
+    return f"{told} (all open leads: {len(listed):,}, {why})" if why else told
+
+
+def stale(cohort: Cohort) -> str:
+    """Say that there was no event for longer than usual, and of which day the numbers are; nothing while there are."""
+    silence = cohort.pulse.silence(cohort.as_of)
+    if silence is None:
+        return ""
+    _, ago = catalogue(ENGLISH).duration(silence / time.DAY)
+    day = day_of(cohort.pulse.last, cohort.data.project.timezone)
+    return f"No events are known from the last {ago}: the numbers are those of {day}."
 
 
 def number(value: float, form: str) -> str:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import textwrap
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from leadscore.alignment.attribution import RULES
 from leadscore.alignment.channels import MISSING, OTHERS
+from leadscore.alignment.funnel import LOST
 from leadscore.evaluate.plots import (
     BLUE,
     BLUE_BAND,
     CLAY,
     GREY,
     INK,
+    WIDTH,
     _blank,
     _finish,
     _frame,
     _percent,
     _percent_ticks,
+    _title_inches,
 )
 from leadscore.features.words import in_words
 
@@ -30,17 +34,33 @@ if TYPE_CHECKING:
     from leadscore.alignment.channels import Channels
 
 MOST_ROWS = 12
-_ROW_INCHES = 0.36
-_WORD = 22
-"""Characters of a channel's name that fit beside a figure."""
+_ROW_INCHES, _LINE_INCHES = 0.36, 0.19
 
 
-def expected_and_found(found: Channels) -> Figure:
+class Shape(NamedTuple):
+    """How much room a figure has: inches across and left of the axes, letters of a name and of a line of the title."""
+
+    width: float
+    left: float
+    word: int
+    letters: int
+    legend_in_a_row: bool
+
+
+BROAD = Shape(WIDTH, 1.78, 22, 200, True)
+NARROW = Shape(3.9, 1.42, 18, 32, False)
+"""For a telephone: as wide as its screen, so that nothing is cut and letters can be read."""
+
+
+def expected_and_found(found: Channels, shape: Shape = BROAD) -> Figure:
     """Draw per channel the rate that was found with its interval, and the one that the model expected on entry."""
     rows = found.table[found.table["judged"] > 0].head(MOST_ROWS).iloc[::-1]
-    height = _height(len(rows))
-    figure = _blank(height)
-    axes = figure.subplots(gridspec_kw=_frame(0.24, height))
+    title = "Too early"
+    if found.n_judged:  # each lead once, whatever number of channels touched it
+        rate, expected = found.n_won / found.n_judged, found.expected / found.n_judged
+        title = f"Found {_percent(rate, 1)}, expected {_percent(expected, 1)}"
+    sheet = _Sheet.of(shape, len(rows), 3, title, "What was found, and what the model expected on entry")
+    axes = sheet.axes
     places = np.arange(len(rows))
     axes.hlines(
         places, rows["won_rate_low"], rows["won_rate_high"], color=BLUE_BAND, linewidth=7, label="its 90 % interval"
@@ -50,82 +70,108 @@ def expected_and_found(found: Channels) -> Figure:
         rows["expected"] / rows["judged"], places, color=CLAY, marker="|", s=160, linewidths=2.2, zorder=4,
         label="expected on entry",
     )  # fmt: skip
-    labels = [f"{_short(name)}  {n:,}" for name, n in zip(rows["channel"], rows["judged"], strict=True)]
-    axes.set_yticks(places, labels)
+    between = "  " if shape is BROAD else "\n"
+    named = zip(rows["channel"], rows["judged"], strict=True)
+    axes.set_yticks(places, [f"{_short(name, shape)}{between}{n:,}" for name, n in named])
     axes.set(xlabel="Converted within the horizon, % of judged leads", ylim=(-0.7, len(rows) - 0.3))
-    _legend(axes, 1.0)
+    if shape is NARROW:
+        axes.set_xlabel("Converted within the horizon,\n% of judged leads")
     axes.set_xlim(left=0)
     _percent_ticks(axes, "x")
-    title = "Too early"
-    if found.n_judged:  # each lead once, whatever number of channels touched it
-        rate, expected = found.n_won / found.n_judged, found.expected / found.n_judged
-        title = f"Found {_percent(rate, 1)}, expected {_percent(expected, 1)}"
-    return _finish(figure, title, "What was found, and what the model expected on entry")
+    return sheet.finished()
 
 
-def credits_by_rule(table: pd.DataFrame) -> Figure:
+def credits_by_rule(table: pd.DataFrame, shape: Shape = BROAD) -> Figure:
     """Draw the wins that each channel gets by the four rules, side by side."""
     rows = table.sort_values("credit_shapley", kind="stable").tail(MOST_ROWS)
-    height = _height(2 * len(rows))
-    figure = _blank(height)
-    axes = figure.subplots(gridspec_kw=_frame(0.24, height))
+    title = _credit_finding(table, rows, shape)
+    sheet = _Sheet.of(shape, 2 * len(rows), len(RULES), title, "The same wins, shared out by four rules")
     places = np.arange(len(rows))
     colours = dict(zip(RULES, (GREY, CLAY, BLUE_BAND, BLUE), strict=True))
     for number, rule in enumerate(RULES):
         shift = 0.3 - 0.2 * number
-        bars = axes.barh(places + shift, rows[f"credit_{rule}"], height=0.18, color=colours[rule])
+        bars = sheet.axes.barh(places + shift, rows[f"credit_{rule}"], height=0.18, color=colours[rule])
         bars.set_label("Shapley" if rule == "shapley" else rule.replace("_", " "))
-    axes.set_yticks(places, [_short(name) for name in rows["channel"]])
-    axes.set(xlabel="Wins credited", ylim=(-0.7, len(rows) - 0.3))
-    _legend(axes, 0.4)
+    sheet.axes.set_yticks(places, [_short(name, shape) for name in rows["channel"]])
+    sheet.axes.set(xlabel="Wins credited", ylim=(-0.7, len(rows) - 0.3))
+    return sheet.finished()
+
+
+def _credit_finding(table: pd.DataFrame, rows: pd.DataFrame, shape: Shape) -> str:
     named = rows[~rows["channel"].isin((MISSING, OTHERS))]
     total = float(table["credit_shapley"].sum())
-    title = f"{total:.0f} wins, shared out by four rules" if total else "No win had a touch before it"
-    if total and len(named):
-        best = named.iloc[-1]
-        share = _percent(best["credit_shapley"] / total)
-        most = "the most" if best["channel"] == rows["channel"].iloc[-1] else "the most of those that are named"
-        title = f"By Shapley {share} of {total:.0f} wins are owed to {_short(best['channel'])}, {most}"
-    return _finish(figure, title, "The same wins, shared out by four rules")
+    if not total:
+        return "No win had a touch before it"
+    if not len(named):
+        return f"{total:.0f} wins, shared out by four rules"
+    best = named.iloc[-1]
+    share = _percent(best["credit_shapley"] / total)
+    most = "the most" if best["channel"] == rows["channel"].iloc[-1] else "the most of those that are named"
+    return f"By Shapley {share} of {total:.0f} wins are owed to {_short(best['channel'], shape)}, {most}"
 
 
-def stages(table: pd.DataFrame) -> Figure:
+def stages(table: pd.DataFrame, shape: Shape = BROAD) -> Figure:
     """Draw how many leads came how far, and what became of those that stopped."""
     rows = table.iloc[::-1]
-    height = _height(1.4 * len(rows))
-    figure = _blank(height)
-    axes = figure.subplots(gridspec_kw=_frame(0.16, height))
+    worst = table.iloc[int(table["lost"].to_numpy().argmax())]
+    title = "None was lost"
+    if worst["lost"]:
+        title = f"Most leads are lost {LOST[worst['stage']]}: {worst['lost']:,} of {worst['leads']:,}"
+    share_of = "" if shape is BROAD else ", and their share of the stage before"
+    sheet = _Sheet.of(shape, 1.4 * len(rows), 3, title, f"What became of the leads that came to each stage{share_of}")
+    axes = sheet.axes
     places = np.arange(len(rows))
     on = rows["leads"] - rows["lost"] - rows["open"]
     axes.barh(places, on, color=BLUE, height=0.62, label="went on")
     axes.barh(places, rows["open"], left=on, color=BLUE_BAND, height=0.62, label="no further, still open")
     axes.barh(places, rows["lost"], left=on + rows["open"], color=CLAY, height=0.62, label="lost here")
+    before = " of before" if shape is BROAD else ""
     for place, (leads, share) in enumerate(zip(rows["leads"], rows["of_before"], strict=True)):
-        told = f"{leads:,}" if share != share else f"{leads:,}, {_percent(share)} of before"
+        told = f"{leads:,}" if share != share else f"{leads:,}, {_percent(share)}{before}"
         axes.annotate(
             told, (leads, place), xytext=(5, 0), textcoords="offset points", va="center", color=INK, fontsize=9
         )
     axes.set_yticks(places, rows["stage"])
-    axes.set(xlabel="Leads", xlim=(0, 1.4 * max(1, int(rows["leads"].max()))), ylim=(-0.6, len(rows) - 0.4))
-    _legend(axes, 0.6)
-    worst = table.iloc[int(table["lost"].to_numpy().argmax())]
-    title = f"Most leads are lost once they are {worst['stage']}: {worst['lost']:,} of {worst['leads']:,}"
-    if worst["stage"] == "lead":
-        title = f"Most leads are lost before anything happens: {worst['lost']:,} of {worst['leads']:,}"
-    return _finish(figure, title, "What became of the leads that came to each stage")
+    room = 1.4 if shape is BROAD else 1.6
+    axes.set(xlabel="Leads", xlim=(0, room * max(1, int(rows["leads"].max()))), ylim=(-0.6, len(rows) - 0.4))
+    return sheet.finished()
 
 
-def _legend(axes: Axes, room: float) -> None:
-    """Name the colours in a band of `room` rows above the first row, so that they cover none."""
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + room)
-    axes.legend(loc="upper right", frameon=False, fontsize=9, labelcolor=INK, ncols=4, borderaxespad=0.0)
+class _Sheet(NamedTuple):
+    """A figure with room for its title, however many lines it takes, and for the names of its colours."""
+
+    figure: Figure
+    axes: Axes
+    title: str
+    subtitle: str
+    legend_inches: float
+    columns: int
+
+    @classmethod
+    def of(cls, shape: Shape, n_rows: float, n_colours: int, title: str, subtitle: str) -> _Sheet:
+        title, subtitle = textwrap.fill(title, shape.letters), textwrap.fill(subtitle, round(1.35 * shape.letters))
+        columns = n_colours if shape.legend_in_a_row else 1
+        legend = _LINE_INCHES * n_colours / columns + 0.05
+        title_inches = _title_inches(title, subtitle)
+        below = 0.0 if shape is BROAD else 0.16  # the axis's name takes two lines there
+        height = 1.75 + title_inches + below + legend + _ROW_INCHES * max(n_rows, 2)
+        figure = _blank(height, shape.width)
+        frame = _frame(shape.left / shape.width, height, title_inches)
+        frame["bottom"] += below / height
+        return cls(figure, figure.subplots(gridspec_kw=frame), title, subtitle, legend, columns)
+
+    def finished(self) -> Figure:
+        """Name the colours in a band above the first row, so that they cover none, and set the title."""
+        low, high = self.axes.get_ylim()
+        inches = self.axes.get_position().height * self.figure.get_figheight()
+        self.axes.set_ylim(low, high + self.legend_inches * (high - low) / (inches - self.legend_inches))
+        self.axes.legend(
+            loc="upper right", frameon=False, fontsize=9, labelcolor=INK, ncols=self.columns, borderaxespad=0.0,
+            borderpad=0.1, labelspacing=0.35,
+        )  # fmt: skip
+        return _finish(self.figure, self.title, self.subtitle)
 
 
-def _height(n_rows: float) -> float:
-    return 2.0 + _ROW_INCHES * max(n_rows, 2)
-
-
-def _short(name: str) -> str:
+def _short(name: str, shape: Shape) -> str:
     name = in_words(name) or name
-    return name if len(name) <= _WORD else name[: _WORD - 1] + "…"
+    return name if len(name) <= shape.word else name[: shape.word - 1] + "…"

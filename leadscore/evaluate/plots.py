@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 INK, GREY, PALE = "#22303c", "#748391", "#dde4ea"
 BLUE, BLUE_BAND, CLAY = "#2c6e91", "#c6dbe6", "#b8653a"
 WIDTH, HEIGHT, DPI = 7.4, 5.2, 150
+_TITLE_INCHES = 0.22
+"""From one line of a title to the next."""
 FEW_WINS = 30
 
 
@@ -281,21 +283,26 @@ def _label_capacity(axes: Axes, curve: CapacityCurve, at: CapacityCurve, base_ra
         axes.annotate(text, (x, y), xytext=(8, -14), textcoords="offset points", color=color, fontsize=9.5)
 
 
-def _blank(height: float = HEIGHT) -> Figure:
+def _blank(height: float = HEIGHT, width: float = WIDTH) -> Figure:
     """An empty figure that draws to memory and knows nothing of pyplot."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("Plots", "tracking") from error
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _frame(left: float = 0.095, height: float = HEIGHT) -> dict[str, float]:
-    """Where the axes stand: room for two lines of title above, in inches, whatever the height."""
-    return {"left": left, "right": 0.965, "top": 1 - 0.82 / height, "bottom": 0.62 / height}
+def _frame(left: float = 0.095, height: float = HEIGHT, more: float = 0.0) -> dict[str, float]:
+    """Where the axes stand: room for two lines of title above and `more`, in inches, whatever the height."""
+    return {"left": left, "right": 0.965, "top": 1 - (0.82 + more) / height, "bottom": 0.62 / height}
+
+
+def _title_inches(title: str, subtitle: str) -> float:
+    """What a title and a subtitle of several lines take beyond one line each, in inches."""
+    return _TITLE_INCHES * title.count("\n") + 0.17 * subtitle.count("\n")
 
 
 def _percent(share: float, digits: int = 0) -> str:
@@ -325,7 +332,8 @@ def _finish(figure: Figure, title: str, subtitle: str) -> Figure:
     figure.align_ylabels()
     height = figure.get_figheight()
     figure.text(0.02, 1 - 0.16 / height, title, va="top", fontsize=12.5, fontweight="bold", color=INK)
-    figure.text(0.02, 1 - 0.46 / height, subtitle, va="top", fontsize=9.5, color=GREY)
+    below = 0.46 + _TITLE_INCHES * title.count("\n")
+    figure.text(0.02, 1 - below / height, subtitle, va="top", fontsize=9.5, color=GREY)
     for text in figure.findobj(Text):
         text.set_fontfamily("DejaVu Sans")
         text.set_parse_math(False)  # a category may be called $1k_$5k

@@ -150,7 +150,7 @@ class Market:
     """
 
     first_day: dt.date = dt.date(2025, 1, 1)  # midnight UTC: the first lead may be created from here on
-    n_days: int = 545  # of history, up to and without 2026-06-30
+    n_days: int = 545  # of history: by default up to and without 2026-06-30
     horizon_days: int = 30  # a win counts if it comes within so many days
 
     # who the leads are
@@ -206,3 +206,8 @@ class Market:
     disqualified_half_life: float = 12.0  # mostly early
     disqualified_by_quality: float = -0.60  # per unit of log hazard
     onboarded: float = 0.4  # chance that a customer gets an onboarding email, twice drawn
+
+    @classmethod
+    def ending(cls, until: dt.date | None) -> Market:
+        """Return the market whose history ends before `until`, 00:00 UTC; None is where it ends by default."""
+        return cls() if until is None else cls(first_day=until - dt.timedelta(days=cls.n_days))

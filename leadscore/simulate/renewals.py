@@ -14,8 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 DAY = 86_400
-FIRST_DAY = dt.date(2024, 1, 1)
 N_DAYS = 900
+UNTIL = dt.date(2024, 1, 1) + dt.timedelta(days=N_DAYS)
 TERM, DECIDES_FROM = 365, 255
 """A contract runs a year; from this day of it on it may be renewed or cancelled."""
 HORIZON_DAYS = 60
@@ -25,7 +25,7 @@ FEATURES = ("report", "export", "api", "settings")
 TICKETS = ("how_to", "bug", "billing")
 MANAGERS = 8
 PROJECT_FILE = """\
-{header} --kind renewals --leads {n_leads} --seed {seed}
+{header} --kind renewals --leads {n_leads} --seed {seed}{ending}
 # Customer success: a contract is what others call a lead, a renewal is the win. truth.csv is not for models.
 name = "renewals"
 timezone = "UTC"
@@ -81,7 +81,7 @@ usage = ["use of the product", "uses of the product"]
 
 @dataclass(frozen=True)
 class Contracts:
-    """What is drawn of every contract; days count from `FIRST_DAY`.
+    """What is drawn of every contract; days count from `first_day` of the history.
 
     Attributes
     ----------
@@ -91,6 +91,7 @@ class Contracts:
     health : float64 (n, TERM), how well the customer does on each day of the year, hidden
     """
 
+    first_day: dt.date
     start: NDArray[np.int64]
     plan: NDArray[np.int64]
     signed: NDArray[np.int64]
@@ -99,13 +100,14 @@ class Contracts:
     health: NDArray[np.float64]
 
     @classmethod
-    def draw(cls, n: int, chance: np.random.Generator) -> Contracts:
+    def draw(cls, n: int, chance: np.random.Generator, first_day: dt.date) -> Contracts:
         """Draw contracts: a customer does well or not from the start, and a third take a turn for the worse."""
         plan, signed = chance.choice(3, n, p=[0.5, 0.35, 0.15]), chance.choice(3, n, p=[0.4, 0.45, 0.15])
         level = 0.9 * chance.standard_normal(n) + 0.3 * plan - 0.3 * (signed == 2)
         turn = np.where(chance.random(n) < 0.33, chance.integers(60, 300, n), TERM)
         fallen = np.clip((np.arange(TERM) - turn[:, None]) / 30.0, 0.0, 1.0)
         return cls(
+            first_day=first_day,
             start=np.sort(chance.integers(0, N_DAYS - 30, n)),
             plan=plan,
             signed=signed,
@@ -123,10 +125,10 @@ class Contracts:
         return np.stack([pace * good, pace * (1.0 - good)])
 
 
-def simulated(n_leads: int, seed: int, n_truths: int) -> dict[str, pa.Table]:
-    """Live three years of contracts and lay out their tables, by file name."""
+def simulated(n_leads: int, seed: int, n_truths: int, until: dt.date = UNTIL) -> dict[str, pa.Table]:
+    """Live `N_DAYS` of contracts, up to and without `until`, and lay out their tables, by file name."""
     drawing, living, asking = (np.random.Generator(np.random.PCG64([seed, stream])) for stream in (11, 12, 13))
-    contracts = Contracts.draw(n_leads, drawing)
+    contracts = Contracts.draw(n_leads, drawing, until - dt.timedelta(days=N_DAYS))
     ids = np.array([f"C{number:06d}" for number in range(1, n_leads + 1)])
     decided, renewed = _decide(contracts, living)
     end = np.minimum(decided, TERM)
@@ -139,11 +141,15 @@ def simulated(n_leads: int, seed: int, n_truths: int) -> dict[str, pa.Table]:
     }
 
 
-def project_file(header: str, n_leads: int, seed: int) -> str:
+def project_file(header: str, n_leads: int, seed: int, until: dt.date | None = None) -> str:
     """Fill in the project file."""
-    until = FIRST_DAY + dt.timedelta(days=N_DAYS)
     return PROJECT_FILE.format(
-        header=header, n_leads=n_leads, seed=seed, horizon_days=HORIZON_DAYS, observed_until=until
+        header=header,
+        n_leads=n_leads,
+        seed=seed,
+        ending=f" --until {until}" if until else "",
+        horizon_days=HORIZON_DAYS,
+        observed_until=until or UNTIL,
     )
 
 
@@ -162,7 +168,7 @@ def _contracts(contracts: Contracts, ids: NDArray[np.str_], chance: np.random.Ge
     return pa.table(
         {
             "contract_id": ids,
-            "started_at": _texts(contracts.start, chance.integers(0, DAY, len(ids))),
+            "started_at": _texts(contracts, contracts.start, chance.integers(0, DAY, len(ids))),
             "plan": np.array(PLANS)[contracts.plan],
             "signed_through": np.array(SIGNED)[contracts.signed],
             "manager": np.array([f"manager-{number + 1}" for number in range(MANAGERS)])[contracts.manager],
@@ -195,7 +201,7 @@ def _usage(
     return pa.table(
         {
             "contract_id": ids[contract],
-            "used_at": _texts(contracts.start[contract] + day, second),
+            "used_at": _texts(contracts, contracts.start[contract] + day, second),
             "feature": np.array(FEATURES)[chance.choice(4, len(day), p=[0.45, 0.2, 0.2, 0.15])],
             "users": 1 + chance.binomial(contracts.seats[contract] - 1, 0.8 * share),
         }
@@ -220,8 +226,8 @@ def _tickets(
         {
             "message_id": np.array([f"M{number:07d}" for number in range(1, len(order) + 1)]),
             "contract_id": ids[of[order]],
-            "written_at": _texts(when[order] // DAY, when[order] % DAY),
-            "known_at": _texts((when[order] + 60) // DAY, (when[order] + 60) % DAY),
+            "written_at": _texts(contracts, when[order] // DAY, when[order] % DAY),
+            "known_at": _texts(contracts, (when[order] + 60) // DAY, (when[order] + 60) % DAY),
             "topic": np.array(TICKETS)[about[order]],
             "direction": np.where(asked[order], "inbound", "outbound"),
         }
@@ -239,7 +245,7 @@ def _decisions(
     return pa.table(
         {
             "contract_id": ids[known],
-            "decided_at": _texts(day[known], second[known]),
+            "decided_at": _texts(contracts, day[known], second[known]),
             "decision": np.where(renewed[known], "renewed", "cancelled"),
         }
     )
@@ -249,7 +255,7 @@ def _truth(
     contracts: Contracts, ids: NDArray[np.str_], decided: NDArray[np.int64], n_truths: int, chance: np.random.Generator
 ) -> pa.Table:
     """The chance of a renewal within the horizon, of open contracts at some Mondays, given how the customer does."""
-    mondays = np.arange((7 - FIRST_DAY.weekday()) % 7, N_DAYS - HORIZON_DAYS, 7)
+    mondays = np.arange((7 - contracts.first_day.weekday()) % 7, N_DAYS - HORIZON_DAYS, 7)
     age = mondays[None, :] - contracts.start[:, None]
     contract, monday = np.nonzero((age > 0) & (age <= decided[:, None]) & (age < TERM))
     chosen = np.sort(chance.permutation(len(contract))[:n_truths])
@@ -264,13 +270,13 @@ def _truth(
     return pa.table(
         {
             "contract_id": ids[contract],
-            "cutoff": _texts(mondays[monday], np.zeros(len(chosen), dtype=np.int64)),
+            "cutoff": _texts(contracts, mondays[monday], np.zeros(len(chosen), dtype=np.int64)),
             "probability": np.round(probability, 6),
         }
     )
 
 
-def _texts(day: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.str_]:
-    """Days since `FIRST_DAY` and seconds of them as ISO 8601 with Z."""
-    at = np.datetime64(FIRST_DAY, "s") + day * DAY + second
+def _texts(contracts: Contracts, day: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Days since the first of the history and seconds of them as ISO 8601 with Z."""
+    at = np.datetime64(contracts.first_day, "s") + day * DAY + second
     return np.char.add(np.datetime_as_string(at), "Z")

@@ -25,9 +25,11 @@ from leadscore.simulate.world import World
 
 Kind = Literal["market", "renewals"]
 HEADER = "# Written by leadscore simulate"
+YEARS = (1980, 2999)
+"""In which a history may end."""
 FILES = ("leads.csv", "touchpoints.csv", "interactions.csv", "outcomes.csv", "truth.csv", "leadscore.toml")
 PROJECT_FILE = """\
-{header} --leads {n_leads} --seed {seed}; every column is explained in data/README.md.
+{header} --leads {n_leads} --seed {seed}{ending}; every column is explained in data/README.md.
 # truth.csv is not named here: no model may read it.
 name = "market"
 timezone = "UTC"
@@ -124,6 +126,7 @@ def simulate(
     n_leads: int,
     seed: int,
     kind: Kind = "market",
+    until: dt.date | None = None,
     truth: bool = True,
     n_truths: int = 5_000,
     progress: Callable[[int, int], None] | None = None,
@@ -144,6 +147,9 @@ def simulate(
         Not negative.
     kind
         ``"market"``: leads that marketing and sales win, or ``"renewals"``: contracts that customers renew.
+    until
+        The history ends before this day, 00:00 UTC; None is 2026-06-30 (contracts: 2026-06-19). Seasons and
+        holidays are those of its years, so that another day is another history.
     truth
         Whether `truth.csv` gets rows; without them it holds its header alone. No other file depends on it.
     n_truths
@@ -168,14 +174,17 @@ def simulate(
     """
     if n_leads < 1 or seed < 0:
         raise ProjectError(f"simulate needs at least 1 lead and a seed of at least 0; got {n_leads} and {seed}.")
+    if until is not None and not YEARS[0] <= until.year <= YEARS[1]:
+        raise ProjectError(f"simulate needs an end in the years {YEARS[0]} to {YEARS[1]}; got {until}.")
     folder = Path(folder)
     _refuse_what_is_not_ours(folder)
     if kind == "renewals":
-        tables = renewals.simulated(n_leads, seed, n_truths if truth else 0)
-        project_file = renewals.project_file(HEADER, n_leads, seed)
+        tables = renewals.simulated(n_leads, seed, n_truths if truth else 0, until or renewals.UNTIL)
+        project_file = renewals.project_file(HEADER, n_leads, seed, until)
     else:
-        tables = _simulated(n_leads, seed, n_truths if truth else 0, progress or (lambda done, total: None))
-        project_file = _project_file(n_leads, seed)
+        market = Market.ending(until)
+        tables = _simulated(market, n_leads, seed, n_truths if truth else 0, progress or (lambda done, total: None))
+        project_file = _project_file(market, n_leads, seed, until)
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".simulate-", dir=folder if folder.exists() else folder.parent))
     try:
@@ -215,9 +224,10 @@ def _put_in_place(beside: Path, folder: Path) -> None:
         os.replace(beside / name, folder / name)
 
 
-def _simulated(n_leads: int, seed: int, n_truths: int, progress: Callable[[int, int], None]) -> dict[str, pa.Table]:
+def _simulated(
+    market: Market, n_leads: int, seed: int, n_truths: int, progress: Callable[[int, int], None]
+) -> dict[str, pa.Table]:
     """Live the market and lay out its tables, by file name."""
-    market = Market()
     n_steps = market.n_days + market.horizon_days
     happening, booking, drawing, replaying = (
         np.random.Generator(np.random.PCG64(stream)) for stream in (seed, [seed, 1], [seed, 2], [seed, 3])
@@ -240,13 +250,13 @@ def _simulated(n_leads: int, seed: int, n_truths: int, progress: Callable[[int, 
     }
 
 
-def _project_file(n_leads: int, seed: int) -> str:
+def _project_file(market: Market, n_leads: int, seed: int, until: dt.date | None) -> str:
     """Fill in the project file."""
-    market = Market()
     return PROJECT_FILE.format(
         header=HEADER,
         n_leads=n_leads,
         seed=seed,
+        ending=f" --until {until}" if until else "",
         horizon_days=market.horizon_days,
         observed_until=market.first_day + dt.timedelta(days=market.n_days),
     )

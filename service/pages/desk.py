@@ -6,7 +6,6 @@ import json
 import secrets
 import time as clock
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -15,14 +14,14 @@ from starlette.responses import RedirectResponse, Response
 
 from leadscore.model.population import WORST
 from service.access import Access
-from service.pages import session
+from service.pages import session, silence
 from service.pages.call_list import MOST_CALLS, called, listed, verdict_on
 from service.pages.lead import MOST_REASONS, portrait
 from service.pages.pictures import plain
 from service.pages.rendering import HOME, SIGN_IN, STYLE_PATH, page, style
 from service.problems import INVALID, NOT_FOUND, Problem
 from service.store.arrivals import ACCEPT, REJECT, VERDICTS
-from service.store.scores import UNJUDGED, UNREJECTED
+from service.store.scores import EVERYBODY, UNJUDGED
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -47,7 +46,6 @@ PARTS = {
     "model": "another model",
 }
 """The parts of a receipt, as a seller reads them."""
-EVERYBODY = "any"
 VERDICT_CHOICES = (
     ("", "all but rejected"),
     (UNJUDGED, "not judged yet"),
@@ -57,7 +55,7 @@ VERDICT_CHOICES = (
 )
 """What a seller asks for by what was said of leads; without a word those that nobody rejected: it is a list to call."""
 _FILTERS = ("search", "grade", "source", "owner", "max_age", "verdict", "calls")
-_OURS = ("calls", "verdict")
+_OURS = ("calls",)
 """Filters that the API's list doesn't have."""
 
 
@@ -96,12 +94,11 @@ class _Desk:
         asked = {name: value for name, value in filters.items() if name not in _OURS}
         cursor = request.query_params.get("cursor")
         query = self._leads.list_query(asked | ({"cursor": cursor} if cursor else {}) | {"limit": str(N_LEADS)}, now)
-        query = replace(query, verdict=_verdict_asked(filters.get("verdict", "")))
         found = await self._leads.read(lambda: listed(store, query, n_calls=calls, first=first, now=now))
         following = None
         if found.cursor is not None:
             following = _address(filters | {"cursor": found.cursor, "first": str(first + len(found.entries))})
-        return self._page(
+        return await self._page(
             request,
             "call_list.html",
             room="Call list",
@@ -142,7 +139,7 @@ class _Desk:
         """One lead."""
         current = self._leads.model.current
         found = await self._leads.in_thread(lambda: portrait(self._leads.leads, current, lead_id, now=_now()))
-        return self._page(request, "lead.html", room="", lead=found, parts=PARTS, most_reasons=MOST_REASONS)
+        return await self._page(request, "lead.html", room="", lead=found, parts=PARTS, most_reasons=MOST_REASONS)
 
     async def room(self, request: Request) -> Response:
         """A room that is measured now and then."""
@@ -153,7 +150,7 @@ class _Desk:
         agreed = self._leads.leads.store.journal.project.sla.qualified is not None
         body, age = (None, 0.0) if found is None else (plain(found.text), max(0.0, clock.time() - found.at))
         shown = {"title": title, "body": body, "age": age, "tables": there, "agreed": agreed}
-        return self._page(request, "room.html", room=title, **shown)
+        return await self._page(request, "room.html", room=title, **shown)
 
     async def table(self, request: Request, name: str) -> Response:
         """A table of a room."""
@@ -210,12 +207,20 @@ class _Desk:
         """The style sheet."""
         return style()
 
-    def _page(self, request: Request, template: str, **values: Any) -> Response:
+    async def _page(self, request: Request, template: str, **values: Any) -> Response:
         key = request.scope["state"].get("key")
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         may_write = key is None or "write" in key.scopes
         signed_in = None if key is None else key.name
-        return page(template, rooms=ROOMS, signed_in=signed_in, may_write=may_write, here=here, **values)
+        about: dict[str, Any] = {"rooms": ROOMS, "signed_in": signed_in, "may_write": may_write, "here": here}
+        return page(template, **about, silence=await self._silence(request), **values)
+
+    async def _silence(self, request: Request) -> str | None:
+        """What is said above a page when events have stopped; a room says it itself, as of its measuring."""
+        if request.url.path in {address for address, _ in ROOMS[1:]}:
+            return None
+        leads = self._leads
+        return await leads.read(lambda: silence.told(leads.leads.store, leads.rooms, now=_now()))
 
 
 class _Measured(NamedTuple):
@@ -236,13 +241,6 @@ def _with_judged(back: str, lead_id: str) -> str:
         return back
     kept = {name: value for name, value in parse_qsl(address.query) if name != JUDGED}
     return _address(kept | {JUDGED: lead_id})
-
-
-def _verdict_asked(word: str) -> str | None:
-    """What a word of the filter asks the store for."""
-    if word not in {choice for choice, _ in VERDICT_CHOICES}:
-        raise Problem(INVALID, "verdict must be none, accept, reject or any")
-    return None if word == EVERYBODY else word or UNREJECTED
 
 
 def _whole(text: str | None, *, most: int, name: str) -> int | None:

@@ -18,6 +18,7 @@ from leadscore.time import DAY, NEVER
 from service.store.arrivals import LEADS, OUTCOME, STAMP, VERDICT, Row, filled
 from service.store.database import Database
 from service.store.schema import members, rows, verdicts
+from service.store.shared import count_change
 
 CHUNK = 500
 """Ids in one query."""
@@ -96,9 +97,11 @@ class Journal:
         [[last]] = self.database.ask(select(func.max(rows.c.seq)))
         return last or 0
 
-    def holds(self, kinds: Sequence[str], *, after: int, until: int) -> bool:
-        """Whether there is a row of some kinds after one number and up to another."""
+    def holds(self, kinds: Sequence[str], *, after: int, until: int, later_than: int | None = None) -> bool:
+        """Whether there is a row of some kinds after one number and up to another, of what happened `later_than`."""
         wanted = (rows.c.seq > after) & (rows.c.seq <= until) & rows.c.kind.in_(kinds)
+        if later_than is not None:
+            wanted &= rows.c.time > later_than
         return bool(self.database.ask(select(rows.c.seq).where(wanted).limit(1)))
 
     def append(self, arrived: Sequence[Row], clock: Callable[[], int]) -> Appended:
@@ -135,6 +138,7 @@ class Journal:
         if last:
             said = [{"lead_id": lead, "verdict": verdict} for lead, verdict in last.items()]
             connection.execute(self.database.upsert(verdicts), said)
+            count_change(self.database, connection)
 
     def fill(self, imported: Iterable[Sequence[tuple[Row, int]]]) -> int:
         """Store rows with when each was known, in one transaction; returns how many."""

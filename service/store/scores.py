@@ -14,13 +14,11 @@ from sqlalchemy import Select, and_, func, or_, select
 from service.store.arrivals import ACCEPT, REJECT
 from service.store.database import Database
 from service.store.outbox import Outbox
-from service.store.schema import history, marks, scores, verdicts
+from service.store.schema import history, scores, verdicts
+from service.store.shared import LIST_CHANGES, count_change
 
 RESCORED = "rescored"
 """The mark of when all open leads were last scored, UTC microseconds; 0 until a round that has begun is done."""
-CHANGES = "scores"
-"""The mark that counts changes of the list."""
-_CHANGES = select(marks.c.value).where(marks.c.name == CHANGES)
 CHUNK = 500
 MOST_WORDS = 300
 """Characters that a lead is searched by; they stand in an index, where PostgreSQL takes 2,700 bytes."""
@@ -67,6 +65,18 @@ class ListQuery:
 UNJUDGED, UNREJECTED = "none", "open"
 JUDGED = (ACCEPT, REJECT, UNJUDGED, UNREJECTED)
 """What leads can be asked for by: what was said of them last, nothing, or anything but a rejection."""
+EVERYBODY = "any"
+VERDICT_WORDS = (UNJUDGED, ACCEPT, REJECT, EVERYBODY)
+"""What a request may ask for; without a word leads that nobody rejected: it is a list to call."""
+
+
+def verdict_asked(word: str | None) -> str | None:
+    """Return what a request's word, None for none, asks `ListQuery` for; raises ValueError for another."""
+    if word is None:
+        return UNREJECTED
+    if word not in VERDICT_WORDS:
+        raise ValueError(f"must be one of {', '.join(VERDICT_WORDS)}; without it the rejected are left out")
+    return None if word == EVERYBODY else word
 
 
 @dataclass(frozen=True)
@@ -86,8 +96,8 @@ class ScoreBook:
 
     @property
     def changes(self) -> int:
-        """How often the list was written to."""
-        found = self._database.ask(_CHANGES)
+        """How often the list became another, by a score or by a verdict."""
+        found = self._database.ask(LIST_CHANGES)
         return int(found[0].value) if found else 0
 
     def keep(self, said: Sequence[Said], closed: Sequence[str], *, cause: str) -> int:
@@ -124,8 +134,7 @@ class ScoreBook:
             if closed:
                 n_closed = connection.execute(scores.delete().where(scores.c.lead_id.in_(closed))).rowcount
             if newer or n_closed:
-                changes = connection.scalar(_CHANGES) or 0
-                connection.execute(self._database.upsert(marks), {"name": CHANGES, "value": changes + 1})
+                count_change(self._database, connection)
         return len(moved)
 
     def page(self, query: ListQuery) -> ListPage:

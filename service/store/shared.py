@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from service.store.database import Database
 from service.store.schema import marks
+
+LIST = "scores"
+"""The mark that counts changes of the call list: of its scores, and of what was said of its leads."""
+LIST_CHANGES = select(marks.c.value).where(marks.c.name == LIST)
+
+
+def count_change(database: Database, connection: Connection) -> None:
+    """Say, within a transaction, that the call list is another one."""
+    changes = connection.scalar(LIST_CHANGES) or 0
+    connection.execute(database.upsert(marks), {"name": LIST, "value": changes + 1})
 
 
 class Shared:

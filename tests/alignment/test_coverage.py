@@ -11,7 +11,7 @@ import pytest
 import leadscore as ls
 from leadscore import time
 from leadscore.alignment import Cohort
-from leadscore.alignment.channels import _entries, _horizon, _rates
+from leadscore.alignment.channels import _entries, _rates
 from leadscore.evaluate.capacity import at_capacity
 from leadscore.simulate import simulate
 
@@ -40,7 +40,7 @@ def test_the_rates_of_channels_lie_in_their_intervals(data: ls.Data, n: int) -> 
     """The rate of each group in the whole market is the truth; each part is a market of its own that is measured."""
     cohort = Cohort.of(data, as_of=data.observed_until)
     entry, judged = _entries(cohort)
-    won = judged & (cohort.won_at >= entry) & (cohort.won_at < entry + _horizon(data))
+    won = judged & (cohort.won_at >= entry) & (cohort.won_at < entry + cohort.horizon)
     part = of_account(data, cohort.lead, N_LEADS // n)
     last = data.leads.offsets[1:] - 1
     hits = []
@@ -59,7 +59,9 @@ def test_as_many_are_won_as_the_range_of_what_to_expect_says(market: Path, data:
     truth = pd.read_csv(market / "truth.csv", parse_dates=["cutoff"])
     lead = data.leads.find(truth["lead_id"].tolist())
     at = truth["cutoff"].to_numpy("datetime64[us]").astype(np.int64)
-    won = time.won_within_horizon(data.outcomes.won_at[lead], at, horizon=_horizon(data))
+    won = time.won_within_horizon(
+        data.outcomes.won_at[lead], at, horizon=Cohort.of(data, as_of=data.observed_until).horizon
+    )
     chance = truth["probability"].to_numpy()
     part = of_account(data, lead, 60)
     ranges = [(at_capacity(chance[part == one], len(part)), int(won[part == one].sum())) for one in range(60)]

@@ -7,17 +7,21 @@ from dataclasses import replace
 from html import unescape
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import leadscore as ls
 from leadscore.alignment import Agreement, Cohort, agreement, channels, funnel, handovers, pictures
+from leadscore.alignment.agreement_page import agreement_page, promised, verdict
 from leadscore.alignment.attribution import RULES
 from leadscore.alignment.channel_page import channels_page
-from leadscore.alignment.pages import agreement_page, funnel_page, verdict
+from leadscore.alignment.listing import facts
+from leadscore.alignment.pages import funnel_page
 from leadscore.evaluate.page import Page, Section, Table, render, render_body
 from leadscore.evaluate.page.blocks import MOST_SHOWN, Behind
-from tests.alignment.test_reports import END
+from leadscore.time import NEVER
+from tests.alignment.test_reports import END, at
 
 
 def tables(page: Page) -> list[Table]:
@@ -40,9 +44,11 @@ def agreed(tiny: ls.Data, by_touches: Any) -> Agreement:
 
 
 def test_every_number_of_the_agreement_opens_its_leads(tiny: ls.Data, agreed: Agreement) -> None:
-    marketing, attempts, response, speed = (
+    score, marketing, attempts, response, speed = (
         opened(each) for each in tables(agreement_page(Cohort.of(tiny, as_of=END), agreed))
     )
+    assert score["all", "judged"] == ("4", {"L1", "L2", "L3", "L4"})
+    assert score["B", "won"] == ("1", {"L1"})
     assert marketing["2026-01-05", "all origins"] == ("3 of 7.0", {"L1", "L2", "L3"})
     assert marketing["2026-01-05", "ads"][1] == {"L1", "L2"}
     assert response["2026-01-05", "kept"] == ("2", {"L1", "L3"})
@@ -53,11 +59,11 @@ def test_every_number_of_the_agreement_opens_its_leads(tiny: ls.Data, agreed: Ag
 
 
 def test_the_numbers_are_those_of_the_tables(tiny: ls.Data, agreed: Agreement) -> None:
-    for table in tables(agreement_page(Cohort.of(tiny, as_of=END), agreed))[:3]:
+    for table in tables(agreement_page(Cohort.of(tiny, as_of=END), agreed))[:4]:
         for said, leads in opened(table).values():
             assert int(said.partition(" of ")[0]) == len(leads)
     owed = agreed.sales.groupby("promise")[["kept", "missed", "pending", "waived"]].sum()
-    shown = tables(agreement_page(Cohort.of(tiny, as_of=END), agreed))[1:3]
+    shown = tables(agreement_page(Cohort.of(tiny, as_of=END), agreed))[2:4]
     for promise, table in zip(owed.index, shown, strict=True):
         cells = opened(table)
         for state in owed.columns:
@@ -74,11 +80,100 @@ def test_every_number_of_the_funnel_opens_its_leads(tiny: ls.Data, by_touches: A
     assert stages["worked", "lost"] == ("1", {"L2"})
     assert stages["qualified", "open"][1] == {"L4", "L6"}
     for row in found.table.to_dict("records"):
-        for column in ("leads", "stopped", "lost", "open"):
+        for column, name in {"leads": "leads", "skipped": "of these, skipped it"}.items():
+            assert stages[row["stage"], name][0] == f"{row[column]:,}"
+        for column in ("stopped", "lost", "open"):
             assert stages[row["stage"], column][0] == f"{row[column]:,}"
     for row in found.months.to_dict("records"):
         assert months[row["month"], row["stage"]][0] == f"{row['leads']:,}"
     assert months["2026-02", "still open"][1] == {"L5", "L6"}
+
+
+def test_the_qualified_without_those_that_skipped_are_the_handed_over(tiny: ls.Data, by_touches: Any) -> None:
+    cohort = Cohort.of(tiny, as_of=END)
+    found = funnel(cohort, handovers(tiny, by_touches, qualified="A", until=END))
+    page = funnel_page(cohort, found)
+    [stages] = [opened(table) for table in tables(page) if "of these, skipped it" in table.columns]
+    assert stages["qualified", "leads"] == ("4", {"L1", "L2", "L3", "L4"})
+    assert stages["qualified", "of these, skipped it"] == ("2", {"L2", "L3"})
+    assert dict(page.facts)["Handed over"] == "2"
+    agreed = agreement_page(cohort, agreement(cohort, handovers(tiny, by_touches, qualified="A", until=END)))
+    assert dict(agreed.facts)["Handed over"] == "2"
+    assert "most of them after sales had got in touch: 1" in page.verdict
+    nobody = replace(tiny.outcomes, lost_at=np.full(6, NEVER), lost_seen=np.full(6, NEVER))
+    kept = Cohort.of(replace(tiny, outcomes=nobody), as_of=END)
+    assert funnel_page(kept, funnel(kept)).verdict == "Of 6 leads 1 were won, none was lost"
+
+
+def test_a_page_says_what_makes_its_open_leads_others_than_all(tiny: ls.Data) -> None:
+    def still_open(data: ls.Data, since: str | None = None) -> str:
+        cohort = Cohort.of(data, as_of=END, since=since and at(since))
+        return dict(facts(cohort))["Still open"]
+
+    assert still_open(tiny) == "4"
+    assert still_open(tiny, "2026-01-10T00:00:00Z") == "3 (all open leads: 4, with 1 created before 2026-01-10)"
+    later = np.where(tiny.outcomes.lost_seen == NEVER, NEVER, END)
+    recorded = replace(tiny, outcomes=replace(tiny.outcomes, lost_seen=later))
+    assert still_open(recorded) == "5 (all open leads: 4, without 1 whose end was recorded later)"
+
+
+def test_a_page_says_that_events_have_stopped(tiny: ls.Data, by_touches: Any) -> None:
+    lively = Cohort.of(tiny, as_of=END)
+    assert funnel_page(lively, funnel(lively)).notice == ""
+    cohort = Cohort.of(tiny, as_of=at("2026-04-05T12:00:00Z"))  # usual are pauses of up to 28 days
+    told = "No events are known from the last 36 days: the numbers are those of 28 February 2026."
+    found = [channels(tiny, by_touches, by="lead.source", as_of=cohort.as_of)]
+    handed = handovers(tiny, by_touches, until=cohort.as_of)
+    pages = (
+        channels_page(cohort, found),
+        funnel_page(cohort, funnel(cohort)),
+        agreement_page(cohort, agreement(cohort, handed)),
+    )
+    assert [page.notice for page in pages] == [told] * 3
+    assert told in render(pages[1])
+
+
+@pytest.mark.parametrize(
+    ("won", "told", "kept"),
+    [(1, "the score kept its promise.", True), (4, "the score promised too little.", False)],
+)
+def test_one_line_says_what_the_score_promised_of_the_leads_handed_over(
+    tiny: ls.Data, agreed: Agreement, won: int, told: str, kept: bool
+) -> None:
+    cohort = Cohort.of(tiny, as_of=END)
+    text, is_kept = promised(cohort, replace(agreed, wins=agreed.wins.assign(won=won)))
+    assert text == (
+        f"Of 4 leads handed over 10 days ago or longer {won} were won within 10 days, where the score expected 1 "
+        f"(0 to 2 in nine of ten cases): {told}"
+    )
+    assert is_kept is kept
+    [block, *_] = agreement_page(cohort, replace(agreed, wins=agreed.wins.assign(won=won))).sections[0].blocks
+    assert (block.text, block.tone) == (text, "plain" if kept else "unsure")
+
+
+def test_a_score_that_promised_more_than_came_is_told_so(tiny: ls.Data, agreed: Agreement) -> None:
+    much = agreed.wins.assign(expected=40.0, expected_low=30, expected_high=50, judged=400)
+    text, kept = promised(Cohort.of(tiny, as_of=END), replace(agreed, wins=much))
+    assert text.endswith("the score expected 40 (30 to 50 in nine of ten cases): the score promised too much.")
+    assert not kept
+
+
+def test_what_was_handed_over_lately_is_not_judged(tiny: ls.Data, by_touches: Any) -> None:
+    early = Cohort.of(tiny, as_of=at("2026-01-09T00:00:00Z"))
+    text, _ = promised(early, agreement(early, handovers(tiny, by_touches, until=early.as_of)))
+    assert text == "No lead was handed over 10 days ago or longer: what the score promised can't be judged yet."
+
+
+def test_sources_are_said_in_words(tiny: ls.Data, agreed: Agreement) -> None:
+    sla = replace(tiny.project.sla, leads={"paid_search": 10})
+    data = replace(tiny, project=replace(tiny.project, sla=sla))
+    marketing = agreed.marketing[agreed.marketing["origin"] == "ads"].assign(origin="paid_search")
+    leads = agreed.leads.assign(origin="paid_search")
+    page = agreement_page(Cohort.of(data, as_of=END), replace(agreed, marketing=marketing, leads=leads))
+    text = render(page)
+    assert "paid_search" not in text
+    assert "10 qualified leads a month from paid search" in text
+    assert "delivered in the week of 2026-01-05 from paid search" in text
 
 
 def test_every_number_of_the_channels_opens_its_leads(tiny: ls.Data, by_touches: Any) -> None:
@@ -99,7 +194,7 @@ def test_every_number_of_the_channels_opens_its_leads(tiny: ls.Data, by_touches:
             assert int(text) == table.loc[channel, column.replace(" ", "_")] == len(leads)
     costs = {row[0]: row[7] for row in by_channel.rows}
     assert costs["web"] == "–", "nobody says what it cost"
-    assert any("touchpoints.cost say" in item for item in page.sections[-1].blocks[0].items)
+    assert any("taken from touchpoints.cost," in item for item in page.sections[-1].blocks[0].items)
 
 
 def test_channels_are_shown_month_by_month_and_each_number_opens_its_leads(tiny: ls.Data, by_touches: Any) -> None:
@@ -168,6 +263,19 @@ def test_every_link_to_a_list_and_back_has_its_end() -> None:
     assert {*re.findall(r'href="#([^"]+)"', page)} <= {*ids}
     assert len(re.findall(r'href="#l', page)) == 2
     assert "#l" not in render(example(0)), "nothing opens nothing"
+
+
+def test_every_chart_is_drawn_for_a_telephone_too(tiny: ls.Data, by_touches: Any) -> None:
+    cohort = Cohort.of(tiny, as_of=END)
+    found = [channels(tiny, by_touches, by=by, as_of=END) for by in ("lead.source", "touchpoints.channel")]
+    for page, n in ((channels_page(cohort, found), 3), (funnel_page(cohort, funnel(cohort)), 1)):
+        text = render(page)
+        widths = {kind: re.findall(rf'<svg role="img" class="{kind}" [^>]*viewBox="0 0 ([0-9.]+) ', text)
+                  for kind in ("broad", "slim")}  # fmt: skip
+        assert [len(each) for each in widths.values()] == [n, n]
+        assert {float(width) for width in widths["slim"]} == {pictures.NARROW.width * 72}
+        ids = re.findall(r' id="([^"]+)"', text)
+        assert len(ids) == len(set(ids))
 
 
 def test_ids_lead_to_a_page_of_theirs_where_there_is_one() -> None:

@@ -115,8 +115,16 @@ def test_the_funnel(tiny: ls.Data, by_touches: Any) -> None:
     assert by(found, "leads") == {"lead": 6, "touched": 5, "qualified": 5, "worked": 3, "answered": 1, "won": 1}
     assert by(found, "lost") == {"lead": 0, "touched": 0, "qualified": 0, "worked": 1, "answered": 0, "won": 0}
     assert by(found, "open") == {"lead": 1, "touched": 0, "qualified": 2, "worked": 1, "answered": 0, "won": 0}
+    assert by(found, "skipped") == dict.fromkeys(by(found, "leads"), 0)
     assert by(found, "of_before")["worked"] == 0.6
     assert found["stopped"].sum() + found["leads"].iloc[-1] == 6
+
+
+def test_who_came_further_without_a_stage_has_skipped_it(tiny: ls.Data, by_touches: Any) -> None:
+    found = funnel(Cohort.of(tiny, as_of=END), handovers(tiny, by_touches, qualified="A", until=END))
+    assert by(found.table, "leads")["qualified"] == 4
+    assert by(found.table, "skipped")["qualified"] == 2
+    assert by(found.leads, "skipped") == {"L1": "", "L2": "qualified", "L3": "qualified", "L4": "", "L5": "", "L6": ""}
 
 
 def test_the_funnel_without_a_grade_and_by_month(tiny: ls.Data) -> None:
@@ -177,6 +185,24 @@ def test_speed_is_split_into_system_and_people(tiny: ls.Data, by_touches: Any) -
     assert (speed["grade"], speed["leads"], speed["responded"]) == ("B", 5, 3)
     assert speed["system_half"] == 0
     assert speed["human_half"] == pytest.approx(1)
+
+
+def test_the_score_is_held_to_what_it_promised_at_the_handover(tiny: ls.Data, by_touches: Any) -> None:
+    found = agreement(Cohort.of(tiny, as_of=END), handed(tiny, by_touches))
+    # L6 was handed over two days before the end; L1 was won on the fifth of its ten days.
+    assert by(found.leads, "judged") == {"L1": True, "L2": True, "L3": True, "L4": True, "L6": False}
+    assert by(found.leads, "won") == {"L1": True, "L2": False, "L3": False, "L4": False, "L6": False}
+    assert found.wins["grade"].tolist() == ["B", "all"]
+    for row in found.wins.to_dict("records"):
+        assert (row["judged"], row["won"], row["expected"]) == (4, 1, pytest.approx(0.8))
+        assert (row["expected_low"], row["expected_high"]) == (0, 2)
+
+
+@pytest.mark.parametrize(("days", "won"), [(5, True), (4, False)])
+def test_a_win_at_the_horizon_s_end_is_not_in_time(tiny: ls.Data, by_touches: Any, days: int, won: bool) -> None:
+    data = replace(tiny, project=ls.Project.from_dict(PROJECT | {"task": PROJECT["task"] | {"horizon": f"{days}d"}}))
+    leads = agreement(Cohort.of(data, as_of=END), handed(data, by_touches)).leads
+    assert by(leads, "won")["L1"] is won, "handed over on the 5th at 09:00, won on the 10th at 08:00"
 
 
 def test_without_an_agreement_there_is_nothing_to_keep(tiny: ls.Data, by_touches: Any) -> None:

@@ -64,6 +64,7 @@ QUERIES = {
     "source": st.sampled_from(["webinar", *TEXTS]),
     "owner": st.sampled_from(["rep-10", *TEXTS]),
     "search": st.sampled_from(["0012", "%", "_", *TEXTS]),
+    "verdict": st.sampled_from(["none", "accept", "reject", "any", "open", "withdraw", *TEXTS]),
     "min_age": st.sampled_from(["1d", "0d", "999999w", "9999999w", "1", "-1d", "١d"]),
     "max_age": st.sampled_from(["1d", "400d", "0d", "999999w", "", "d"]),
     "cursor": st.one_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from tests.service.test_api import JSON, problem
 
 AS_OF = "2026-05-01T09:00:00Z"
 INSTANTS = ("2025-06-01T00:00:00Z", "2026-05-01T09:00:00.000001Z", "2026-06-30T23:59:59+02:00")
+_NUMBERS = itertools.count()
 ODD_IDS = [
     *("a/b", "a b", "ü-漢-🙂", "100%", "%2F", "a%2Fb", ".", "..", "a/../b", "a?b#c&d=e", "a+b", "/", "//x", "x/"),
     *("x/score", "x/history", "score", "history", "é", "e\u0301", "'", '"', "\\", "a\tb", "a\nb", "null", "x" * 200),
@@ -291,7 +293,7 @@ def test_parameters_are_refused_by_name(
 @pytest.mark.parametrize(
     ("path", "name"),
     [
-        *(("/v1/leads", name) for name in ("source", "owner", "min_age", "max_age", "limit", "cursor")),
+        *(("/v1/leads", name) for name in ("source", "owner", "verdict", "min_age", "max_age", "limit", "cursor")),
         *(("/v1/leads/L000001/history", name) for name in ("limit", "receipts")),
         ("/v1/leads/L000001/score", "as_of"),
     ],
@@ -307,7 +309,7 @@ def test_a_parameter_given_twice_or_misspelt_is_refused(stored_service: Service,
 
 def test_the_list_is_what_the_keeper_scored(stored_service: Service, sample: ls.Data, scorer: ls.LeadScorer) -> None:
     expected = scorer.score(sample, as_of=AS_OF)
-    page = stored_service.get("/v1/leads", params={"limit": 500}).json()
+    page = stored_service.get("/v1/leads", params={"limit": 500, "verdict": "any"}).json()
     assert page["rescored_every_seconds"] == 900
     for listed, (_, row) in zip(page["leads"], expected.head(500).iterrows(), strict=False):
         assert (listed["lead_id"], listed["probability"]) == (row["lead_id"], row["probability"])
@@ -323,7 +325,7 @@ def test_pages_hold_everybody_once_and_in_order(
     expected = scorer.score(sample, as_of=AS_OF)
     if grades:
         expected = expected[expected["grade"] == "A"]
-    listed = [score.lead_id for score in client.call_list(page=page, grades=grades)]
+    listed = [score.lead_id for score in client.call_list(page=page, grades=grades, verdict="any")]
     assert len(listed) == len(set(listed))
     assert set(listed) == set(expected["lead_id"])
 
@@ -399,6 +401,59 @@ def test_a_list_that_has_changed_is_sent(stored_service: Service, store: Store) 
     answer = stored_service.get("/v1/leads", headers={"if-none-match": etag})
     assert answer.status_code == 200
     assert answer.headers["etag"] != etag
+
+
+def say(client: Client, lead_id: str | None, verdict: str) -> None:
+    """Say something of a lead that was not said before."""
+    event_id = f"said-{next(_NUMBERS)}"
+    client.send({"verdicts": [{"event_id": event_id, "lead_id": lead_id, "verdict": verdict}]})
+
+
+def test_verdicts_filter_the_list_as_they_do_the_page(client: Client) -> None:
+    first, second, third, *_ = (score.lead_id for score in client.call_list_page(limit=5, verdict="none").leads)
+    everybody = [score.lead_id for score in client.call_list(verdict="any")]
+    say(client, first, "accept")
+    say(client, second, "reject")
+    asked = {
+        word: [score.lead_id for score in client.call_list(page=7, verdict=word)]
+        for word in ("accept", "reject", "none", "any", None)
+    }
+    assert first in asked["accept"]
+    assert second in asked["reject"]
+    assert asked["none"][0] == third
+    assert asked["any"] == everybody
+    assert asked[None] == [lead for lead in everybody if lead not in asked["reject"]], "a list to call"
+    assert sorted(asked["accept"] + asked["reject"] + asked["none"]) == sorted(everybody)
+    for lead_id in (first, second):
+        say(client, lead_id, "withdraw")
+    assert {first, second} <= {score.lead_id for score in client.call_list(verdict="none")}
+
+
+def test_a_cursor_leads_on_when_a_lead_of_its_page_was_rejected_since(client: Client) -> None:
+    before = [score.lead_id for score in client.call_list()]
+    page = client.call_list_page(limit=3)
+    say(client, page.leads[-1].lead_id, "reject")
+    following = client.call_list_page(limit=3, cursor=page.next)
+    assert [score.lead_id for score in following.leads] == before[3:6]
+    say(client, page.leads[-1].lead_id, "withdraw")
+
+
+def test_a_verdict_makes_it_another_list_at_once(stored_service: Service, client: Client) -> None:
+    lead_id = client.call_list_page(limit=1).leads[0].lead_id
+    for verdict in ("reject", "withdraw"):
+        headers = {"if-none-match": stored_service.get("/v1/leads").headers["etag"]}
+        assert stored_service.get("/v1/leads", headers=headers).status_code == 304
+        say(client, lead_id, verdict)  # before any keeper has looked
+        answer = stored_service.get("/v1/leads", headers=headers)
+        assert answer.status_code == 200
+        listed = [lead["lead_id"] for lead in answer.json()["leads"]]
+        assert (lead_id in listed) is (verdict == "withdraw")
+
+
+@pytest.mark.parametrize("word", ["", "open", "withdraw", "Any", "maybe"])
+def test_another_verdict_is_refused_and_told_which_there_are(stored_service: Service, word: str) -> None:
+    message = refused(stored_service.get("/v1/leads", params={"verdict": word}), "query.verdict")
+    assert message == "must be one of none, accept, reject, any; without it the rejected are left out"
 
 
 def test_a_list_by_age_is_sent_again_a_minute_later(stored_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

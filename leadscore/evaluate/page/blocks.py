@@ -77,11 +77,12 @@ class Table:
 class Picture:
     """A matplotlib figure, drawn into the page as SVG that follows light and dark.
 
-    `alt` says what it shows for those who don't see it.
+    `alt` says what it shows for those who don't see it; `narrow` is the same for a telephone, where there is one.
     """
 
     figure: Figure
     alt: str
+    narrow: Figure | None = None
     kind: str = "picture"
 
 

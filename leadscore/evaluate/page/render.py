@@ -15,6 +15,7 @@ from leadscore.evaluate.page.blocks import MOST_SHOWN, Picture, Section, Tone
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+    from matplotlib.figure import Figure
 
 _COLOURS = {
     plots.INK: "ink",
@@ -30,13 +31,17 @@ _COLOURS = {
 
 @dataclass(frozen=True)
 class Page:
-    """A page; the verdict is its first sentence, `tone` how it is marked, `facts` short pairs below it."""
+    """A page; the verdict is its first sentence, `tone` how it is marked, `facts` short pairs below it.
+
+    `notice` is what to know before any number is read.
+    """
 
     title: str
     verdict: str
     sections: Sequence[Section]
     tone: Tone = "plain"
     facts: Sequence[tuple[str, str]] = ()
+    notice: str = ""
 
 
 def render(page: Page) -> str:
@@ -75,15 +80,25 @@ def _fill(template: str, page: Page, address: Callable[[str], str] | None = None
 
 
 def _svg(picture: Picture, number: str) -> Markup:
-    """The figure as an SVG element; matplotlib escapes what it draws, and ids are made this picture's own."""
+    """The figure as an SVG element, and behind it the narrow one, of which a page shows what fits."""
+    from markupsafe import Markup
+
+    if picture.narrow is None:
+        return Markup(_drawn(picture.figure, picture.alt, number, ""))
+    narrow = _drawn(picture.narrow, picture.alt, f"{number}n", "slim")
+    return Markup(_drawn(picture.figure, picture.alt, number, "broad") + narrow)
+
+
+def _drawn(figure: Figure, alt: str, number: str, kind: str) -> str:
+    """A figure as SVG; matplotlib escapes what it draws, and ids are made this picture's own."""
     import matplotlib
-    from markupsafe import Markup, escape
+    from markupsafe import escape
 
     drawn = io.StringIO()
     with matplotlib.rc_context(
         {"svg.hashsalt": f"leadscore-{number}", "svg.fonttype": "none", "text.parse_math": False}
     ):
-        picture.figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     text = drawn.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
@@ -92,8 +107,9 @@ def _svg(picture: Picture, number: str) -> Markup:
     text = re.sub(r'\b(id|xlink:href|clip-path)="(#|url\(#)?', lambda found: f"{found[0]}p{number}-", text)
     width, height = (float(size) for size in re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2])
     text = re.sub(r"^<svg[^>]*>", "", text)
+    named = f' class="{kind}"' if kind else ""
     opening = (
-        f'<svg role="img" aria-label="{escape(picture.alt)}" viewBox="0 0 {width:g} {height:g}" '
+        f'<svg role="img"{named} aria-label="{escape(alt)}" viewBox="0 0 {width:g} {height:g}" '
         'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
-    return Markup(opening + text)
+    return opening + text

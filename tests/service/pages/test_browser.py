@@ -206,6 +206,7 @@ def test_marketing_finds_its_rooms(page: Any, served: tuple[Serving, str]) -> No
             assert violations(page) == []
             overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert overflow <= 0, f"{room} is wider than the screen"
+            assert_charts_can_be_read(page)
             shoot(page, f"{room.lower()}_{scheme}_{width}")
             open_first_list(page)
             assert violations(page) == []
@@ -213,6 +214,20 @@ def test_marketing_finds_its_rooms(page: Any, served: tuple[Serving, str]) -> No
         with page.expect_download() as download:
             page.locator(".downloads a").first.click()
         assert Path(download.value.path()).read_text().count("\n") > 1
+
+
+def assert_charts_can_be_read(page: Any) -> None:
+    """Every chart is drawn once, lies within the screen, and has no letter lower than 10 pixels as it is shown."""
+    for figure in page.locator("figure").all():
+        [drawn] = [svg for svg in figure.locator("svg").all() if svg.is_visible()]
+        box = drawn.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= page.viewport_size["width"]
+        sizes = drawn.evaluate(
+            "svg => [...svg.querySelectorAll('text')].map("
+            "text => parseFloat(getComputedStyle(text).fontSize) * svg.getScreenCTM().a)"
+        )
+        assert min(sizes) >= 10
 
 
 def open_first_list(page: Any) -> None:

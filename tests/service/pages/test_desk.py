@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ import leadscore as ls
 from leadscore import LeadScorer, time
 from leadscore.evaluate.capacity import at_capacity
 from leadscore.phrases.catalogue import catalogue
+from leadscore.silence import Pulse
+from leadscore.snapshots import open_leads
 from service.access import COOKIE, Access
 from service.keys import ApiKeys, Key
 from service.measuring import _verdicts, measure
+from service.pages import silence
 from service.pages.pictures import inline
 from service.pages.rendering import ago, spelled, step
 from service.pages.session import inside
@@ -418,6 +422,60 @@ def test_rooms_are_filled_by_what_is_measured(kept_store: Store, scorer: LeadSco
         assert "Wins credited" in service.get("/app/channels").text
         assert "[sla]" in service.get("/app/agreement").text, "nothing is agreed in the sample"
         assert service.get("/app/tables/..%2fcounts.csv").status_code == 404
+
+
+def test_every_page_says_when_events_have_stopped(
+    filled_store: Path, sample: ls.Data, scorer: LeadScorer, tmp_path: Path
+) -> None:
+    store = open_store(str(shutil.copy(filled_store, tmp_path / "store.db")), sample.project)
+    until = store.journal.until()
+    with serving(store, rooms=tmp_path / "rooms") as service:
+        service.model.use(scorer)
+        (tmp_path / "rooms").mkdir()
+        assert "No events are known" not in service.get("/app").text, "nobody has measured how they arrive"
+        silence.write(tmp_path / "rooms", Pulse(NOW, 3 * time.DAY), until=until)
+        said = "what stands here is as of 1 May 2026."
+        pages = ("/app", "/app/leads/L000007")
+        assert all(
+            re.search(f"No events are known from the last [0-9,]+ days: {said}", service.get(page).text)
+            for page in pages
+        )
+        assert said not in service.get("/app/funnel").text, "a room says it of itself"
+        verdict = {"event_id": "v", "lead_id": "L000007", "verdict": "accept"}
+        assert service.post("/v1/events", json={"verdicts": [verdict]}).status_code == 200
+        assert said in service.get("/app").text, "what a seller says is no event"
+        for event_id, day, is_silent in (("old", "2026-04-30", True), ("new", "2026-05-02", False)):
+            touch = {"event_id": event_id, "lead_id": "L000007", "occurred_at": f"{day}T08:00:00Z", "channel": "email"}
+            assert service.post("/v1/events", json={"events": {"touchpoints": [touch]}}).status_code == 200
+            assert (said in service.get("/app").text) is is_silent, "a late arrival of an old event ends no silence"
+        assert not any(said in service.get(page).text for page in pages)
+    store.close()
+
+
+def test_a_pulse_of_now_says_nothing(kept_store: Store, tmp_path: Path) -> None:
+    silence.write(tmp_path, Pulse(NOW, time.DAY), until=kept_store.journal.until())
+    assert silence.told(kept_store, tmp_path, now=NOW + 2 * time.DAY) is None
+    told = silence.told(kept_store, tmp_path, now=NOW + 4 * time.DAY)
+    assert told == "No events are known from the last 4 days: what stands here is as of 1 May 2026."
+    assert silence.told(kept_store, None, now=NOW + 4 * time.DAY) is None
+
+
+def test_a_room_says_that_events_have_stopped_and_which_leads_it_leaves_out(
+    filled_store: Path, sample: ls.Data, scorer: LeadScorer, tmp_path: Path
+) -> None:
+    store = open_store(str(shutil.copy(filled_store, tmp_path / "store.db")), sample.project)
+    later = time.parse_instant("2026-07-20T00:00:00Z", "UTC")
+    measure(store, scorer, tmp_path / "rooms", now=later)
+    page = (tmp_path / "rooms" / "funnel.html").read_text()
+    assert re.search(r"No events are known from the last 2\d days: the numbers are those of 2\d June 2026\.", page)
+    data = whole(store.journal)
+    created = data.leads.created
+    everybody = open_leads(data, later).lead
+    n_older = int((created[everybody] < later - 365 * time.DAY).sum())
+    assert n_older
+    assert f"(all open leads: {len(everybody):,}, with {n_older} created before 2025-07-20)" in page
+    assert silence.told(store, tmp_path / "rooms", now=later) is not None
+    store.close()
 
 
 def test_a_figure_needs_no_style_of_its_own() -> None:

@@ -111,7 +111,7 @@ def test_messages_are_kept_with_the_scores_or_not_at_all(
     monkeypatch.undo()
     assert payloads(store) == []
     assert store.scores.listed() == set()
-    monkeypatch.setattr("service.store.scores._CHANGES", None)  # after both
+    monkeypatch.setattr("service.store.shared.LIST_CHANGES", None)  # after both
     with pytest.raises(sa.exc.ArgumentError):
         keep(store, said("x", 95, "A"))
     monkeypatch.undo()
