@@ -7,6 +7,8 @@ import math
 import re
 from typing import Any
 
+import pydantic_core
+
 from service.problems import MALFORMED, UNSUPPORTED, Problem
 
 MAX_DEPTH = 20
@@ -14,6 +16,7 @@ MAX_DEPTH = 20
 MAX_DIGITS = 18
 """Digits of a whole number: what int64 holds. Longer ones are ids, and ids are text."""
 
+_CONSTANTS = (b"NaN", b"Infinity")
 _JSON_TYPE = re.compile(r"application/(?:[\w.-]+\+)?json\s*(?:;\s*charset=\"?utf-?8\"?\s*)?", re.IGNORECASE)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -64,7 +67,10 @@ def parse(body: bytes) -> Any:
 
 def dump(value: Any) -> bytes:
     """Return compact JSON; NaN is a `ValueError`, as it has no place in JSON."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    dumped = pydantic_core.to_json(value, inf_nan_mode="constants")
+    if any(constant in dumped for constant in _CONSTANTS):  # or a text that says so
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    return dumped
 
 
 def _refuse_constant(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,38 @@ class Database:
     def _ask(self, statement: Any, values: dict[str, Any]) -> Sequence[Any]:
         with self._asking.connect() as connection:
             return connection.execute(statement, values).all()
+
+    def question(self, statement: sa.Select[Any]) -> Callable[..., Sequence[tuple[Any, ...]]]:
+        """Return what asks one statement again and again, straight from the driver, and gives plain rows.
+
+        It takes the values by their names, as `ask`. Of an answer of a few rows SQLAlchemy would take half of the time.
+        """
+        compiled = statement.compile(dialect=self._asking.dialect)
+        text, names = str(compiled), compiled.positiontup
+
+        def answer(**values: Any) -> Sequence[tuple[Any, ...]]:
+            try:
+                return self._answer(text, values if names is None else [values[name] for name in names])
+            except self._driver.Error:  # which says what it is, or finds another connection
+                return [tuple(row) for row in self.ask(statement, **values)]
+
+        return answer
+
+    def _answer(self, text: str, values: Any) -> Sequence[tuple[Any, ...]]:
+        connection = self._asking.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(text, values)
+            return cursor.fetchall()
+        except self._driver.Error:
+            connection.invalidate()
+            raise
+        finally:
+            connection.close()
+
+    @property
+    def _driver(self) -> Any:
+        return self._asking.dialect.dbapi
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -81,6 +81,7 @@ class Journal:
     def __init__(self, database: Database, project: Project) -> None:
         self.database = database
         self.project = project
+        self._of_lead, self._of_account = database.question(_OF_LEAD), database.question(_OF_ACCOUNT)
 
     @property
     def empty(self) -> bool:
@@ -154,7 +155,8 @@ class Journal:
 
     def of_lead(self, lead_id: str, *, with_account: bool) -> Sequence[Stored]:
         """Return the rows of a lead, and where asked for of all that were ever in an account with it, by `seq`."""
-        return self.database.ask(_OF_ACCOUNT if with_account else _OF_LEAD, lead_id=lead_id)
+        asked = self._of_account if with_account else self._of_lead
+        return list(map(Stored._make, asked(lead_id=lead_id)))
 
     def of_leads(self, lead_ids: Sequence[str], *, with_account: bool) -> list[Stored]:
         """Return the rows of several leads, as `of_lead`, each once."""

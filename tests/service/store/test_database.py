@@ -121,12 +121,26 @@ def test_marks_are_remembered(store: Store) -> None:
 def test_a_connection_that_was_lost_is_replaced(new_url: Callable[[str], str], small: ls.Project) -> None:
     """As after a restart of the database."""
     store = open_store(new_url("postgresql"), small)
-    [[lost]] = store.database.ask(sa.select(sa.func.pg_backend_pid()))
-    with store.database.reading() as connection:
-        connection.execute(sa.select(sa.func.pg_terminate_backend(lost)))
-    [[found]] = store.database.ask(sa.select(sa.func.pg_backend_pid()))
-    assert found != lost
+    backend = sa.select(sa.func.pg_backend_pid())
+    for ask in (lambda: store.database.ask(backend), store.database.question(backend)):
+        [[lost]] = ask()
+        with store.database.reading() as connection:
+            connection.execute(sa.select(sa.func.pg_terminate_backend(lost)))
+        [[found]] = ask()
+        assert found != lost
     store.close()
+
+
+def test_a_question_is_answered_as_what_is_asked_once(store: Store) -> None:
+    """Repeated values, plain rows, and the errors of what it stands for."""
+    text = sa.bindparam("text", type_=sa.Text)
+    statement = sa.select(text, sa.bindparam("number", type_=sa.Integer), text.label("again"))
+    question = store.database.question(statement)
+    assert question(text="%a:b?", number=7) == [("%a:b?", 7, "%a:b?")]
+    assert store.database.ask(statement, text="%a:b?", number=7) == question(text="%a:b?", number=7)
+    nowhere = store.database.question(sa.select(sa.column("x")).select_from(sa.table("nowhere")))
+    with pytest.raises(sa.exc.SQLAlchemyError, match="nowhere"):
+        nowhere()
 
 
 def test_a_file_that_is_gone_takes_nothing(new_url: Callable[[str], str], small: ls.Project) -> None:
