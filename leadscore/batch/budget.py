@@ -25,13 +25,13 @@ _PROGRAM = 480 * 2**20
 _ROW, _CELL, _LISTED, _REASON = 60, 30, 500, 900
 """Bytes, measured: of a row of a table, of each column in it, of a lead on a list, and of a reason of it."""
 MOST_PARTS = 4_096
-BLOCK = 2_000
-"""Rows of a scored part that are read at once."""
-_SHARE = 0.22
+BLOCK = 1_000
+"""Rows of a scored part that are read at once; less than twice as many are held."""
+_SHARE = 0.3
 """Of the free memory, what one part may take: one is scored while the next is read and the last is written."""
 _GROWTH = 1.5
 _MERGED_SHARE, _FEWEST_MERGED, _MOST_MERGED = 0.4, 4, 256
-_STRETCH_SHARE, _STRETCH_CELL = 0.12, 120
+_STRETCH_SHARE, _STRETCH_CELL = 0.2, 120
 _FEWEST_ROWS, _MOST_ROWS = 20_000, 500_000
 
 

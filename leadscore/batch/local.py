@@ -25,7 +25,7 @@ from leadscore.batch.asked import Asked, Listed, Phases
 from leadscore.batch.budget import Budget, plan_budget
 from leadscore.batch.keeping import Kept
 from leadscore.batch.lists import score_part
-from leadscore.batch.merging import merged, n_sorted
+from leadscore.batch.merging import meanwhile, merged, n_sorted
 from leadscore.batch.parting import tables_of
 from leadscore.batch.run import Run
 from leadscore.batch.skipped import Rest
@@ -137,7 +137,7 @@ def _merge(asked: Asked, paths: list[Path], at_once: int, phases: Phases) -> tup
     pa.default_memory_pool().release_unused()
     with phases("Merging parts") as progress, ListWriter(beside, asked.out.suffix) as writer:
         writer.write(COLUMNS.empty_table())
-        for piece in merged(paths, at_once, progress):
+        for piece in meanwhile(merged(paths, at_once, progress)):
             if left:
                 writer.write(piece.slice(0, left))
                 left -= min(left, piece.num_rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from leadscore.batch.writing import COLUMNS, whole_or_nothing
 from leadscore.model.booster import Progress
 
 Key = tuple[float, str]
+_ABOUT, _N_ROWS = b"leadscore", b"n_rows"
 _PACKED = pyarrow.ipc.IpcWriteOptions(compression="lz4")
 
 
 def write_sorted(path: Path, table: pa.Table, about: bytes) -> None:
     """Write a scored part in blocks, with something that stands beside it."""
-    table = table.replace_schema_metadata({b"leadscore": about})
+    table = table.replace_schema_metadata({_ABOUT: about, _N_ROWS: str(table.num_rows)})
     with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema, options=_PACKED) as file:
         file.write_table(table, max_chunksize=BLOCK)
 
@@ -29,13 +31,13 @@ def write_sorted(path: Path, table: pa.Table, about: bytes) -> None:
 def about_sorted(path: Path) -> bytes:
     """Read what stands beside a scored part."""
     with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
-        return bytes(file.schema.metadata[b"leadscore"])
+        return bytes(file.schema.metadata[_ABOUT])
 
 
 def n_sorted(path: Path) -> int:
     """How many rows a scored part has."""
     with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
-        return sum(file.get_batch(number).num_rows for number in range(file.num_record_batches))
+        return int(file.schema.metadata[_N_ROWS])
 
 
 def merged(paths: Sequence[Path], at_once: int, progress: Progress) -> Iterator[pa.Table]:
@@ -61,10 +63,19 @@ def merged(paths: Sequence[Path], at_once: int, progress: Progress) -> Iterator[
         groups = [paths[start : start + at_once] for start in range(0, len(paths), at_once)]
         names = [paths[0].with_name(f"merged-{level}-{number:06}.scored") for number in range(len(groups))]
         for group, name in zip(groups, names, strict=True):
-            _write_merged(name, advance(_merged(group)))
+            _write_merged(name, advance(_merged(group)), sum(map(n_sorted, group)))
         paths = names
     for piece in advance(_merged(paths)):
         yield piece.select(COLUMNS.names).cast(COLUMNS)
+
+
+def meanwhile(pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Return the same pieces; while one is worked on, the next is made in a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(next, pieces, None)
+        while (piece := begun.result()) is not None:
+            begun = pool.submit(next, pieces, None)
+            yield piece
 
 
 def _n_passes(n_paths: int, at_once: int) -> int:
@@ -80,12 +91,13 @@ def _merged(paths: Sequence[Path]) -> Iterator[pa.Table]:
         runs = [run for run in runs if run.fill()]
 
 
-def _write_merged(path: Path, pieces: Iterator[pa.Table]) -> None:
-    """Write pieces as one part, in full blocks."""
+def _write_merged(path: Path, pieces: Iterator[pa.Table], n_rows: int) -> None:
+    """Write pieces of so many rows as one part, in full blocks."""
     first = next(pieces, None)
     if first is None:
         return write_sorted(path, COLUMNS.append(pa.field(MERGED_BY, pa.float64())).empty_table(), b"")
-    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, first.schema, options=_PACKED) as file:
+    schema = first.schema.with_metadata({_N_ROWS: str(n_rows)})
+    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, schema, options=_PACKED) as file:
         waiting = [first]
         for piece in pieces:
             if sum(found.num_rows for found in waiting) >= BLOCK:
@@ -97,34 +109,39 @@ def _write_merged(path: Path, pieces: Iterator[pa.Table]) -> None:
 
 
 class _Run:
-    """One part, and the block of it that comes next."""
+    """One part, and those rows of it that come next: a block at least, less than two."""
 
     def __init__(self, path: Path) -> None:
         self._file = pyarrow.ipc.open_file(pa.memory_map(str(path)))
         self._next = 0
-        self._block = self._file.schema.empty_table()
+        self._held = self._file.schema.empty_table()
         self._by = np.empty(0)
 
     def fill(self) -> bool:
-        """Read on where the block is used up; say whether there is anything left."""
-        while not self._block.num_rows and self._next < self._file.num_record_batches:
-            self._block = pa.Table.from_batches([self._file.get_batch(self._next)])
-            self._by = self._block[MERGED_BY].to_numpy()
+        """Read on where less than a block is left; say whether there is anything left.
+
+        Of many parts each then gives about as much at once: were a part read on only when it is used up, nearly every
+        step would take a row or two of all others.
+        """
+        while self._held.num_rows < BLOCK and self._next < self._file.num_record_batches:
+            block = pa.Table.from_batches([self._file.get_batch(self._next)])
+            self._held = pa.concat_tables([self._held, block])
+            self._by = self._held[MERGED_BY].to_numpy()
             self._next += 1
-        return bool(self._block.num_rows)
+        return bool(self._held.num_rows)
 
     @property
     def last(self) -> Key:
-        """The key of the last row of the block."""
-        return self._by[-1], self._block["lead_id"][-1].as_py()
+        """The key of the last of these rows."""
+        return self._by[-1], self._held["lead_id"][-1].as_py()
 
     def take(self, upto: Key) -> pa.Table:
         """Take the rows up to a key, that one included."""
         by, lead_id = upto
         first_tie, end = (int(self._by.searchsorted(by, side=side)) for side in ("left", "right"))
         if end > first_tie:
-            ties = self._block["lead_id"].slice(first_tie, end - first_tie).to_pylist()
+            ties = self._held["lead_id"].slice(first_tie, end - first_tie).to_pylist()
             end = first_tie + bisect_right(ties, lead_id)
-        taken = self._block.slice(0, end)
-        self._block, self._by = self._block.slice(end), self._by[end:]
+        taken = self._held.slice(0, end)
+        self._held, self._by = self._held.slice(end), self._by[end:]
         return taken

@@ -39,7 +39,7 @@ from leadscore.reading import Counted, assemble, told
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data, refuse_strangers
 
-FORMAT = 2
+FORMAT = 3
 Item = TypeVar("Item")
 Mine = tuple[NDArray[np.object_], time.Instants, NDArray[np.int64]]
 """Of some rows of the cutoffs their leads, their instants, and where they stand."""

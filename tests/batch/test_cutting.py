@@ -6,6 +6,7 @@ import gc
 import json
 import sqlite3
 import weakref
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from leadscore.batch.asked import Asked
 from leadscore.batch.budget import LEAST, format_size, parse_size, plan_budget
 from leadscore.batch.keys import Parting, Shared
 from leadscore.batch.lists import MERGED_BY
-from leadscore.batch.merging import merged, write_sorted
+from leadscore.batch.merging import meanwhile, merged, write_sorted
 from leadscore.batch.parting import tables_of
 from leadscore.batch.run import ahead
 from leadscore.batch.tally import Tallied
@@ -88,6 +89,18 @@ def test_hashes_are_the_same_everywhere() -> None:
     assert hashed(texts)[2] == 0
 
 
+Row = tuple[float, str]
+
+
+def sorted_part(path: Path, rows: list[Row]) -> Path:
+    """Write rows, by what they are merged by and their lead, as a scored part."""
+    columns = {name: pa.nulls(len(rows), COLUMNS.field(name).type) for name in COLUMNS.names}
+    columns["lead_id"] = pa.array([lead for _, lead in sorted(rows)], pa.string())
+    by = pa.array([by for by, _ in sorted(rows)], pa.float64())
+    write_sorted(path, pa.table(columns).append_column(MERGED_BY, by), b"")
+    return path
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     margins=st.lists(st.sampled_from([-1.5, 0.0, 0.25, 3.0]), max_size=60),
@@ -100,22 +113,29 @@ def test_merging_is_sorting(tmp_path_factory, margins, n_parts, at_once, data) -
     folder = tmp_path_factory.mktemp("parts")
     part = [data.draw(st.integers(0, n_parts - 1)) for _ in margins]
     rows = [(-margin, f"L{n:02}") for n, margin in enumerate(margins)]
-    paths = []
+    told: list[tuple[int, int]] = [(0, 0)]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("leadscore.batch.merging.BLOCK", 3)
-        for number in range(n_parts):
-            mine = sorted(row for row, of in zip(rows, part, strict=True) if of == number)
-            table = COLUMNS.empty_table().append_column(MERGED_BY, pa.array([], pa.float64()))
-            if mine:
-                columns = {name: pa.nulls(len(mine), COLUMNS.field(name).type) for name in COLUMNS.names}
-                columns |= {"lead_id": pa.array([lead for _, lead in mine])}
-                table = pa.table(columns).append_column(MERGED_BY, pa.array([by for by, _ in mine]))
-            paths.append(folder / f"{number}")
-            write_sorted(paths[-1], table, b"")
-    told: list[tuple[int, int]] = [(0, 0)]
-    pieces = merged(paths, at_once, lambda done, total, best=None: told.append((done, total)))
-    assert [lead for piece in pieces for lead in piece["lead_id"].to_pylist()] == [lead for _, lead in sorted(rows)]
+        paths = [
+            sorted_part(folder / f"{number}", [row for row, of in zip(rows, part, strict=True) if of == number])
+            for number in range(n_parts)
+        ]
+        pieces = merged(paths, at_once, lambda done, total, best=None: told.append((done, total)))
+        leads = [lead for piece in meanwhile(pieces) for lead in piece["lead_id"].to_pylist()]
+    assert leads == [lead for _, lead in sorted(rows)]
     assert told[-1][0] == told[-1][1]
+
+
+def test_a_step_of_a_merge_takes_about_a_block_of_every_part(tmp_path, monkeypatch) -> None:
+    """A step that took a block of one part and a row or two of the others made the time grow with their square."""
+    monkeypatch.setattr("leadscore.batch.merging.BLOCK", 10)
+    rng = np.random.default_rng(0)
+    parts = [[(float(by), f"L{part:02}-{n:03}") for n, by in enumerate(rng.random(200))] for part in range(30)]
+    paths = [sorted_part(tmp_path / f"{number}", rows) for number, rows in enumerate(parts)]
+    pieces = [piece["lead_id"].to_pylist() for piece in merged(paths, 30, lambda *told: None)]
+    assert [lead for piece in pieces for lead in piece] == [lead for _, lead in sorted(chain(*parts))]
+    n_blocks = 30 * 200 // 10
+    assert len(pieces) < n_blocks / 5
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
