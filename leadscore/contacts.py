@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.answered import NO, UNSAID, YES, Answered, plain
+from leadscore.answered import UNSAID, Answered, plain
 from leadscore.direction import ANSWERED, INBOUND, NEITHER, OUTBOUND
 from leadscore.eventlog import EventLog
 from leadscore.phrases.catalogue import KIND_COLUMNS
@@ -79,8 +79,7 @@ def sides(spec: EventsSpec, log: EventLog) -> Sides:
     if direction.answered is None:
         return side
     told, lasted = _told(spec, direction.answered, log)
-    side[(side != NEITHER) & _spoke(told, lasted)] |= ANSWERED
-    return side
+    return np.where(_spoke(told, lasted) & (side != NEITHER), side | ANSWERED, side)
 
 
 def _told(spec: EventsSpec, answered: Answered, log: EventLog) -> tuple[Any, Any]:
@@ -94,8 +93,8 @@ def _told(spec: EventsSpec, answered: Answered, log: EventLog) -> tuple[Any, Any
 
 
 def _spoke(told: Any, lasted: Any) -> Any:
-    """Whether both spoke, of one event or of many: an outcome says so, or says nothing beside a length above 0."""
-    return (told == YES) | ((told != NO) & lasted)
+    """Whether both spoke, of one event or of many: an outcome says so (1), or (0, not −1) a length above 0."""
+    return told + lasted > 0
 
 
 def _of_words(says: Callable[[str], int], words: tuple[str, ...]) -> Sides:

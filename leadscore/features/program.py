@@ -121,7 +121,11 @@ class Program:
 
     def sides_of(self, log: EventLog) -> Sides:
         """Who spoke in each event of a log; nothing where no feature asks."""
-        return sides(self.spec, log) if (self.steps[:, 0] == kernels.REPLY).any() else _NO_SIDES
+        return sides(self.spec, log) if self._replies else _NO_SIDES
+
+    @cached_property
+    def _replies(self) -> bool:
+        return bool((self.steps[:, 0] == kernels.REPLY).any())
 
     def bind(self, vocabularies: Sequence[tuple[str, ...]]) -> Bound:
         """Look-ups for the vocabularies of a log."""

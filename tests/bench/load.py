@@ -60,9 +60,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Answers:
-    """What came back: latencies in seconds by status, how long it took, what had no answer, or a 429 no advice."""
+    """What came back: latencies in seconds by status, how long it took, what had no answer, or a 429 no advice.
+
+    `unsent` is how much of the latency of each good answer went by before its request was sent: the load's own part.
+    """
 
     latencies: dict[int, NDArray[np.float64]]
+    unsent: NDArray[np.float64]
     seconds: float
     n_unanswered: int
     n_unadvised: int
@@ -92,7 +96,7 @@ def measure(target: Target, connections: int, seconds: float, rate: float | None
     done = subprocess.run(command, input=sent, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(done.stdout)
     latencies = {int(status): np.array(values) for status, values in found["latencies"].items()}
-    return Answers(latencies, found["seconds"], found["n_unanswered"], found["n_unadvised"])
+    return Answers(latencies, np.array(found["unsent"]), found["seconds"], found["n_unanswered"], found["n_unadvised"])
 
 
 class _Load:
@@ -104,6 +108,7 @@ class _Load:
         self.n_connections = connections
         self.seconds = seconds
         self.latencies: dict[int, list[float]] = collections.defaultdict(list)
+        self.unsent: list[float] = []
         self.free: list[_Connection] = []
         self.due: collections.deque[float] = collections.deque()
         self.n_lost = 0
@@ -131,6 +136,7 @@ class _Load:
         n_unanswered = self.n_lost + self.n_under_way + len(self.due)
         return {
             "latencies": self.latencies,
+            "unsent": self.unsent,
             "seconds": seconds,
             "n_unanswered": n_unanswered,
             "n_unadvised": self.n_unadvised,
@@ -152,9 +158,11 @@ class _Load:
         else:
             self.due.append(due)
 
-    def answered(self, connection: _Connection, status: int, due: float) -> None:
+    def answered(self, connection: _Connection, status: int) -> None:
         now = time.perf_counter()
-        self.latencies[status].append(now - due)
+        self.latencies[status].append(now - connection.due)
+        if status == 200:
+            self.unsent.append(connection.sent - connection.due)
         self.n_under_way -= 1
         self.free.append(connection)
         if self.due:
@@ -183,14 +191,14 @@ class _Connection(asyncio.Protocol):
     def __init__(self, load: _Load) -> None:
         self.load = load
         self.received = b""
-        self.due = 0.0
+        self.due = self.sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         self.transport = transport
 
     def send(self, due: float) -> None:
-        self.due = due
+        self.due, self.sent = due, time.perf_counter()
         self.transport.write(next(self.load.requests))
 
     def data_received(self, data: bytes) -> None:
@@ -204,7 +212,7 @@ class _Connection(asyncio.Protocol):
             self.received = b""
             status = int(head[9:12])
             self.load.n_unadvised += status == 429 and b"\r\nretry-after:" not in head
-            self.load.answered(self, status, self.due)
+            self.load.answered(self, status)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.load.lost(self)
