@@ -16,7 +16,6 @@ from leadscore import time
 from leadscore.batch.writing import (
     COLUMNS,
     ListWriter,
-    json_texts,
     list_table,
     repeated_json_texts,
     require_place,
@@ -61,11 +60,13 @@ def score_list(
     return whole.iloc[best_first].reset_index(drop=True)
 
 
-def sliced(scorer: LeadScorer, data: Data, asked: Cutoffs, *, n_reasons: int) -> Iterator[Scores]:
+def sliced(
+    scorer: LeadScorer, data: Data, asked: Cutoffs, *, n_reasons: int, as_json: bool = False
+) -> Iterator[Scores]:
     """Score leads at cutoffs slice by slice, in order; nobody at all is one empty slice."""
     for start in range(0, len(asked), SLICE) or [0]:
         part = Cutoffs(asked.lead[start : start + SLICE], asked.at[start : start + SLICE])
-        yield scorer.score_rows(data, part, n_reasons=n_reasons)
+        yield scorer.score_rows(data, part, n_reasons=n_reasons, as_json=as_json)
 
 
 def score_part(
@@ -86,7 +87,7 @@ def score_part(
     """
     tables, margins = [], []
     with _uncollected():
-        for scores in sliced(scorer, data, asked, n_reasons=n_reasons):
+        for scores in sliced(scorer, data, asked, n_reasons=n_reasons, as_json=True):
             tables.append(scores_table(scorer, scores))
             margins.append(scores.margin)
             if progress is not None:
@@ -110,13 +111,13 @@ def _uncollected() -> Iterator[None]:
 
 
 def scores_table(scorer: LeadScorer, scores: Scores) -> pa.Table:
-    """Return scores in the columns of a file: what `list_table` makes of ``scorer.frame(scores)``, but at once."""
+    """Return scores with reasons as JSON in the columns of a file, as `list_table` makes them of a frame of them."""
     n_rows = len(scores.margin)
     at = scores.at if scorer.project.timed else np.full(n_rows, time.NEVER)  # which Arrow takes for null
     columns = [
         scores.lead_ids, at.view("M8[us]"), scores.probability, scores.score, scores.grade,
         scores.fit or pa.nulls(n_rows), scores.intent or pa.nulls(n_rows),
-        ["[]"] * n_rows if scores.reasons is None else json_texts(scores.reasons),
+        scores.reasons or ["[]"] * n_rows,
         repeated_json_texts(scores.warnings), pa.nulls(n_rows) if scorer.version is None else [scorer.version] * n_rows,
     ]  # fmt: skip
     arrays = [

@@ -6,8 +6,9 @@ effects are added before anything is ranked. All groups together, and the base, 
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -26,6 +27,8 @@ NOISE = 0.01
 """Effects smaller than this, in log-odds, are no reason: they move the odds by less than 1 %."""
 
 
+_MOST_REMEMBERED = 512
+"""Values of a column of which what is said is remembered."""
 HARD_TO_READ = ("min", "std", "entropy", "gap_std", "decay")
 """Ops that speak for their group only where no other does."""
 
@@ -162,16 +165,44 @@ class Reasons:
         If all of them point one way, the strongest of the other way, where there is one, takes the last place, so that
         both sides are heard.
         """
+        reason = self._reason
+        return [
+            [reason(matrix, row, *one) for one in zip(*told, strict=True) if one[0] >= 0]
+            for row, told in enumerate(self._chosen(matrix, contributions, group_effects, n_reasons))
+        ]
+
+    def json_of_rows(
+        self,
+        matrix: NDArray[Any],
+        contributions: NDArray[np.float64],
+        group_effects: NDArray[np.float64],
+        n_reasons: int,
+    ) -> list[str]:
+        """Return the same, those of each lead as the text that ``json.dumps`` writes of them, many times faster.
+
+        On a list the same is said of many leads: all but the effect is then written once.
+        """
+        begun = self._begun
+        reasons = (
+            [f"{begun(matrix, row, *one)}{one[2]!r}}}" for one in zip(*told, strict=True) if one[0] >= 0]
+            for row, told in enumerate(self._chosen(matrix, contributions, group_effects, n_reasons))
+        )
+        return [f"[{', '.join(of_lead)}]" for of_lead in reasons]
+
+    def _chosen(
+        self,
+        matrix: NDArray[Any],
+        contributions: NDArray[np.float64],
+        group_effects: NDArray[np.float64],
+        n_reasons: int,
+    ) -> Iterator[tuple[list[int], list[float], list[float]]]:
+        """Yield of each lead the columns that speak, strongest first, −1 for none; their values; and the effects."""
         shape = (len(matrix), min(n_reasons, len(self.members)))
         chosen, speakers = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.int64)
         choose(group_effects, matrix, contributions, *self._layout, shape[1], NOISE, chosen, speakers)
         rows = np.arange(len(matrix))[:, None]
         values, effects = matrix[rows, speakers].tolist(), group_effects[rows, chosen].tolist()
-        reason = self._reason
-        return [
-            [reason(matrix, row, *one) for one in zip(columns, found, pulls, strict=True) if one[0] >= 0]
-            for row, (columns, found, pulls) in enumerate(zip(speakers.tolist(), values, effects, strict=True))
-        ]
+        return zip(speakers.tolist(), values, effects, strict=True)
 
     def all_of_row(
         self, values: NDArray[Any], contributions: NDArray[np.float64], group_effects: NDArray[np.float64]
@@ -182,6 +213,24 @@ class Reasons:
             column = int(speaker(group, effect, values, contributions, *self._layout))
             reasons.append(self._reason(values[None], 0, column, float(values[column]), effect, compare=False))
         return reasons
+
+    def _begun(self, matrix: NDArray[Any], row: int, column: int, value: float, effect: float) -> str:
+        """Write a reason as JSON up to its effect, or find what was written of such a one."""
+        common = self._common.get(column)
+        key = (None if value != value else value, None if common is None else float(matrix[row, common]))
+        known = self._written[column]
+        text = known.get(key)
+        if text is None:
+            reason = self._reason(matrix, row, column, value, effect)
+            del reason["effect"]
+            text = f'{json.dumps(reason, ensure_ascii=False)[:-1]}, "effect": '
+            if len(known) < _MOST_REMEMBERED:
+                known[key] = text
+        return text
+
+    @cached_property
+    def _written(self) -> list[dict[tuple[float | None, float | None], str]]:
+        return [{} for _ in self.plan.features]
 
     def _reason(
         self, matrix: NDArray[Any], row: int, column: int, value: float, effect: float, compare: bool = True

@@ -50,7 +50,7 @@ class Scores:
     grade: list[str]
     fit: list[int] | None
     intent: list[int] | None
-    reasons: list[list[dict[str, Any]]] | None
+    reasons: Sequence[Any] | None
     warnings: list[list[str]]
 
 
@@ -225,11 +225,18 @@ class LeadScorer:
         return [documents.from_data(data, lead, at, context) for lead, at, context in rows]
 
     def score_rows(
-        self, data: Data, asked: Cutoffs, *, n_reasons: int, given: Sequence[Collection[str]] | None = None
+        self,
+        data: Data,
+        asked: Cutoffs,
+        *,
+        n_reasons: int,
+        given: Sequence[Collection[str]] | None = None,
+        as_json: bool = False,
     ) -> Scores:
         """Score leads at cutoffs: the one path that lists, documents, requests and reports take.
 
         `given` names, per row, the features of the company that came with the lead, where the tables don't hold them.
+        `as_json` gives the reasons of each lead as JSON text, as files hold them.
         """
         matrix = self.plan.transform(data, asked)
         warnings = caveats(self.plan, data, asked)
@@ -244,7 +251,8 @@ class LeadScorer:
             groups = self.reasons.group_effects(effects)
             fit_score = self._score_of("fit", groups)
             intent_score = self._score_of("intent", groups) if data.project.events else None
-            reasons = self.reasons.of_rows(matrix, effects, groups, n_reasons)
+            tell = self.reasons.json_of_rows if as_json else self.reasons.of_rows
+            reasons = tell(matrix, effects, groups, n_reasons)
         return Scores(
             lead_ids=data.leads.ids[asked.lead],
             at=asked.at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from leadscore.explain.reasons import NOISE, Reasons, describe, group_of, json_n
 from leadscore.features.names import FeatureName
 from leadscore.features.words import Words
 from leadscore.phrases.section import ReasonOptions
+from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs
 from leadscore.time import parse_instant
 from tests import builders
@@ -177,6 +179,14 @@ def test_never_is_null_in_json(reasons):
     assert found["value"] is None
     assert found["text"] == "no touchpoints yet"
     assert [json_number(value) for value in (math.nan, 2.0, 2.5)] == [None, 2, 2.5]
+
+
+def test_reasons_of_a_list_are_written_as_json_says_them(sample, sample_scorer):
+    """Whatever is remembered of other leads: German letters, null, whole numbers, what sources share."""
+    asked = open_leads(sample, parse_instant("2026-02-01", "UTC"))
+    told, written = (sample_scorer.score_rows(sample, asked, n_reasons=5, as_json=as_json) for as_json in (False, True))
+    assert list(written.reasons) == [json.dumps(reasons, ensure_ascii=False) for reasons in told.reasons]
+    assert any(len(known) for known in sample_scorer.reasons._written)
 
 
 def test_reasons_in_one_line():
