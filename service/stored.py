@@ -19,7 +19,7 @@ from service.auditing import Answered, Sampler
 from service.problems import NOT_READY, UNKNOWN_LEAD, Problem
 from service.serving import InUse
 from service.store import Store
-from service.store.journal import Stored
+from service.store.journal import Stored, not_before
 from service.store.scores import Said, searchable
 from service.store.tables import Counted, some
 
@@ -76,7 +76,8 @@ class StoredLeads:
     def score(self, current: InUse, lead_id: str, *, as_of: int | None, now: int) -> dict[str, Any]:
         """Return the score record of one lead as of an instant (UTC microseconds); None is now.
 
-        What is stored is known: now is never before the last row of the lead, whatever the clocks of other writers say.
+        What is stored is known: now is never before the last row of the lead, whatever the clocks of other writers say,
+        unless that is more than a day ahead (`not_before`).
 
         Raises
         ------
@@ -181,7 +182,7 @@ def _place(data: Data, wanted: Wanted, now: int) -> tuple[int, int] | Problem:
         lead = _find(data, wanted.lead_id)
     except Problem as unknown:
         return unknown
-    at = max(now, _last_known(data, lead) + 1) if wanted.as_of is None else wanted.as_of
+    at = not_before(_last_known(data, lead), now) if wanted.as_of is None else wanted.as_of
     if not _known_at(data, lead, at):
         return Problem(UNKNOWN_LEAD, "The lead was not known yet at that instant")
     return lead, at

@@ -27,7 +27,7 @@ _ROW, _CELL, _LISTED, _REASON = 60, 30, 500, 900
 MOST_PARTS = 4_096
 BLOCK = 1_000
 """Rows of a scored part that are read at once; less than twice as many are held."""
-_SHARE = 0.3
+_SHARE = 0.25
 """Of the free memory, what one part may take: one is scored while the next is read and the last is written."""
 _GROWTH = 1.5
 _MERGED_SHARE, _FEWEST_MERGED, _MOST_MERGED = 0.4, 4, 256

@@ -102,6 +102,11 @@ class Reasons:
         """Return what each group is about, in words: ``webinar touchpoints``, ``minutes of interactions``."""
         return [self.words.topic(self.plan.features[columns[0]]) for columns in self.members]
 
+    def by_column(self, groups: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return of every column of the plan the effects of its group: (n, n_groups) → (n, n_features)."""
+        group = np.repeat(np.arange(len(self.members)), [len(columns) for columns in self.members])
+        return groups[:, group[np.argsort(self._order)]]
+
     def by_name(self, groups: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Return effects, (…, n_groups), by what the groups are about; those that a project calls alike are added."""
         found: dict[str, NDArray[np.float64]] = {}
@@ -217,7 +222,8 @@ class Reasons:
     def _begun(self, matrix: NDArray[Any], row: int, column: int, value: float, effect: float) -> str:
         """Write a reason as JSON up to its effect, or find what was written of such a one."""
         common = self._common.get(column)
-        key = (None if value != value else value, None if common is None else float(matrix[row, common]))
+        shared = None if common is None else float(matrix[row, common])
+        key = (None if value != value else value, shared, effect > 0)
         known = self._written[column]
         text = known.get(key)
         if text is None:
@@ -229,15 +235,16 @@ class Reasons:
         return text
 
     @cached_property
-    def _written(self) -> list[dict[tuple[float | None, float | None], str]]:
+    def _written(self) -> list[dict[tuple[float | None, float | None, bool], str]]:
         return [{} for _ in self.plan.features]
 
     def _reason(
         self, matrix: NDArray[Any], row: int, column: int, value: float, effect: float, compare: bool = True
     ) -> dict[str, Any]:
         category = self.category(column, value)
-        common = self._common.get(column)
+        common, usual = self._common.get(column), self.voices[column].usual
         named = None if common is None else self.category(common, float(matrix[row, common]))
+        compare = compare and (usual is None or usual.speaks_with(value, effect))
         return {
             "feature": self._names[column],
             "value": category if category is not None else json_number(value),

@@ -13,47 +13,59 @@ from leadscore.features.plan import FeaturePlan
 from leadscore.features.voice import Usual
 
 
-def usual_values(plan: FeaturePlan, matrix: NDArray[Any], weight: NDArray[np.float64]) -> dict[str, Usual]:
+def usual_values(
+    plan: FeaturePlan, matrix: NDArray[Any], weight: NDArray[np.float64], effects: NDArray[np.float64]
+) -> dict[str, Usual]:
     """Learn what is usual of every feature of a plan, by its name; nothing of no rows.
 
     Of a number the weighted median of those that have one, the lower of two that tie; NaN, so never or unknown, where
-    at least half have none. Of a category the commonest and its share among all, of those that tie the first code.
+    at least half have none; and whether those that have more are scored better than those that have less. Of a category
+    the commonest and its share among all, of those that tie the first code.
 
     Parameters
     ----------
     matrix : (n, n_features), in the order of the plan
     weight : (n,), above 0
+    effects : (n, n_features), what each feature, with others that say the same, does to the margin
     """
     if not len(matrix):
         return {}
     return {
         str(name): _commonest(plan, column, matrix[:, column], weight)
         if plan.is_categorical(name)
-        else Usual(_median(matrix[:, column].astype(np.float64), weight))
+        else _usual_number(matrix[:, column].astype(np.float64), weight, effects[:, column])
         for column, name in enumerate(plan.features)
     }
 
 
 def to_json(usual: Mapping[str, Usual]) -> dict[str, Any]:
-    """Return what is usual as plain JSON values: a number, null, or a category with its share."""
+    """Return what is usual as plain JSON values: a number with its way, null, or a category with its share."""
     return {
         name: {"category": found.category, "share": found.share}
         if found.category is not None
         else None
         if math.isnan(found.value)
-        else found.value
+        else {"value": found.value, "way": found.way}
         for name, found in usual.items()
     }
 
 
 def from_json(raw: Mapping[str, Any]) -> dict[str, Usual]:
-    """Rebuild from `to_json`."""
-    return {
-        name: Usual(category=str(found["category"]), share=float(found["share"]))
-        if isinstance(found, Mapping)
-        else Usual(math.nan if found is None else float(found))
-        for name, found in raw.items()
-    }
+    """Rebuild from `to_json`; a number alone, as earlier scorers have it, has no way."""
+    return {name: Usual(**found) if isinstance(found, Mapping) else _bare(found) for name, found in raw.items()}
+
+
+def _bare(value: float | None) -> Usual:
+    return Usual(math.nan if value is None else float(value))
+
+
+def _usual_number(values: NDArray[np.float64], weight: NDArray[np.float64], effect: NDArray[np.float64]) -> Usual:
+    usual = _median(values, weight)
+    more, less = values > usual, values < usual
+    if not more.any() or not less.any():
+        return Usual(usual)
+    gain = np.average(effect[more], weights=weight[more]) - np.average(effect[less], weights=weight[less])
+    return Usual(usual, way=int(np.sign(gain)))
 
 
 def _median(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:

@@ -26,11 +26,23 @@ _ZERO_OF_NOTHING = ("count", "sum", "nunique", "active_days", "trend", "decay")
 
 @dataclass(frozen=True)
 class Usual:
-    """What most leads have: the median of a number (NaN: never, unknown), or the commonest category and its share."""
+    """What most leads have: the median of a number (NaN: never, unknown), or the commonest category and its share.
+
+    `way` is 1 where the model takes more for a good sign on the whole, −1 where for a bad one; 0 says nothing.
+    """
 
     value: float = math.nan
     category: str | None = None
     share: float = 0.0
+    way: int = 0
+
+    def speaks_with(self, value: float, effect: float) -> bool:
+        """Whether a number beside the usual explains an effect, or at least doesn't belie it.
+
+        A model may hold a little more against a lead, and a lot more for it. Whoever reads "54 days (typical: 101)"
+        takes it for the same sign as 10 days.
+        """
+        return not self.way or math.isnan(value) or ((value > self.value) == (self.way > 0)) == (effect > 0)
 
 
 @dataclass(frozen=True)

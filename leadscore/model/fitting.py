@@ -266,5 +266,5 @@ def _population(
         margin=Reference.of(margin[rows], snapshots.weight[rows]),
         fit=Reference.of(sides["fit"], snapshots.weight[sample]),
         intent=Reference.of(sides["intent"], snapshots.weight[sample]),
-        usual=usual_values(plan, matrix[sample], snapshots.weight[sample]),
+        usual=usual_values(plan, matrix[sample], snapshots.weight[sample], reasons.by_column(groups)),
     )

@@ -21,7 +21,8 @@ NAN = math.nan
 
 def numbers(values: list[float], weight: list[float]) -> float:
     plan = ls.FeaturePlan.of(builders.project(), ["touchpoints.since_last"])
-    found = usual_values(plan, np.array(values, dtype=np.float32)[:, None], np.array(weight, dtype=np.float64))
+    matrix = np.array(values, dtype=np.float32)[:, None]
+    found = usual_values(plan, matrix, np.array(weight, dtype=np.float64), np.zeros(matrix.shape))
     return found["touchpoints.since_last"].value
 
 
@@ -43,7 +44,36 @@ def test_medians(values, weight, median):
 
 def test_of_no_rows_nothing_is_usual():
     plan = ls.FeaturePlan.of(builders.project(), ["touchpoints.since_last"])
-    assert usual_values(plan, np.empty((0, 1)), np.empty(0)) == {}
+    assert usual_values(plan, np.empty((0, 1)), np.empty(0), np.empty((0, 1))) == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "effect", "way"),
+    [
+        ([1, 2, 3, 4], [-1, 9, 1, 1], 1),
+        ([1, 2, 3, 4], [-1, -9, 0, -1], 1),
+        ([1, 2, 3, 4], [1, 9, -1, 0], -1),
+        ([1, 2, 3, 4], [0, 9, 1, -1], 0),
+        ([2, 2, 2, 4], [1, 9, 1, -1], 0),
+        ([NAN, NAN, 2, 4], [1, 9, 1, -1], 0),
+    ],
+)
+def test_which_way_more_than_usual_points(values, effect, way):
+    """By the mean effect of those that have more and of those that have less; 0 where nobody has."""
+    plan = ls.FeaturePlan.of(builders.project(), ["touchpoints.since_last"])
+    matrix, effects = (np.array(column, dtype=np.float64)[:, None] for column in (values, effect))
+    assert usual_values(plan, matrix, np.ones(4), effects)["touchpoints.since_last"].way == way
+
+
+def test_what_is_usual_is_said_where_it_explains_an_effect():
+    """ "54 days (typical: 101)" against a lead would say that 10 days are worse."""
+    good, bad = Usual(9.0, way=1), Usual(101.0, way=-1)
+    told = [good.speaks_with(18, 0.4), good.speaks_with(1, -0.4), bad.speaks_with(4, 0.2), bad.speaks_with(200, -0.2)]
+    assert all(told)
+    belied = [good.speaks_with(1, 0.4), good.speaks_with(18, -0.4), bad.speaks_with(54, -0.04)]
+    assert not any(belied)
+    assert Usual(101.0).speaks_with(54, -0.04), "an earlier scorer doesn't know"
+    assert good.speaks_with(NAN, -0.4), "never is neither more nor less"
 
 
 def test_categories():
@@ -52,16 +82,17 @@ def test_categories():
     weight = np.array([1.0, 1.0, 1.0, 2.0])
 
     def found(codes: list[float]) -> Usual:
-        return usual_values(plan, np.array(codes)[:, None], weight)["touchpoints.channel.last"]
+        matrix = np.array(codes)[:, None]
+        return usual_values(plan, matrix, weight, np.zeros(matrix.shape))["touchpoints.channel.last"]
 
     assert found([0, 1, NAN, 1]) == Usual(found([0, 1, NAN, 1]).value, "web", 0.6)
     assert found([0, 1, NAN, NAN]).category is None
 
 
 def test_plain_json_and_back():
-    usual = {"a": Usual(2.0), "b": Usual(), "c": Usual(category="web", share=0.5)}
+    usual = {"a": Usual(2.0, way=-1), "b": Usual(), "c": Usual(category="web", share=0.5)}
     raw = json.loads(json.dumps(to_json(usual)))
-    assert raw == {"a": 2.0, "b": None, "c": {"category": "web", "share": 0.5}}
+    assert raw == {"a": {"value": 2.0, "way": -1}, "b": None, "c": {"category": "web", "share": 0.5}}
     assert to_json(from_json(raw)) == raw
 
 
