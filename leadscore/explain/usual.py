@@ -61,8 +61,9 @@ def _bare(value: float | None) -> Usual:
 
 def _usual_number(values: NDArray[np.float64], weight: NDArray[np.float64], effect: NDArray[np.float64]) -> Usual:
     usual = _median(values, weight)
-    more, less = values > usual, values < usual
-    if not more.any() or not less.any():
+    more, less, same = values > usual, values < usual, values == usual
+    more, less = (side if side.any() else same for side in (more, less))
+    if not same.any() or (more & less).any():
         return Usual(usual)
     gain = np.average(effect[more], weights=weight[more]) - np.average(effect[less], weights=weight[less])
     return Usual(usual, way=int(np.sign(gain)))

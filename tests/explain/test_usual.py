@@ -54,12 +54,14 @@ def test_of_no_rows_nothing_is_usual():
         ([1, 2, 3, 4], [-1, -9, 0, -1], 1),
         ([1, 2, 3, 4], [1, 9, -1, 0], -1),
         ([1, 2, 3, 4], [0, 9, 1, -1], 0),
-        ([2, 2, 2, 4], [1, 9, 1, -1], 0),
+        ([2, 2, 2, 4], [1, 9, 1, -1], -1),
+        ([1, 4, 4, 4], [1, 9, 1, -1], 1),
+        ([2, 2, 2, 2], [1, 9, 1, -1], 0),
         ([NAN, NAN, 2, 4], [1, 9, 1, -1], 0),
     ],
 )
 def test_which_way_more_than_usual_points(values, effect, way):
-    """By the mean effect of those that have more and of those that have less; 0 where nobody has."""
+    """By the mean effect of those that have more and less, or where nobody has either, as much; 0 where all have."""
     plan = ls.FeaturePlan.of(builders.project(), ["touchpoints.since_last"])
     matrix, effects = (np.array(column, dtype=np.float64)[:, None] for column in (values, effect))
     assert usual_values(plan, matrix, np.ones(4), effects)["touchpoints.since_last"].way == way
