@@ -25,12 +25,14 @@ _PROGRAM = 480 * 2**20
 _ROW, _CELL, _LISTED, _REASON = 60, 30, 500, 900
 """Bytes, measured: of a row of a table, of each column in it, of a lead on a list, and of a reason of it."""
 MOST_PARTS = 4_096
-BLOCK = 1_000
-"""Rows of a scored part that are read at once; less than twice as many are held."""
+BLOCK = 400
+"""Rows of a scored part that are read at once, and held of it at least."""
 _SHARE = 0.25
 """Of the free memory, what one part may take: one is scored while the next is read and the last is written."""
 _GROWTH = 1.5
-_MERGED_SHARE, _FEWEST_MERGED, _MOST_MERGED = 0.4, 4, 256
+_MERGED_SHARE, _FEWEST_MERGED, _MOST_MERGED = 0.6, 4, 256
+_COPIES = 5
+"""Of a block while it is merged: two are held, one is sorted, one handed on, and one written."""
 _STRETCH_SHARE, _STRETCH_CELL = 0.2, 120
 _FEWEST_ROWS, _MOST_ROWS = 20_000, 500_000
 
@@ -102,7 +104,7 @@ def plan_budget(
     free = _free(memory)
     widest = max(len(table.columns) for table in tables)
     n_rows = int(free * _STRETCH_SHARE / (_STRETCH_CELL * widest))
-    n_merged = int(free * _MERGED_SHARE / (BLOCK * (_LISTED + _REASON * n_reasons)))
+    n_merged = int(free * _MERGED_SHARE / (_COPIES * BLOCK * (_LISTED + _REASON * n_reasons)))
     return Budget(
         _n_parts(needs, free),
         min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS),

@@ -18,6 +18,7 @@ from leadscore.model.booster import Progress
 
 Key = tuple[float, str]
 _ABOUT, _N_ROWS = b"leadscore", b"n_rows"
+_MOST_HELD = 2_000
 _PACKED = pyarrow.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -45,7 +46,8 @@ def merged(paths: Sequence[Path], at_once: int, progress: Progress) -> Iterator[
 
     Parameters
     ----------
-    at_once : parts that are merged at once, at least 2: of more, some are first merged into one, beside them
+    at_once : parts that are merged at once, at least 2: of more, some are first merged into one, beside them. Of fewer
+        more rows are held, up to `_MOST_HELD` of each
     progress : told of the rows of all passes
     """
     done, n_rows = 0, _n_passes(len(paths), at_once) * sum(map(n_sorted, paths))
@@ -63,9 +65,9 @@ def merged(paths: Sequence[Path], at_once: int, progress: Progress) -> Iterator[
         groups = [paths[start : start + at_once] for start in range(0, len(paths), at_once)]
         names = [paths[0].with_name(f"merged-{level}-{number:06}.scored") for number in range(len(groups))]
         for group, name in zip(groups, names, strict=True):
-            _write_merged(name, advance(_merged(group)), sum(map(n_sorted, group)))
+            _write_merged(name, advance(_merged(group, at_once)), sum(map(n_sorted, group)))
         paths = names
-    for piece in advance(_merged(paths)):
+    for piece in advance(_merged(paths, at_once)):
         yield piece.select(COLUMNS.names).cast(COLUMNS)
 
 
@@ -82,8 +84,9 @@ def _n_passes(n_paths: int, at_once: int) -> int:
     return 1 if n_paths <= at_once else 1 + _n_passes(-(-n_paths // at_once), at_once)
 
 
-def _merged(paths: Sequence[Path]) -> Iterator[pa.Table]:
-    runs = [run for run in map(_Run, paths) if run.fill()]
+def _merged(paths: Sequence[Path], at_once: int) -> Iterator[pa.Table]:
+    least = max(BLOCK, min(at_once * BLOCK // max(1, len(paths)), _MOST_HELD))
+    runs = [run for run in (_Run(path, least) for path in paths) if run.fill()]
     while runs:
         upto = min(run.last for run in runs)
         whole = pa.concat_tables([run.take(upto) for run in runs])
@@ -109,26 +112,30 @@ def _write_merged(path: Path, pieces: Iterator[pa.Table], n_rows: int) -> None:
 
 
 class _Run:
-    """One part, and those rows of it that come next: a block at least, less than two."""
+    """One part, and those rows of it that come next: at least so many, and less than a block more."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, least: int) -> None:
+        self._least = least
         self._file = pyarrow.ipc.open_file(pa.memory_map(str(path)))
         self._next = 0
         self._held = self._file.schema.empty_table()
         self._by = np.empty(0)
 
     def fill(self) -> bool:
-        """Read on where less than a block is left; say whether there is anything left.
+        """Read on where too few are left; say whether there is anything left.
 
         Of many parts each then gives about as much at once: were a part read on only when it is used up, nearly every
         step would take a row or two of all others.
         """
-        while self._held.num_rows < BLOCK and self._next < self._file.num_record_batches:
-            block = pa.Table.from_batches([self._file.get_batch(self._next)])
-            self._held = pa.concat_tables([self._held, block])
-            self._by = self._held[MERGED_BY].to_numpy()
+        blocks, n_held = [self._held], self._held.num_rows
+        while n_held < self._least and self._next < self._file.num_record_batches:
+            blocks.append(pa.Table.from_batches([self._file.get_batch(self._next)]))
+            n_held += blocks[-1].num_rows
             self._next += 1
-        return bool(self._held.num_rows)
+        if len(blocks) > 1:
+            self._held = pa.concat_tables(blocks)
+            self._by = self._held[MERGED_BY].to_numpy()
+        return bool(n_held)
 
     @property
     def last(self) -> Key:
