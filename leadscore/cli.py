@@ -53,11 +53,14 @@ MODEL_HELP = "A registered model (champion, 7, models:/name/7) or a scorer's fol
 @click.option("--kind", type=click.Choice(["market", "renewals"]), default="market", show_default=True,
               help="Leads that are won, or contracts that customers renew.")  # fmt: skip
 @click.option("--until", metavar="DATE", callback=lambda *given: _day(given[2]),
-              help="The history ends before this day, as 2026-03-31, or today.  [default: in June 2026]")  # fmt: skip
+              help="The history ends at 00:00 UTC of this day, as 2026-03-31, or today, as it is in UTC (the zone of "
+              "these projects too): the files hold nothing that became known from then on.  [default: in June 2026, "
+              "with late rows that became known after]")  # fmt: skip
 def simulate(console: Console, folder: Path, n_leads: int, seed: int, kind: Kind, until: dt.date | None) -> None:
     """Write a project of a simulated world with a known truth into FOLDER.
 
-    Ages, silences and lists of `serve` are as of now: for a demo of the service let the history end today.
+    Ages, silences and lists of `serve` are as of now: for a demo of the service let the history end today, at
+    00:00 UTC.
 
     \b
     Examples: leadscore simulate market --leads 20000

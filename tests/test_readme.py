@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import leadscore as ls
 from leadscore.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +38,25 @@ def test_the_document_of_the_curl_scores(sample_scorer) -> None:
     assert 0 < record["probability"] < 1
     (warning,) = record["warnings"]
     assert warning.startswith("context: account.win_rate")
+
+
+def test_the_agreement_works_when_it_is_pasted(fresh_sample, sample_scorer_folder, tmp_path) -> None:
+    (pasted,) = [block for block in blocks("toml") if "[sla]" in block]
+    project = fresh_sample()
+    with (project / "leadscore.toml").open("a", encoding="utf-8") as file:
+        file.write(pasted)
+    assert ls.Project.load(project).sla.attempts == {"A": 6}
+    command = [
+        "report",
+        "agreement",
+        str(project),
+        "--out",
+        str(tmp_path / "out"),
+        "--model",
+        str(sample_scorer_folder),
+    ]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize("verb", sorted(set(re.findall(r"^leadscore (\w+)", README, flags=re.MULTILINE))))

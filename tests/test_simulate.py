@@ -120,6 +120,32 @@ def test_a_history_ends_when_it_is_asked_to(tmp_path: Path, kind: Kind) -> None:
     assert simulate(tmp_path / "asked", n_leads=150, seed=2, kind=kind) == written, "it is ours, and is replaced"
 
 
+@pytest.mark.parametrize("kind", ["market", "renewals"])
+@pytest.mark.parametrize("until", [dt.date(2026, 6, 30), dt.date(2031, 3, 1)])
+def test_what_is_known_later_than_the_asked_end_is_in_no_file(tmp_path: Path, kind: Kind, until: dt.date) -> None:
+    written = simulate(tmp_path / "asked", n_leads=1_500, seed=2, kind=kind, until=until, n_truths=500)
+    end = f"{until}T00:00:00Z"
+    for file in written.glob("*.csv"):
+        table = pd.read_csv(file, dtype=str)
+        for column in table.columns:
+            if column.endswith("_at") or column == "cutoff":
+                assert (table[column] < end).all(), (file.name, column)
+
+
+def test_only_the_rows_known_later_are_left_out(tmp_path: Path) -> None:
+    """By default the history ends on 2026-06-30, and late rows are there: the same, asked for, is as of that day."""
+    late = simulate(tmp_path / "late", n_leads=1_500, seed=2)
+    asked = simulate(tmp_path / "asked", n_leads=1_500, seed=2, until=dt.date(2026, 6, 30))
+    known = {"touchpoints.csv": "ingested_at", "interactions.csv": "recorded_at", "outcomes.csv": "recorded_at"}
+    for name in COLUMNS:
+        every, arrived = (pd.read_csv(folder / name, dtype=str) for folder in (late, asked))
+        if name in known:
+            there = every[known[name]] < "2026-06-30T00:00:00Z"
+            assert not there.all(), name
+            every = every[there].reset_index(drop=True)
+        pd.testing.assert_frame_equal(arrived, every)
+
+
 @pytest.mark.parametrize("until", [dt.date(1979, 12, 31), dt.date(3000, 1, 1)])
 def test_an_end_out_of_range_is_refused(tmp_path: Path, until: dt.date) -> None:
     with pytest.raises(ProjectError, match="years 1980 to 2999; got"):

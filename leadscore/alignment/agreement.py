@@ -24,9 +24,16 @@ from leadscore.time import FOREVER, Instants, Mask
 
 KEPT, MISSED, PENDING, WAIVED = "kept", "missed", "pending", "waived"
 """What became of a promise; waived is one that fell away: the lead was closed, or answered, before it was due."""
-STATES = {"response": "response", "attempts": "tries", "verdict": "verdict_given"}
+STATES = {promise: f"{promise}_state" for promise in ("response", "attempts", "verdict")}
 """The promises of sales, and the column of `Agreement.leads` that says what became of each."""
 _HOUR = 3_600_000_000
+_NO_AGREEMENT = """\
+leadscore.toml has no [sla]. Add one, as in:
+
+[sla]
+qualified = "A"
+leads = 40
+respond = { A = "4h" }"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,11 @@ class Agreement:
     sales : a row per week of handover, grade and promise: how many were due, kept, missed, pending and waived
     speed : a row per grade: hours from what happened to the handover (the system) and from there to sales (people)
     wins : a row per grade and one of all: wins found and expected of those handed over a horizon ago or longer
-    leads : a row per lead that was handed over, behind every number above
+    leads : a row per lead that was handed over, behind every number above. Of each promise of sales there is what was
+        found and, in a column ``…_state``, what became of it (kept, missed, pending, waived; null where nothing was
+        owed): ``first_response`` (an instant, null for none) and ``response_state``; ``n_attempts`` within the time for
+        them and ``attempts_state``; ``verdict`` (the last one, accepted or rejected, null for none) and
+        ``verdict_state``. ``state`` is that of the lead: won, lost or open
     """
 
     marketing: pd.DataFrame
@@ -71,9 +82,7 @@ def agreement(cohort: Cohort, handed: Handovers, verdicts: Verdicts | None = Non
     """
     sla = cohort.data.project.sla
     if sla.qualified is None:
-        raise ProjectError(
-            'leadscore.toml has no [sla]. Add one, as in: [sla] qualified = "B", leads = 40, respond = { A = "1h" }'
-        )
+        raise ProjectError(_NO_AGREEMENT)
     leads = _leads(cohort, handed, sla, verdicts)
     return Agreement(_marketing(cohort, leads, sla), _sales(leads, sla, verdicts), _speed(leads), wins(leads), leads)
 
@@ -109,12 +118,12 @@ def _leads(cohort: Cohort, handed: Handovers, sla: Sla, verdicts: Verdicts | Non
     )
     due = at + np.array([sla.respond.get(one, 0) for one in grade], dtype=np.int64)
     owed = np.array([one in sla.respond for one in grade], dtype=bool)
-    frame["response"] = _state(owed, response <= due, closed <= due, due, cohort.as_of)
-    frame["attempts"] = _attempts(cohort, place, at, at + sla.within)
+    frame["response_state"] = _state(owed, response <= due, closed <= due, due, cohort.as_of)
+    frame["n_attempts"] = _attempts(cohort, place, at, at + sla.within)
     due = at + sla.within
     wanted = np.array([sla.attempts.get(one, 0) for one in grade], dtype=np.int64)
     ended = np.minimum(closed, answer) <= due
-    frame["tries"] = _state(wanted > 0, frame["attempts"].to_numpy() >= wanted, ended, due, cohort.as_of)
+    frame["attempts_state"] = _state(wanted > 0, frame["n_attempts"].to_numpy() >= wanted, ended, due, cohort.as_of)
     said, accepted = _said(cohort, verdicts)
     frame["verdict"] = [
         None if when == FOREVER else "accepted" if yes else "rejected"
@@ -122,7 +131,7 @@ def _leads(cohort: Cohort, handed: Handovers, sla: Sla, verdicts: Verdicts | Non
     ]
     due = at + (sla.verdict or 0)
     owed = np.full(len(at), sla.verdict is not None and verdicts is not None)
-    frame["verdict_given"] = _state(owed, said[place] <= due, closed <= due, due, cohort.as_of)
+    frame["verdict_state"] = _state(owed, said[place] <= due, closed <= due, due, cohort.as_of)
     frame["probability"] = handed.probability[mine]
     return frame.join(judged(cohort, place, at))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leadscore.alignment.agreement import KEPT, MISSED, PENDING, STATES, WAIVED, Agreement
 from leadscore.alignment.cohort import Cohort
-from leadscore.alignment.listing import LISTED, facts, leads_behind, number, stale
+from leadscore.alignment.listing import LISTED, facts, leads_behind, notice, number
 from leadscore.alignment.promise import ALL
 from leadscore.evaluate.page import Behind, Block, Listing, Page, Section, Table, Text
 from leadscore.features.words import in_words
@@ -33,8 +33,9 @@ def agreement_page(cohort: Cohort, found: Agreement) -> Page:
     title = f"{cohort.data.project.name}: what marketing and sales promised"
     text, kept = verdict(found)
     shown = [section for section in sections if section.blocks]
-    return Page(title, text, shown, tone="good" if kept else "unsure", facts=facts(cohort, n_handed=len(found.leads)),
-                notice=stale(cohort))  # fmt: skip
+    n_handed = len(found.leads)
+    return Page(title, text, shown, tone="good" if kept else "unsure", facts=facts(cohort, ("Handed over", n_handed)),
+                notice=notice(cohort, n_handed))  # fmt: skip
 
 
 def verdict(found: Agreement) -> tuple[str, bool]:

@@ -13,7 +13,7 @@ from leadscore.alignment import pictures
 from leadscore.alignment.attribution import RULES
 from leadscore.alignment.channels import Channels, cost_columns
 from leadscore.alignment.cohort import Cohort
-from leadscore.alignment.listing import LISTED, facts, leads_behind, number, stale
+from leadscore.alignment.listing import LISTED, facts, leads_behind, notice, number
 from leadscore.evaluate.page import Behind, Block, Listing, Page, Picture, Section, Table, Text
 from leadscore.features.names import FeatureName
 from leadscore.features.words import Words, in_words
@@ -34,7 +34,12 @@ def channels_page(cohort: Cohort, found: Sequence[Channels]) -> Page:
     sections = [_dimension(each, _called(each.by, words), place == 0) for place, each in enumerate(found)]
     sections.append(Section("How to read this", [Listing(_how_to_read(cohort))]))
     title = f"{cohort.data.project.name}: what each channel brings"
-    return Page(title, verdict, sections, facts=facts(cohort, n_immature=first.n_immature), notice=stale(cohort))
+    counts = (
+        ("Judged", first.n_judged),
+        ("Too young to judge", first.n_immature),
+        ("Closed within a day", first.n_leads - first.n_judged - first.n_immature),
+    )
+    return Page(title, verdict, sections, facts=facts(cohort, *counts), notice=notice(cohort))
 
 
 def _how_to_read(cohort: Cohort) -> list[str]:
@@ -44,7 +49,8 @@ def _how_to_read(cohort: Cohort) -> list[str]:
     )
     return [
         "A lead is judged a day after it was created, by the channels that had touched it by then, if "
-        "it was still open then and its horizon has passed since. Younger leads are counted, not judged.",
+        "it was still open then and its horizon has passed since. Younger leads, and those that closed within a day, "
+        "are counted, not judged.",
         "Rates of few leads are pulled towards the rate of all, and their intervals are wide.",
         "The range of what was expected allows for chance alone: a channel outside it converts better or worse than "
         "the model thinks. Where many leads are judged, even a model that is a little off falls outside.",
@@ -121,7 +127,7 @@ def _by_month(found: Channels) -> Table:
                 cells.append("–")
                 continue
             text = f"{row['won']:,} of {row['judged']:,} ({row['expected']:.1f})"
-            title = f"of “{told}” created in {month} that are judged"
+            title = f"of “{told}” created in {month}, judged"
             cells.append(leads_behind(behind[behind["channel"] == name], title, CHANNEL_LEADS, text))
         rows.append((month, *cells))
     told = "Month of creation: converted of judged leads, in brackets what the model expected."
@@ -140,11 +146,11 @@ def _row(row: Mapping[Any, Any], leads: pd.DataFrame) -> tuple[str | Behind, ...
     return (
         called,
         listed(leads["judged"] | True, ""),
-        listed(leads["judged"], " that are judged"),
-        listed(leads["won"], " that are judged and converted", f"{row['won']:,}: {rate}" if row["judged"] else rate),
+        listed(leads["judged"], ", judged"),
+        listed(leads["won"], ", judged and converted", f"{row['won']:,}: {rate}" if row["judged"] else rate),
         expected if row["judged"] else "–",
-        listed(leads["state"] == "won", " that were won so far"),
-        listed(leads["state"] == "open", " that are open", f"{row['open_expected']:.1f}"),
+        listed(leads["state"] == "won", ", won so far"),
+        listed(leads["state"] == "open", ", still open", f"{row['open_expected']:.1f}"),
         number(row["cost_per_win"], ",.0f" if row["cost_per_win"] >= 10 else ",.2f"),
         number(row["days_half"], ".0f"),
     )

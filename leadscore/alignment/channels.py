@@ -27,6 +27,8 @@ ENTRY = time.DAY
 MOST = 30
 """Channels that have a row of their own; the others, fewest leads first, are one row together."""
 MISSING, OTHERS = "(missing)", "(other)"
+UNNAMED = (OTHERS, MISSING)
+"""Rows that are no channel: the last ones wherever channels are ranked, in this order."""
 _USUAL = ("channel", "campaign", "medium", "source")
 _COSTS = ("cost", "costs", "spend")
 
@@ -38,7 +40,7 @@ class Channels:
     Attributes
     ----------
     by : the dimension, as ``touchpoints.channel`` or ``lead.source``
-    table : a row per channel, most leads first
+    table : a row per channel, most leads first, `UNNAMED` last
     months : a row per channel and month of creation
     leads : a row per channel and lead that it touched: the month of its creation, whether it was judged there, won
         within the horizon (of the judged), and its state: won, lost or open
@@ -57,6 +59,11 @@ class Channels:
     n_judged: int
     n_won: int
     expected: float
+
+
+def last_place(names: Iterable[str]) -> NDArray[np.int64]:
+    """Return how far behind all channels each row stands, (n,): 0 for a channel, then `UNNAMED` in their order."""
+    return np.array([1 + UNNAMED.index(name) if name in UNNAMED else 0 for name in names], dtype=np.int64)
 
 
 def dimensions(data: Data) -> list[str]:
@@ -112,7 +119,7 @@ def channels(data: Data, scorer: LeadScorer, *, by: str, as_of: int, since: int 
     table = table.join(_days(cohort, touched))
     for rule in RULES:
         table[f"credit_{rule}"] = paths.credit(rule, cohort.won.astype(np.float64))
-    order = np.lexsort((np.array(paths.names), -table["leads"].to_numpy()))
+    order = np.lexsort((np.array(paths.names), -table["leads"].to_numpy(), last_place(paths.names)))
     return Channels(
         by=by,
         table=table.iloc[order].reset_index(drop=True),

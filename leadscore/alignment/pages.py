@@ -14,7 +14,7 @@ from leadscore.alignment.channel_page import CHANNEL_LEADS
 from leadscore.alignment.channels import Channels
 from leadscore.alignment.cohort import Cohort
 from leadscore.alignment.funnel import LOST, STAGES, Funnel
-from leadscore.alignment.listing import LISTED, facts, leads_behind, stale
+from leadscore.alignment.listing import LISTED, facts, leads_behind, notice
 from leadscore.evaluate.page import Behind, Page, Picture, Section, Table
 from leadscore.sla import QUALIFIED
 
@@ -52,11 +52,13 @@ def funnel_page(cohort: Cohort, found: Funnel) -> Page:
         Section("By month of creation", [_by_month(found)]),
     ]
     title = f"{cohort.data.project.name}: where leads leak"
-    n_handed = None
+    n_handed = 0
+    counts: list[tuple[str, int]] = []
     if "qualified" in found.names:
         [qualified] = table[table["stage"] == "qualified"].to_dict("records")
         n_handed = qualified["leads"] - qualified["skipped"]
-    return Page(title, verdict, sections, facts=facts(cohort, n_handed=n_handed), notice=stale(cohort))
+        counts = [("Handed over", n_handed)]
+    return Page(title, verdict, sections, facts=facts(cohort, *counts), notice=notice(cohort, n_handed))
 
 
 def _stage_row(row: Mapping[Any, Any], found: Funnel, grade: str) -> tuple[str | Behind, ...]:
@@ -75,9 +77,7 @@ def _stage_row(row: Mapping[Any, Any], found: Funnel, grade: str) -> tuple[str |
         share,
         leads_behind(ended, f"that came no further than “{stage}”", _FUNNEL),
         *(
-            leads_behind(
-                ended[ended["state"] == state], f"that came no further than “{stage}” and are {state}", _FUNNEL
-            )
+            leads_behind(ended[ended["state"] == state], f"that came no further than “{stage}”, {state}", _FUNNEL)
             for state in ("lost", "open")
         ),
     )
@@ -93,7 +93,7 @@ def _by_month(found: Funnel) -> Table:
     for month, leads in found.leads.groupby("month"):
         told = f"created in {month} that came as far as"
         stages = [leads_behind(_reached(found, leads, stage), f"{told} “{stage}”", _FUNNEL) for stage in found.names]
-        still_open = leads_behind(leads[leads["state"] == "open"], f"created in {month} that are open", _FUNNEL)
+        still_open = leads_behind(leads[leads["state"] == "open"], f"created in {month}, still open", _FUNNEL)
         rows.append((str(month), *stages, still_open))
     return Table(("", *found.names, "still open"), rows, "The younger a month, the more of its leads are open.")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from leadscore.alignment.attribution import RULES
-from leadscore.alignment.channels import MISSING, OTHERS
+from leadscore.alignment.channels import UNNAMED, last_place
 from leadscore.alignment.funnel import LOST
 from leadscore.evaluate.plots import (
     BLUE,
@@ -23,7 +23,6 @@ from leadscore.evaluate.plots import (
     _frame,
     _percent,
     _percent_ticks,
-    _title_inches,
 )
 from leadscore.features.words import in_words
 
@@ -38,28 +37,26 @@ _ROW_INCHES, _LINE_INCHES = 0.36, 0.19
 
 
 class Shape(NamedTuple):
-    """How much room a figure has: inches across and left of the axes, letters of a name and of a line of the title."""
+    """How much room a figure has: inches across and left of the axes, and letters of a name."""
 
     width: float
     left: float
     word: int
-    letters: int
     legend_in_a_row: bool
 
 
-BROAD = Shape(WIDTH, 1.78, 22, 200, True)
-NARROW = Shape(3.9, 1.42, 18, 32, False)
+BROAD = Shape(WIDTH, 1.78, 22, True)
+NARROW = Shape(3.9, 1.42, 18, False)
 """For a telephone: as wide as its screen, so that nothing is cut and letters can be read."""
 
 
 def expected_and_found(found: Channels, shape: Shape = BROAD) -> Figure:
-    """Draw per channel the rate that was found with its interval, and the one that the model expected on entry."""
+    """Draw per channel the rate that was found with its interval, and the one that the model expected on entry.
+
+    At least one channel is judged.
+    """
     rows = found.table[found.table["judged"] > 0].head(MOST_ROWS).iloc[::-1]
-    title = "Too early"
-    if found.n_judged:  # each lead once, whatever number of channels touched it
-        rate, expected = found.n_won / found.n_judged, found.expected / found.n_judged
-        title = f"Found {_percent(rate, 1)}, expected {_percent(expected, 1)}"
-    sheet = _Sheet.of(shape, len(rows), 3, title, "What was found, and what the model expected on entry")
+    sheet = _Sheet.of(shape, len(rows), 3)
     axes = sheet.axes
     places = np.arange(len(rows))
     axes.hlines(
@@ -78,14 +75,34 @@ def expected_and_found(found: Channels, shape: Shape = BROAD) -> Figure:
         axes.set_xlabel("Converted within the horizon,\n% of judged leads")
     axes.set_xlim(left=0)
     _percent_ticks(axes, "x")
-    return sheet.finished()
+    return sheet.finished(_rate_finding(found, rows, shape), "What was found, and what the model expected on entry")
+
+
+def _rate_finding(found: Channels, rows: pd.DataFrame, shape: Shape) -> str:
+    """Say which channels differ: the two furthest apart of those whose intervals don't overlap, or that none do."""
+    named = rows[~rows["channel"].isin(UNNAMED)].sort_values("won_rate", kind="stable")
+    if len(named) < 2:  # nothing to compare; each lead once, whatever number of channels touched it
+        rate, expected = found.n_won / found.n_judged, found.expected / found.n_judged
+        return f"Found {_percent(rate, 1)}, expected {_percent(expected, 1)}"
+    apart = [
+        (high["won_rate"] - low["won_rate"], low, high)
+        for low, high in combinations(named.to_dict("records"), 2)
+        if low["won_rate_high"] < high["won_rate_low"]
+    ]
+    if not apart:
+        column = found.by.partition(".")[2]
+        return f"No {in_words(column) or column} differs from another: their intervals overlap"
+    _, low, high = max(apart, key=lambda pair: pair[0])
+    return (
+        f"{_short(high['channel'], shape)} converted at {_percent(high['won_rate'], 1)}, "
+        f"{_short(low['channel'], shape)} at {_percent(low['won_rate'], 1)}: their intervals don't overlap"
+    )
 
 
 def credits_by_rule(table: pd.DataFrame, shape: Shape = BROAD) -> Figure:
-    """Draw the wins that each channel gets by the four rules, side by side."""
-    rows = table.sort_values("credit_shapley", kind="stable").tail(MOST_ROWS)
-    title = _credit_finding(table, rows, shape)
-    sheet = _Sheet.of(shape, 2 * len(rows), len(RULES), title, "The same wins, shared out by four rules")
+    """Draw the wins that each channel gets by the four rules, side by side, the most on top; what has no name last."""
+    rows = table.iloc[np.lexsort((table["credit_shapley"], -last_place(table["channel"])))].tail(MOST_ROWS)
+    sheet = _Sheet.of(shape, 2 * len(rows), len(RULES))
     places = np.arange(len(rows))
     colours = dict(zip(RULES, (GREY, CLAY, BLUE_BAND, BLUE), strict=True))
     for number, rule in enumerate(RULES):
@@ -94,11 +111,11 @@ def credits_by_rule(table: pd.DataFrame, shape: Shape = BROAD) -> Figure:
         bars.set_label("Shapley" if rule == "shapley" else rule.replace("_", " "))
     sheet.axes.set_yticks(places, [_short(name, shape) for name in rows["channel"]])
     sheet.axes.set(xlabel="Wins credited", ylim=(-0.7, len(rows) - 0.3))
-    return sheet.finished()
+    return sheet.finished(_credit_finding(table, rows, shape), "The same wins, shared out by four rules")
 
 
 def _credit_finding(table: pd.DataFrame, rows: pd.DataFrame, shape: Shape) -> str:
-    named = rows[~rows["channel"].isin((MISSING, OTHERS))]
+    named = rows[~rows["channel"].isin(UNNAMED)]
     total = float(table["credit_shapley"].sum())
     if not total:
         return "No win had a touch before it"
@@ -106,7 +123,7 @@ def _credit_finding(table: pd.DataFrame, rows: pd.DataFrame, shape: Shape) -> st
         return f"{total:.0f} wins, shared out by four rules"
     best = named.iloc[-1]
     share = _percent(best["credit_shapley"] / total)
-    most = "the most" if best["channel"] == rows["channel"].iloc[-1] else "the most of those that are named"
+    most = "the most" if best["credit_shapley"] >= table["credit_shapley"].max() else "the most of those that are named"
     return f"By Shapley {share} of {total:.0f} wins are owed to {_short(best['channel'], shape)}, {most}"
 
 
@@ -118,7 +135,7 @@ def stages(table: pd.DataFrame, shape: Shape = BROAD) -> Figure:
     if worst["lost"]:
         title = f"Most leads are lost {LOST[worst['stage']]}: {worst['lost']:,} of {worst['leads']:,}"
     share_of = "" if shape is BROAD else ", and their share of the stage before"
-    sheet = _Sheet.of(shape, 1.4 * len(rows), 3, title, f"What became of the leads that came to each stage{share_of}")
+    sheet = _Sheet.of(shape, 1.4 * len(rows), 3)
     axes = sheet.axes
     places = np.arange(len(rows))
     on = rows["leads"] - rows["lost"] - rows["open"]
@@ -134,33 +151,29 @@ def stages(table: pd.DataFrame, shape: Shape = BROAD) -> Figure:
     axes.set_yticks(places, rows["stage"])
     room = 1.4 if shape is BROAD else 1.6
     axes.set(xlabel="Leads", xlim=(0, room * max(1, int(rows["leads"].max()))), ylim=(-0.6, len(rows) - 0.4))
-    return sheet.finished()
+    return sheet.finished(title, f"What became of the leads that came to each stage{share_of}")
 
 
 class _Sheet(NamedTuple):
-    """A figure with room for its title, however many lines it takes, and for the names of its colours."""
+    """A figure with room for the names of its colours."""
 
     figure: Figure
     axes: Axes
-    title: str
-    subtitle: str
     legend_inches: float
     columns: int
 
     @classmethod
-    def of(cls, shape: Shape, n_rows: float, n_colours: int, title: str, subtitle: str) -> _Sheet:
-        title, subtitle = textwrap.fill(title, shape.letters), textwrap.fill(subtitle, round(1.35 * shape.letters))
+    def of(cls, shape: Shape, n_rows: float, n_colours: int) -> _Sheet:
         columns = n_colours if shape.legend_in_a_row else 1
         legend = _LINE_INCHES * n_colours / columns + 0.05
-        title_inches = _title_inches(title, subtitle)
         below = 0.0 if shape is BROAD else 0.16  # the axis's name takes two lines there
-        height = 1.75 + title_inches + below + legend + _ROW_INCHES * max(n_rows, 2)
+        height = 1.75 + below + legend + _ROW_INCHES * max(n_rows, 2)
         figure = _blank(height, shape.width)
-        frame = _frame(shape.left / shape.width, height, title_inches)
+        frame = _frame(shape.left / shape.width, height)
         frame["bottom"] += below / height
-        return cls(figure, figure.subplots(gridspec_kw=frame), title, subtitle, legend, columns)
+        return cls(figure, figure.subplots(gridspec_kw=frame), legend, columns)
 
-    def finished(self) -> Figure:
+    def finished(self, title: str, subtitle: str) -> Figure:
         """Name the colours in a band above the first row, so that they cover none, and set the title."""
         low, high = self.axes.get_ylim()
         inches = self.axes.get_position().height * self.figure.get_figheight()
@@ -169,7 +182,7 @@ class _Sheet(NamedTuple):
             loc="upper right", frameon=False, fontsize=9, labelcolor=INK, ncols=self.columns, borderaxespad=0.0,
             borderpad=0.1, labelspacing=0.35,
         )  # fmt: skip
-        return _finish(self.figure, self.title, self.subtitle)
+        return _finish(self.figure, title, subtitle)
 
 
 def _short(name: str, shape: Shape) -> str:

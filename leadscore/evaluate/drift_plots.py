@@ -140,4 +140,4 @@ def then_and_now(name: str, shift: Shift) -> Figure:
     axes.tick_params(axis="y", colors=INK)
     _percent_ticks(axes, "x")
     subtitle = f"PSI {shift.psi:.2f}; chance makes {shift.by_chance:.2f} of samples of this size"
-    return _finish(figure, textwrap.shorten(name, 66, placeholder=" …"), subtitle)
+    return _finish(figure, name, subtitle)

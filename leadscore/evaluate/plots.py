@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 INK, GREY, PALE = "#22303c", "#748391", "#dde4ea"
 BLUE, BLUE_BAND, CLAY = "#2c6e91", "#c6dbe6", "#b8653a"
 WIDTH, HEIGHT, DPI = 7.4, 5.2, 150
-_TITLE_INCHES = 0.22
-"""From one line of a title to the next."""
+_TITLE_INCHES, _SUBTITLE_INCHES = 0.22, 0.17
+"""From one line to the next."""
+_TITLE_LETTERS, _SUBTITLE_LETTERS = 8.2, 11.5
+"""Of a line, for each inch that a figure is wide."""
 FEW_WINS = 30
 
 
@@ -176,8 +178,11 @@ def importance(
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", colors=INK)
     first = shown[0]
-    title = f"What moves the scores most: {textwrap.shorten(first[1], 52, placeholder=' …')}"
-    return _finish(figure, title, f"{_percent(first[0] / total)} of the movement of all {len(names)}")
+    return _finish(
+        figure,
+        f"What moves the scores most: {first[1]}",
+        f"{_percent(first[0] / total)} of the movement of all {len(names)}",
+    )
 
 
 class _Bands(NamedTuple):
@@ -295,14 +300,9 @@ def _blank(height: float = HEIGHT, width: float = WIDTH) -> Figure:
     return figure
 
 
-def _frame(left: float = 0.095, height: float = HEIGHT, more: float = 0.0) -> dict[str, float]:
-    """Where the axes stand: room for two lines of title above and `more`, in inches, whatever the height."""
-    return {"left": left, "right": 0.965, "top": 1 - (0.82 + more) / height, "bottom": 0.62 / height}
-
-
-def _title_inches(title: str, subtitle: str) -> float:
-    """What a title and a subtitle of several lines take beyond one line each, in inches."""
-    return _TITLE_INCHES * title.count("\n") + 0.17 * subtitle.count("\n")
+def _frame(left: float = 0.095, height: float = HEIGHT) -> dict[str, float]:
+    """Where the axes stand: room for a title and a subtitle of one line each above, whatever the height."""
+    return {"left": left, "right": 0.965, "top": 1 - 0.82 / height, "bottom": 0.62 / height}
 
 
 def _percent(share: float, digits: int = 0) -> str:
@@ -318,9 +318,18 @@ def _percent_ticks(axes: Axes, directions: str) -> None:
 
 
 def _finish(figure: Figure, title: str, subtitle: str) -> Figure:
-    """Set title and subtitle, and give all axes one quiet look, whatever the user's matplotlibrc says."""
+    """Set title and subtitle above all axes, and give these one quiet look, whatever the user's matplotlibrc says.
+
+    Both take as many lines as they need: the figure grows by what goes beyond one line each.
+    """
     from matplotlib.text import Text
 
+    width = figure.get_figwidth()
+    title = textwrap.fill(title, round(_TITLE_LETTERS * width))
+    subtitle = textwrap.fill(subtitle, round(_SUBTITLE_LETTERS * width))
+    n_more, n_more_below = title.count("\n"), subtitle.count("\n")
+    if n_more or n_more_below:
+        _heighten(figure, _TITLE_INCHES * n_more + _SUBTITLE_INCHES * n_more_below)
     for axes in figure.axes:
         axes.set_facecolor("white")
         axes.set_axisbelow(True)
@@ -332,9 +341,19 @@ def _finish(figure: Figure, title: str, subtitle: str) -> Figure:
     figure.align_ylabels()
     height = figure.get_figheight()
     figure.text(0.02, 1 - 0.16 / height, title, va="top", fontsize=12.5, fontweight="bold", color=INK)
-    below = 0.46 + _TITLE_INCHES * title.count("\n")
+    below = 0.46 + _TITLE_INCHES * n_more
     figure.text(0.02, 1 - below / height, subtitle, va="top", fontsize=9.5, color=GREY)
     for text in figure.findobj(Text):
         text.set_fontfamily("DejaVu Sans")
         text.set_parse_math(False)  # a category may be called $1k_$5k
     return figure
+
+
+def _heighten(figure: Figure, inches: float) -> None:
+    """Make room at the top: axes keep their size and their place above the lower edge."""
+    height = figure.get_figheight()
+    share = height / (height + inches)
+    for axes in figure.axes:
+        place = axes.get_position()
+        axes.set_position((place.x0, share * place.y0, place.width, share * place.height))
+    figure.set_figheight(height + inches)

@@ -6,12 +6,14 @@ import datetime as dt
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from leadscore.errors import ProjectError
@@ -133,8 +135,10 @@ def simulate(
 ) -> Path:
     """Write a simulated market, or another world, as a project folder, whole or not at all.
 
-    The files hold every row that happened before `observed_until`, whenever it became known: a row's `known`
-    is never before its time, and may be after `observed_until`. Same arguments, same bytes.
+    A row's `known` is never before its time. With `until` the files hold the rows that were known before it, as
+    exports of that midnight would: late rows and redeliveries haven't arrived yet. Without, they hold every row that
+    happened before `observed_until`, and `known` may lie after it, so that late data can be tried. Same arguments,
+    same bytes.
 
     Parameters
     ----------
@@ -148,8 +152,8 @@ def simulate(
     kind
         ``"market"``: leads that marketing and sales win, or ``"renewals"``: contracts that customers renew.
     until
-        The history ends before this day, 00:00 UTC; None is 2026-06-30 (contracts: 2026-06-19). Seasons and
-        holidays are those of its years, so that another day is another history.
+        The history ends before this day, 00:00 UTC, which is midnight in the project's zone too; None is 2026-06-30
+        (contracts: 2026-06-19). Seasons and holidays are those of its years, so that another day is another history.
     truth
         Whether `truth.csv` gets rows; without them it holds its header alone. No other file depends on it.
     n_truths
@@ -185,6 +189,8 @@ def simulate(
         market = Market.ending(until)
         tables = _simulated(market, n_leads, seed, n_truths if truth else 0, progress or (lambda done, total: None))
         project_file = _project_file(market, n_leads, seed, until)
+    if until is not None:
+        tables = _arrived(tables, project_file, until)
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".simulate-", dir=folder if folder.exists() else folder.parent))
     try:
@@ -195,6 +201,20 @@ def simulate(
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder
+
+
+def _arrived(tables: dict[str, pa.Table], project_file: str, until: dt.date) -> dict[str, pa.Table]:
+    """Leave out of outcomes and events what became known at `until`, 00:00 UTC, or later."""
+    project = tomllib.loads(project_file)
+    known = {
+        section["source"]: section.get("known", section["time"])
+        for section in (project["outcome"], *project["events"].values())
+    }
+    end = f"{until}T00:00:00Z"  # as text, since all instants are written alike
+    return {
+        name: table.filter(pc.less(table[known[name]], end)) if name in known else table
+        for name, table in tables.items()
+    }
 
 
 def _refuse_what_is_not_ours(folder: Path) -> None:

@@ -12,14 +12,15 @@ import pandas as pd
 import pytest
 
 import leadscore as ls
-from leadscore.alignment import Agreement, Cohort, agreement, channels, funnel, handovers, pictures
+from leadscore.alignment import Agreement, Channels, Cohort, Handovers, agreement, channels, funnel, handovers, pictures
 from leadscore.alignment.agreement_page import agreement_page, promised, verdict
 from leadscore.alignment.attribution import RULES
 from leadscore.alignment.channel_page import channels_page
-from leadscore.alignment.listing import facts
+from leadscore.alignment.listing import NEARLY_ALL, facts
 from leadscore.alignment.pages import funnel_page
 from leadscore.evaluate.page import Page, Section, Table, render, render_body
 from leadscore.evaluate.page.blocks import MOST_SHOWN, Behind
+from leadscore.sla import Sla
 from leadscore.time import NEVER
 from tests.alignment.test_reports import END, at
 
@@ -294,3 +295,111 @@ def test_the_headline_on_credit_names_a_channel_and_its_share(best: str, told: s
     table = pd.DataFrame([{"channel": name} | {f"credit_{rule}": wins for rule in RULES} for name, wins in rows])
     texts = [text.get_text() for text in pictures.credits_by_rule(table).texts]
     assert any(told in text for text in texts), texts
+
+
+def titled(figure: Any) -> str:
+    """The title of a figure on one line."""
+    return " ".join(figure.texts[0].get_text().split())
+
+
+def compared(*rows: tuple[str, float, float, float], by: str = "touchpoints.campaign") -> Channels:
+    """Channels of ten judged leads each: name, rate, and the ends of its interval."""
+    table = pd.DataFrame(rows, columns=["channel", "won_rate", "won_rate_low", "won_rate_high"])
+    table = table.assign(judged=10, expected=1.0)
+    return Channels(by, table, table, table, 20, 0, 0, n_judged=20, n_won=3, expected=2.0)
+
+
+def test_a_chart_of_rates_is_titled_by_what_differs_between_its_rows() -> None:
+    apart = (("paid_social", 0.03, 0.01, 0.05), ("few", 0.5, 0.02, 0.9), ("referral", 0.12, 0.08, 0.2))
+    for shape in (pictures.BROAD, pictures.NARROW):
+        title = titled(pictures.expected_and_found(compared(*apart), shape))
+        assert title == "referral converted at 12.0 %, paid social at 3.0 %: their intervals don't overlap"
+    alike = (("a", 0.03, 0.01, 0.08), ("b", 0.12, 0.08, 0.2))
+    title = titled(pictures.expected_and_found(compared(*alike, ("(missing)", 0.9, 0.8, 1.0))))
+    assert title == "No campaign differs from another: their intervals overlap"
+    assert titled(pictures.expected_and_found(compared(apart[0]))) == "Found 15.0 %, expected 10.0 %"
+
+
+def test_credits_rank_what_is_no_channel_last() -> None:
+    wins = {"(missing)": 9.0, "web": 1.0, "email": 3.0, "(other)": 5.0}
+    table = pd.DataFrame(
+        [{"channel": name} | {f"credit_{rule}": credit for rule in RULES} for name, credit in wins.items()]
+    )
+    figure = pictures.credits_by_rule(table)
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names[::-1] == ["email", "web", "(other)", "(missing)"], "the last is drawn on top"
+    assert titled(figure) == "By Shapley 17 % of 18 wins are owed to email, the most of those that are named"
+
+
+@pytest.mark.parametrize("shape", [pictures.BROAD, pictures.NARROW])
+def test_no_title_leaves_its_chart(shape: pictures.Shape) -> None:
+    names = ["retargeting_in_winter", "BLACK_FRIDAY_2026_EMEA"]
+    rates = compared((names[0], 0.1, 0.0, 0.2), (names[1], 0.9, 0.8, 1.0))
+    credited = pd.DataFrame([{"channel": name} | dict.fromkeys((f"credit_{r}" for r in RULES), 2.0) for name in names])
+    for figure in (pictures.expected_and_found(rates, shape), pictures.credits_by_rule(credited, shape)):
+        figure.draw_without_rendering()
+        for text in figure.texts:
+            assert text.get_window_extent().x1 <= figure.bbox.width, text.get_text()
+        [axes] = figure.axes
+        assert figure.texts[1].get_window_extent().y0 > axes.get_window_extent().y1
+
+
+def test_the_leads_in_the_header_of_the_channels_add_up(sample: ls.Data, sample_scorer: ls.LeadScorer) -> None:
+    cohort = Cohort.of(sample, as_of=sample.observed_until)
+    page = channels_page(cohort, [channels(sample, sample_scorer, by="lead.source", as_of=cohort.as_of)])
+    told = {name: value.replace(",", "") for name, value in page.facts}
+    parts = [int(told[name]) for name in ("Judged", "Too young to judge", "Closed within a day")]
+    assert sum(parts) == int(told["Leads"])
+    ended = np.minimum(cohort.won_at, cohort.lost_at) < cohort.created + 86_400_000_000
+    mature = cohort.created + 86_400_000_000 + cohort.horizon <= cohort.as_of
+    assert parts[2] == int((ended & mature).sum()) > 0
+
+
+def test_one_lead_is_spoken_of_as_one(tiny: ls.Data, by_touches: Any) -> None:
+    cohort, handed = Cohort.of(tiny, as_of=END), handovers(tiny, by_touches, until=END)
+    found = [channels(tiny, by_touches, by=by, as_of=END) for by in ("lead.source", "touchpoints.channel")]
+    pages = (
+        channels_page(cohort, found),
+        funnel_page(cohort, funnel(cohort, handed)),
+        agreement_page(cohort, agreement(cohort, handed)),
+    )
+    titles = [
+        cell.title for page in pages for table in tables(page) for row in table.rows for cell in row
+        if isinstance(cell, Behind) and len(cell.behind) == 1
+    ]  # fmt: skip
+    assert "1 lead of “web” created in 2026-02, judged" in titles
+    for title in titles:
+        assert not {"are", "were", "have", "leads"} & {*title.split()}, title
+
+
+@pytest.mark.parametrize(
+    ("grade", "left_out", "told"),
+    [
+        ("B", 0.0, "Grade B lets 100.0 % of leads through: it separates nothing. Choose a higher grade in [sla] "
+                   "qualified."),
+        ("B", 1 - NEARLY_ALL, "Grade B lets 95.0 % of leads through: it separates nothing. Choose a higher grade in "
+                              "[sla] qualified."),
+        ("B", 1.01 - NEARLY_ALL, ""),
+        ("A", 0.0, "Grade A lets 100.0 % of leads through: it separates nothing. Raise its floor in [grades]."),
+    ],
+)  # fmt: skip
+def test_a_grade_that_nearly_all_leads_reach_is_told_so(
+    sample: ls.Data, grade: str, left_out: float, told: str
+) -> None:
+    data = replace(sample, project=replace(sample.project, sla=Sla(qualified=grade)))
+    cohort = Cohort.of(data, as_of=data.observed_until)
+    handed = handed_over(cohort, grade, len(cohort) - int(left_out * len(cohort) + 1e-6))
+    assert funnel_page(cohort, funnel(cohort, handed)).notice == told
+    assert agreement_page(cohort, agreement(cohort, handed)).notice == told
+    assert funnel_page(cohort, funnel(cohort)).notice == ""
+
+
+def test_of_few_leads_it_is_not_said_that_nearly_all_are_qualified(tiny: ls.Data) -> None:
+    cohort = Cohort.of(tiny, as_of=END)
+    assert funnel_page(cohort, funnel(cohort, handed_over(cohort, "B", 6))).notice == ""
+
+
+def handed_over(cohort: Cohort, grade: str, n: int) -> Handovers:
+    """The first leads of a cohort, handed over when they were created."""
+    created = cohort.created[:n]
+    return Handovers(cohort.lead[:n], created + 1, created, np.full(n, grade, dtype=object), np.full(n, 0.1))

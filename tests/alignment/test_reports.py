@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import leadscore as ls
 from leadscore import time
 from leadscore.alignment import Cohort, Verdicts, agreement, channels, dimensions, funnel, handovers
 from leadscore.alignment.channel_page import channels_page
+from leadscore.alignment.pages import tables_of
 from leadscore.cli import main
 from leadscore.errors import DataError, ProjectError
 from leadscore.reports import write_csv
@@ -72,6 +74,18 @@ def test_channels_by_profile(tiny: ls.Data, by_touches: Any) -> None:
     assert by(table, "leads") == {"ads": 3, "web": 3}
     assert by(table, "judged") == {"ads": 2, "web": 3}
     assert by(table, "cost") == {"ads": 8, "web": 1}
+
+
+def test_what_is_no_channel_comes_last_however_large_it_is(tiny: ls.Data, by_touches: Any) -> None:
+    log = tiny.logs["touchpoints"]
+    words = log.vocabularies[0]
+    codes = np.where(log.codes == words.index("email"), log.codes, -1)
+    data = replace(tiny, logs={**tiny.logs, "touchpoints": replace(log, codes=codes)})
+    found = channels(data, by_touches, by="touchpoints.channel", as_of=END)
+    assert found.table["channel"].tolist() == ["email", "(missing)"]
+    assert found.table["leads"].tolist() == [2, 5]
+    for frame in (found.months, found.leads):
+        assert [*dict.fromkeys(frame["channel"])] == ["email", "(missing)"]
 
 
 def test_an_earlier_date_sees_no_more_than_was_known_then(tiny: ls.Data, by_touches: Any) -> None:
@@ -136,11 +150,17 @@ def test_the_funnel_without_a_grade_and_by_month(tiny: ls.Data) -> None:
 
 def test_what_sales_owed(tiny: ls.Data, by_touches: Any) -> None:
     leads = agreement(Cohort.of(tiny, as_of=END), handed(tiny, by_touches)).leads
-    assert by(leads, "response") == {"L1": "kept", "L2": "missed", "L3": "kept", "L4": "missed", "L6": "missed"}
-    assert by(leads, "attempts") == {"L1": 1, "L2": 1, "L3": 2, "L4": 0, "L6": 0}
+    assert by(leads, "response_state") == {"L1": "kept", "L2": "missed", "L3": "kept", "L4": "missed", "L6": "missed"}
+    assert by(leads, "n_attempts") == {"L1": 1, "L2": 1, "L3": 2, "L4": 0, "L6": 0}
     # L1 answered; L6 has two days left.
-    assert by(leads, "tries") == {"L1": "waived", "L2": "missed", "L3": "kept", "L4": "missed", "L6": "pending"}
-    assert leads["verdict_given"].isna().all()
+    assert by(leads, "attempts_state") == {
+        "L1": "waived",
+        "L2": "missed",
+        "L3": "kept",
+        "L4": "missed",
+        "L6": "pending",
+    }
+    assert leads["verdict_state"].isna().all()
     assert by(leads, "human_hours")["L1"] == pytest.approx(1)
     assert by(leads, "system_hours")["L2"] == pytest.approx(3)
 
@@ -148,7 +168,7 @@ def test_what_sales_owed(tiny: ls.Data, by_touches: Any) -> None:
 def test_what_is_not_due_yet_is_pending(tiny: ls.Data, by_touches: Any) -> None:
     early = at("2026-01-06T20:00:00Z")
     leads = agreement(Cohort.of(tiny, as_of=early), handed(tiny, by_touches)).leads
-    assert by(leads, "response") == {"L1": "kept", "L2": "pending"}
+    assert by(leads, "response_state") == {"L1": "kept", "L2": "pending"}
 
 
 def test_the_last_verdict_counts(tiny: ls.Data, by_touches: Any) -> None:
@@ -163,7 +183,7 @@ def test_the_last_verdict_counts(tiny: ls.Data, by_touches: Any) -> None:
     }  # fmt: skip
     assert leads["verdict"].isna().tolist() == [False, False, True, False, True]
     states = {"L1": "kept", "L2": "kept", "L3": "missed", "L4": "missed", "L6": "pending"}
-    assert by(leads, "verdict_given") == states
+    assert by(leads, "verdict_state") == states
 
 
 def test_marketing_owes_a_share_for_every_day(tiny: ls.Data, by_touches: Any) -> None:
@@ -208,8 +228,23 @@ def test_a_win_at_the_horizon_s_end_is_not_in_time(tiny: ls.Data, by_touches: An
 def test_without_an_agreement_there_is_nothing_to_keep(tiny: ls.Data, by_touches: Any) -> None:
     raw = {key: value for key, value in PROJECT.items() if key != "sla"}
     data = replace(tiny, project=ls.Project.from_dict(raw))
-    with pytest.raises(ProjectError, match=r"no \[sla\].*qualified"):
+    with pytest.raises(ProjectError, match=r"no \[sla\]") as refused:
         agreement(Cohort.of(data, as_of=END), handed(data, by_touches))
+    _, *examples = str(refused.value).split("as in:")
+    assert len(examples) == 1
+    for example in examples:
+        added = ls.Project.from_dict({**raw, **tomllib.loads(example)})
+        assert (added.sla.qualified, added.sla.leads) == ("A", {"*": 40})
+
+
+def test_every_promise_of_sales_has_a_column_of_its_state(tiny: ls.Data, by_touches: Any) -> None:
+    found = agreement(Cohort.of(tiny, as_of=END), handed(tiny, by_touches), Verdicts(*np.empty((3, 0), dtype=int)))
+    leads = tables_of(found)["agreement_leads"]
+    states = {"kept", "missed", "pending", "waived"}
+    assert {*found.sales["promise"]} == {"response", "attempts", "verdict"}
+    for promise in found.sales["promise"].unique():
+        assert {*leads[f"{promise}_state"].dropna()} <= states
+        assert leads[f"{promise}_state"].notna().any()
 
 
 @pytest.mark.parametrize(

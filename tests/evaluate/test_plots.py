@@ -187,3 +187,19 @@ def test_a_dollar_is_no_mathematics():
     figure = plots.importance(names, [3.0, 2.0, 1.0])
     figure.canvas.draw()
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == names
+
+
+def test_a_long_title_takes_more_lines_above_axes_that_keep_their_size():
+    def inches(figure):
+        place, (_, height) = figure.axes[0].get_position(), figure.get_size_inches()
+        return place.y0 * height, place.height * height
+
+    short, long = (plots.importance([name, "other"], [3.0, 1.0]) for name in ("c", "what marketing sent to them " * 5))
+    assert title(short).count("\n") == 0
+    assert title(long).count("\n") == 2
+    assert inches(long) == pytest.approx(inches(short))
+    long.draw_without_rendering()
+    for text in long.texts:
+        assert text.get_window_extent().x1 <= long.bbox.width
+    assert long.texts[0].get_window_extent().y0 > long.texts[1].get_window_extent().y1
+    assert long.texts[1].get_window_extent().y0 > long.axes[0].get_window_extent().y1

@@ -31,7 +31,7 @@ def draw(series: Series) -> Figure:
         If matplotlib isn't installed.
     """
     figure = _lines(series) if series.shape == "lines" else _bars(series)
-    return _finish(figure, textwrap.shorten(series.title, 78, placeholder=" …"), "")
+    return _finish(figure, series.title, "")
 
 
 def _lines(series: Series) -> Figure:

@@ -217,7 +217,7 @@ def test_marketing_finds_its_rooms(page: Any, served: tuple[Serving, str]) -> No
 
 
 def assert_charts_can_be_read(page: Any) -> None:
-    """Every chart is drawn once, lies within the screen, and has no letter lower than 10 pixels as it is shown."""
+    """Every chart is drawn once and lies within the screen; none of its letters is cut, or lower than 10 pixels."""
     for figure in page.locator("figure").all():
         [drawn] = [svg for svg in figure.locator("svg").all() if svg.is_visible()]
         box = drawn.bounding_box()
@@ -228,6 +228,8 @@ def assert_charts_can_be_read(page: Any) -> None:
             "text => parseFloat(getComputedStyle(text).fontSize) * svg.getScreenCTM().a)"
         )
         assert min(sizes) >= 10
+        cut = "svg => [...svg.querySelectorAll('text')].some(text => text.getBoundingClientRect().right > "
+        assert not drawn.evaluate(f"{cut}svg.getBoundingClientRect().right + 1)")
 
 
 def open_first_list(page: Any) -> None:
