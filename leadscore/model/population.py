@@ -30,6 +30,11 @@ class Reference:
         distinct, position = np.unique(values, return_inverse=True)
         return cls(distinct, np.bincount(position, weights, minlength=len(distinct)).astype(np.float64))
 
+    @property
+    def varies(self) -> bool:
+        """Whether it tells anybody from anybody else: what the model doesn't look at is one value for all."""
+        return len(self.values) > 1
+
     @cached_property
     def _percentiles(self) -> Floats:
         """Of what lies before the first value, of that value, of what lies between it and the second, and so on."""

@@ -19,7 +19,9 @@ from service.store.journal import Stored
 from service.store.scores import RESCORED, UNREJECTED, ListQuery
 
 N_REASONS = 2
-"""Reasons of a row; the strongest against it is told beside them, if it is none of them."""
+"""Reasons of a row; the strongest against it is told beside them, if it is none of them and worth saying."""
+WORTH_SAYING = 0.1
+"""A reason against a lead is told in its row from this share of the effect of the strongest reason told there."""
 MOST_CALLS = 2_000
 QUIET_SECONDS = 14 * 86_400
 """After which silence around the best leads is more likely one of the data."""
@@ -130,10 +132,15 @@ def _entry(
 
 
 def told_first(reasons: Sequence[Mapping[str, Any]], *, to_call: bool) -> list[Mapping[str, Any]]:
-    """Choose the reasons of a row: of a lead to call those for it first, and the strongest against it in any case."""
-    against = [reason for reason in reasons if reason["effect"] < 0]
-    others = [reason for reason in reasons if reason["effect"] >= 0]
-    told = [*others, *against][:N_REASONS] if to_call else list(reasons[:N_REASONS])
+    """Choose the reasons of a row, given strongest first: of a lead to call those for it come first.
+
+    The strongest against it is told in any case if it is worth saying (`WORTH_SAYING`), a weak one never.
+    """
+    least = WORTH_SAYING * max((abs(reason["effect"]) for reason in reasons), default=0.0)
+    heard = [reason for reason in reasons if reason["effect"] >= 0 or -reason["effect"] >= least]
+    against = [reason for reason in heard if reason["effect"] < 0]
+    others = [reason for reason in heard if reason["effect"] >= 0]
+    told = [*others, *against][:N_REASONS] if to_call else heard[:N_REASONS]
     unheard = against and not any(reason["effect"] < 0 for reason in told)
     return [*told, against[0]] if unheard else told
 

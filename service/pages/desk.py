@@ -174,7 +174,7 @@ class _Desk:
         return _Measured(path.read_bytes().decode("utf-8"), path.stat().st_mtime)
 
     async def verdict(self, request: Request, lead_id: str) -> Response:
-        """Store what a seller says of a lead, and lead back."""
+        """Store what a seller says of a lead, of a closed one too, as `POST /v1/events` does, and lead back."""
         form = await session.form_of(request)
         if form.get("verdict") not in VERDICTS:
             raise Problem(INVALID, "A verdict is accept, reject or withdraw")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from leadscore.features.names import FeatureName
 from leadscore.features.words import Words, in_words, readable
 from leadscore.phrases.catalogue import KIND_COLUMNS
 from leadscore.project import EventsSpec, Project
-from leadscore.tables import Cutoffs
+from leadscore.tables import Cutoffs, Data
 from leadscore.time import NEVER
 from service.pages.call_list import called, last_verdict
-from service.pages.pictures import inline
+from service.pages.moves import chart, seen
 from service.problems import UNKNOWN_LEAD, Problem
 from service.serving import InUse
 from service.store.arrivals import ACCEPT, LEADS, OUTCOME, REJECT, STAMP, VERDICT, WITHDRAW
@@ -31,17 +30,23 @@ from service.stored import StoredLeads
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+    from leadscore import LeadScorer
+
 MOST_ROWS = 200
 MOST_REASONS = 8
 """Reasons of a side that are read at a glance; the others are a click away."""
 MOST_MOVES = 10
 WIDEST = 100.0
 _SIDES = {OUTBOUND: "from us", INBOUND: "from them"}
+_SIDE_IS = {"fit": "the profile", "intent": "what happened"}
 
 
 @dataclass(frozen=True)
 class Reason:
-    """A reason in words; `share` is the length of its bar in percent, `seq` the newest event that it speaks of."""
+    """A reason in words; `share` is the length of its bar in percent, `seq` the newest event that it speaks of.
+
+    `seq` is None where it speaks of the lead itself, of other leads, or of what didn't happen.
+    """
 
     text: str
     effect: float
@@ -60,13 +65,29 @@ class Happening:
 
 
 @dataclass(frozen=True)
-class Portrait:
-    """Everything that is shown of a lead."""
+class Standing:
+    """What the score of an open lead says: `sides` are percentiles by name, `unused` what the model doesn't look at."""
 
-    lead_id: str
     record: Mapping[str, Any]
     raising: Sequence[Reason]
     lowering: Sequence[Reason]
+    sides: Sequence[tuple[str, int]]
+    unused: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """Everything that is shown of a lead.
+
+    Attributes
+    ----------
+    closed : that it was won or lost, and when; None while it is open
+    standing : None of a closed lead, whose score says nothing any more
+    """
+
+    lead_id: str
+    closed: str | None
+    standing: Standing | None
     profile: Sequence[tuple[str, str]]
     missing: Sequence[str]
     timeline: Sequence[Happening]
@@ -92,32 +113,57 @@ def portrait(leads: StoredLeads, current: InUse, lead_id: str, *, now: int) -> P
     lead = int(found[0])
     own = [row for row in rows if row.lead_id == lead_id]
     at = max(now, max(row.known for row in own) + 1)
-    record = scorer.explain(data, Cutoffs(found[:1], np.array([at], dtype=np.int64)))[0]
-    strongest = max((abs(reason["effect"]) for reason in record["reasons"]), default=1.0)
-    reasons = [_reason(reason, strongest, own, data.project) for reason in record["reasons"]]
+    closed = _closed(data, lead, at)
+    moves = seen(leads.history(current, lead_id, limit=MOST_MOVES, receipts=True))
     words = Words.of(data.project)
-    moves = leads.history(current, lead_id, limit=MOST_MOVES, receipts=True)
     happened = sorted(
         (row for row in own if row.kind != LEADS), key=lambda row: (_happened(row), row.seq), reverse=True
     )
     return Portrait(
         lead_id=lead_id,
-        record=record,
-        raising=[reason for reason in reasons if reason.effect > 0],
-        lowering=[reason for reason in reasons if reason.effect < 0],
+        closed=closed,
+        standing=None if closed else _standing(scorer, data, lead, at, own),
         profile=_profile(own, data.project),
         missing=[readable(str(name)) for name in not_filled_in(data, lead, at)],
         timeline=[_happening(row, data.project, words) for row in happened[:MOST_ROWS]],
         n_earlier=max(0, len(happened) - MOST_ROWS),
         moves=moves[::-1],
-        chart=_chart(moves),
+        chart=chart(moves),
         verdict=last_verdict(own),
+    )
+
+
+def _closed(data: Data, lead: int, at: int) -> str | None:
+    """Say that a lead was won or lost and when, as far as that was known at an instant; None while it is open."""
+    outcomes = data.outcomes
+    for told, known, happened in (
+        ("Won", outcomes.won_seen, outcomes.won_at),
+        ("Lost", outcomes.lost_seen, outcomes.lost_at),
+    ):
+        if NEVER != known[lead] < at:
+            return f"{told} on {_when(int(happened[lead]))[:10]}"
+    return None
+
+
+def _standing(scorer: LeadScorer, data: Data, lead: int, at: int, own: Sequence[Stored]) -> Standing:
+    record = scorer.explain(data, Cutoffs(np.array([lead]), np.array([at], dtype=np.int64)))[0]
+    strongest = max((abs(reason["effect"]) for reason in record["reasons"]), default=1.0)
+    reasons = [_reason(reason, strongest, own, data.project) for reason in record["reasons"]]
+    varies = {"fit": scorer.population.fit.varies, "intent": scorer.population.intent.varies}
+    return Standing(
+        record=record,
+        raising=[reason for reason in reasons if reason.effect > 0],
+        lowering=[reason for reason in reasons if reason.effect < 0],
+        sides=[(side, record[side]) for side in varies if record[side] is not None and varies[side]],
+        unused=[_SIDE_IS[side] for side in varies if record[side] is not None and not varies[side]],
     )
 
 
 def _reason(reason: Mapping[str, Any], strongest: float, rows: Sequence[Stored], project: Project) -> Reason:
     share = WIDEST * abs(reason["effect"]) / strongest
-    return Reason(reason["text"], reason["effect"], share, _newest(FeatureName.parse(reason["feature"]), rows, project))
+    # Of none there is no event to show: one that is older than what the reason looks at would contradict it.
+    seq = _newest(FeatureName.parse(reason["feature"]), rows, project) if reason["value"] else None
+    return Reason(reason["text"], reason["effect"], share, seq)
 
 
 def _newest(name: FeatureName, rows: Sequence[Stored], project: Project) -> int | None:
@@ -201,27 +247,3 @@ def _happened(row: Stored) -> int:
 
 def _when(instant: int) -> str:
     return time.format_instant(instant)[:16].replace("T", " ")
-
-
-def _chart(moves: Sequence[Mapping[str, Any]]) -> Markup | None:
-    """The scores over time as steps, drawn here; None where there is only one."""
-    if len(moves) < 2:
-        return None
-    from markupsafe import Markup
-
-    from leadscore.evaluate.plots import BLUE, GREY, PALE, _blank
-
-    figure = _blank(1.7)
-    axes = figure.add_axes((0.06, 0.2, 0.92, 0.72))
-    at = [np.datetime64(move["as_of"].rstrip("Z")) for move in moves]
-    axes.step([*at, at[-1]], [*(move["score"] for move in moves), moves[-1]["score"]], where="post", color=BLUE)
-    axes.plot(at, [move["score"] for move in moves], "o", color=BLUE, markersize=4)
-    axes.set(ylim=(0, 104))
-    axes.set_yticks([0, 50, 100])
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(PALE)
-    axes.tick_params(length=0, labelsize=8, labelcolor=GREY)
-    axes.locator_params(axis="x", nbins=6)
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    return Markup(inline(drawn.getvalue(), "How the score moved; the table below has the numbers"))

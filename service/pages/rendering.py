@@ -64,7 +64,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FunctionLoader(read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"ago": ago, "spelled": spelled, "step": step}
+    environment.filters |= {"ago": ago, "percent": percent, "spelled": spelled, "step": step}
     return environment
 
 
@@ -76,6 +76,11 @@ def step(text: str) -> str:
 def lead_address(lead_id: str) -> str:
     """Return where a lead has its page."""
     return f"{HOME}/leads/{step(lead_id)}"
+
+
+def percent(chance: float) -> str:
+    """Say a probability in percent, below a tenth with one decimal: ``3.7 %``, ``24 %``."""
+    return f"{100 * chance:.1f} %" if chance < 0.1 else f"{100 * chance:.0f} %"
 
 
 def spelled(span: str) -> str:

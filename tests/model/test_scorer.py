@@ -242,6 +242,7 @@ def test_scores_that_tie_share_the_middle_rank():
     weighted = Reference.of(np.array([1.0, 2.0]), np.array([3.0, 1.0]))
     assert weighted.percentile(np.array([1.0, 2.0])).tolist() == [37.5, 87.5]
     assert Reference.of(np.empty(0), np.empty(0)).percentile(np.array([5.0])).tolist() == [50.0]
+    assert [one.varies for one in (weighted, Reference.of(np.zeros(2), np.ones(2)))] == [True, False]
     population = Population(reference, weighted, reference)
     assert Population.from_dict(json.loads(json.dumps(population.to_dict()))).fit.weights.tolist() == [3, 1]
 

@@ -179,6 +179,17 @@ def test_no_room_has_a_serious_barrier(
         shoot(page, f"{name}_{scheme}_{width}")
 
 
+@pytest.mark.parametrize(("width", "n_fit"), [(1280, 6), (1000, 4)])
+def test_rows_are_compact_and_stand_below_each_other(page: Any, width: int, n_fit: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    rows = page.locator("li.lead").all()[:6]
+    for part in (".who", ".why", ".ages", ".say"):
+        assert len({row.locator(part).bounding_box()["x"] for row in rows}) == 1, part
+    last = rows[n_fit - 1].bounding_box()
+    assert last["y"] + last["height"] <= 900, f"{n_fit} leads fit on the screen"
+    shoot(page, f"call_list_{width}")
+
+
 def test_on_a_telephone_the_filters_are_folded_away(page: Any) -> None:
     page.set_viewport_size({"width": 375, "height": 800})
     assert not page.get_by_label("We can call").is_visible()

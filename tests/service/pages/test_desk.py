@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import html
 import re
 import shutil
@@ -16,6 +18,7 @@ import pytest
 import leadscore as ls
 from leadscore import LeadScorer, time
 from leadscore.evaluate.capacity import at_capacity
+from leadscore.model.population import Reference
 from leadscore.phrases.catalogue import catalogue
 from leadscore.silence import Pulse
 from leadscore.snapshots import open_leads
@@ -23,6 +26,7 @@ from service.access import COOKIE, Access
 from service.keys import ApiKeys, Key
 from service.measuring import _verdicts, measure
 from service.pages import silence
+from service.pages.call_list import WORTH_SAYING
 from service.pages.pictures import inline
 from service.pages.rendering import ago, spelled, step
 from service.pages.session import inside
@@ -127,8 +131,9 @@ def test_the_list_is_that_of_the_api(desk: Service) -> None:
     leads = desk.get("/v1/leads?limit=50", headers={"x-api-key": SELLER_SECRET}).json()["leads"]
     assert listed(get(desk, "/app")) == [lead["lead_id"] for lead in leads]
     text = html.unescape(get(desk, "/app").text)
+    least = WORTH_SAYING * max(abs(reason["effect"]) for reason in leads[0]["reasons"])
     for reason in leads[0]["reasons"]:
-        if reason["effect"] < 0 or reason in [one for one in leads[0]["reasons"] if one["effect"] > 0][:2]:
+        if -reason["effect"] >= least or reason in [one for one in leads[0]["reasons"] if one["effect"] > 0][:2]:
             assert reason["text"] in text
     assert '<option value="paid_search">paid search</option>' in text
 
@@ -154,9 +159,10 @@ def test_a_row_says_whose_lead_it_is_and_old_data_are_told(desk: Service) -> Non
     page = get(desk, "/app?source=webinar").text
     rows = page.split('<div class="who">')[1:]
     assert rows
-    assert all('<span class="about">webinar</span>' in row for row in rows)
+    assert all(re.search(r'<span class="about">A\d+ · rep-\d+ · webinar</span>', row) for row in rows)
     assert "Nothing has happened to any lead on this page for" in page  # the sample ended long ago
-    assert re.search(r"\d %\s<small>likely to be won within 30 days</small>", rows[0])
+    assert re.search(r'\d %\s<span class="unseen">likely to be won within 30 days</span>', rows[0])
+    assert "The % beside a lead: likely to be won within 30 days." in page
 
 
 def test_a_search_without_a_hit_leads_back_to_all(desk: Service) -> None:
@@ -240,6 +246,7 @@ def test_the_page_says_how_many_leads_there_are(desk: Service) -> None:
     following = html.unescape(re.findall(r'href="(/app\?[^"]*cursor[^"]*)"', page.text)[0])
     assert f"<strong>{n:,} leads</strong>, 51–" in get(desk, following).text
     assert "What do Accept and Reject do?" in page.text
+    assert "Both are kept with your name and your reason" in page.text
     assert "What do Accept and Reject do?" not in get(desk, "/app", READER_SECRET).text
 
 
@@ -259,8 +266,19 @@ def test_a_verdict_of_another_kind_is_refused(desk: Service, form: dict[str, str
     assert answer.status_code in (413, 422)
 
 
+def still_open(desk: Service) -> str:
+    """The best lead of the list, but those that were closed after it was made."""
+    key = {"x-api-key": SELLER_SECRET}
+    for lead_id in listed(get(desk, "/app")):
+        if not any(
+            "already" in said for said in desk.get(f"/v1/leads/{lead_id}/score", headers=key).json()["warnings"]
+        ):
+            return lead_id
+    raise AssertionError("all of them were closed")
+
+
 def test_a_lead_is_shown_with_all_its_reasons(desk: Service) -> None:
-    lead_id = listed(get(desk, "/app"))[0]
+    lead_id = still_open(desk)
     page = html.unescape(get(desk, f"/app/leads/{lead_id}").text)
     record: dict[str, Any] = desk.get(f"/v1/leads/{lead_id}/score", headers={"x-api-key": SELLER_SECRET}).json()
     for reason in record["reasons"]:
@@ -271,7 +289,7 @@ def test_a_lead_is_shown_with_all_its_reasons(desk: Service) -> None:
 
 
 def test_a_lead_s_page_begins_with_who_it_is_and_the_strongest_reasons(desk: Service) -> None:
-    page = get(desk, f"/app/leads/{listed(get(desk, '/app'))[0]}").text
+    page = get(desk, f"/app/leads/{still_open(desk)}").text
     places = [page.index(part) for part in ('class="profile"', "What speaks for it", "Timeline")]
     assert places == sorted(places)
     for side in page.split('<section class="card"><h2>What speaks')[1:3]:
@@ -309,6 +327,40 @@ def test_a_timeline_reads_as_sentences(desk: Service) -> None:
     assert "2026-06-20 11:00 call from them" in page
     assert "2026-06-21 08:00 e-mail opened channel email cost 0.5" in page
     assert "The score has not moved" in page
+
+
+def test_a_closed_lead_is_no_lead_to_call(desk: Service) -> None:
+    key, closed = {"x-api-key": SELLER_SECRET}, {"lead_id": "T2", "closed_at": "2026-06-23T08:00:00Z", "status": "won"}
+    lead = {"lead_id": "T2", "created_at": "2026-06-20T08:00:00Z"}
+    assert desk.post("/v1/events", json={"leads": [lead]}, headers=key).status_code == 200
+    page = get(desk, "/app/leads/T2").text
+    assert "likely to be won" in page
+    assert "Accept" in page
+    assert desk.post("/v1/events", json={"outcomes": [closed]}, headers=key).status_code == 200
+    page = get(desk, "/app/leads/T2").text
+    assert re.search(r"<h1>T2</h1>\s*<p class=\"chance\"><strong>Won on 2026-06-23</strong></p>", page)
+    assert not re.search(r"likely to be won|Accept|Reject|What speaks|class=\"grade", page)
+    late = desk.post("/app/verdicts/T2", data={"verdict": "accept"}, headers=OURS | signed_in(SELLER_SECRET))
+    assert late.status_code == 303
+    assert "accepted by seller" in get(desk, "/app/leads/T2").text, "what was said is kept, however late"
+
+
+def test_a_page_leaves_out_the_side_that_the_model_does_not_use(desk: Service, scorer: LeadScorer) -> None:
+    address = f"/app/leads/{still_open(desk)}"
+    assert re.search(r'<p class="sides">fit \d+, intent \d+', get(desk, address).text)
+    blind = copy.copy(scorer)
+    alike = Reference.of(np.zeros(3), np.ones(3))
+    blind.population = dataclasses.replace(scorer.population, fit=alike)
+    desk.model.use(blind)
+    page = get(desk, address).text
+    assert re.search(r'<p class="sides">intent \d+', page)
+    assert "this model doesn't use the profile" in page
+
+
+def test_reasons_of_both_sides_are_named_alike(desk: Service) -> None:
+    page = get(desk, "/app").text
+    for side in ("for it", "against it"):
+        assert f'<li><span class="side">{side}</span>' in page
 
 
 @pytest.mark.parametrize("lead_id", ["a/b?c#d e", 'x"><script>alert(1)</script>', "ümlaut/../../docs", "=1+1"])
@@ -377,6 +429,7 @@ def test_without_keys_nobody_need_sign_in(stored_service: Service) -> None:
     page = stored_service.get("/app")
     assert page.status_code == 200
     assert "Sign out" not in page.text
+    assert "Both are kept with your reason" in page.text, "nobody knows a name"
     lead_id = listed(page)[5]
     answer = stored_service.post(f"/app/verdicts/{lead_id}", data={"verdict": "accept"}, headers=OURS)
     assert answer.status_code == 303

@@ -91,10 +91,15 @@ def reasons(*effects: float) -> list[dict[str, Any]]:
         ((-0.5, 0.4, -0.3), True, [0.4, -0.5]),
         ((-0.5, -0.4), True, [-0.5, -0.4]),
         ((0.5, 0.4, 0.3), True, [0.5, 0.4]),
+        ((0.5, 0.4, -0.05), True, [0.5, 0.4, -0.05]),
+        ((1.4, 0.4, -0.011), True, [1.4, 0.4]),
+        ((1.4, -0.011, 0.01), True, [1.4, 0.01]),
+        ((1.4, -0.011, 0.01), False, [1.4, 0.01]),
+        ((-1.4, 0.2, -0.1), True, [0.2, -1.4]),
         ((-0.5, 0.4, 0.3), False, [-0.5, 0.4]),
         ((0.5, 0.4, -0.3), False, [0.5, 0.4, -0.3]),
         ((), True, []),
     ],
 )
-def test_why_to_call_comes_first_and_what_is_against_is_never_left_out(effects, to_call, told):
+def test_why_to_call_comes_first_and_what_is_against_is_told_where_it_is_worth_saying(effects, to_call, told):
     assert [reason["effect"] for reason in told_first(reasons(*effects), to_call=to_call)] == told
