@@ -24,7 +24,7 @@ from service.pages.moves import chart, seen
 from service.problems import UNKNOWN_LEAD, Problem
 from service.serving import InUse
 from service.store.arrivals import ACCEPT, LEADS, OUTCOME, REJECT, STAMP, VERDICT, WITHDRAW
-from service.store.journal import Stored
+from service.store.journal import Stored, not_before
 from service.stored import StoredLeads
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def portrait(leads: StoredLeads, current: InUse, lead_id: str, *, now: int) -> P
         raise Problem(UNKNOWN_LEAD, "No lead with this id is stored")
     lead = int(found[0])
     own = [row for row in rows if row.lead_id == lead_id]
-    at = max(now, max(row.known for row in own) + 1)
+    at = not_before(max(row.known for row in own), now)
     closed = _closed(data, lead, at)
     moves = seen(leads.history(current, lead_id, limit=MOST_MOVES, receipts=True))
     words = Words.of(data.project)
