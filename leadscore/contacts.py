@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore.answered import UNSAID, Answered, plain
+from leadscore.columns import number_value
 from leadscore.direction import ANSWERED, INBOUND, NEITHER, OUTBOUND
 from leadscore.eventlog import EventLog
 from leadscore.phrases.catalogue import KIND_COLUMNS
@@ -54,7 +55,7 @@ def is_bulk(project: Project, spec: EventsSpec, event: Mapping[str, Any]) -> boo
 def side_of(spec: EventsSpec, event: Mapping[str, Any]) -> int:
     """Return the side of one event, by column: `OUTBOUND`, `INBOUND` or `NEITHER`, with `ANSWERED` where both spoke.
 
-    Without a direction: `OUTBOUND`. A column that is null or missing says nothing.
+    Without a direction: `OUTBOUND`. A column that is null or missing says nothing, nor does a length that is no number.
     """
     direction = spec.direction
     if direction is None:
@@ -64,9 +65,9 @@ def side_of(spec: EventsSpec, event: Mapping[str, Any]) -> int:
     if answered is None or side == NEITHER:
         return side
     outcome = None if answered.column is None else event.get(answered.column)
-    length = None if answered.duration is None else event.get(answered.duration)
+    length = number_value(None if answered.duration is None else event.get(answered.duration))
     told = UNSAID if outcome is None else answered.says(str(outcome))
-    return side | ANSWERED if _spoke(told, length is not None and float(length) > 0) else side
+    return side | ANSWERED if _spoke(told, length > 0) else side
 
 
 def sides(spec: EventsSpec, log: EventLog) -> Sides:

@@ -117,7 +117,8 @@ class StoredLeads:
             features = scorer.plan.transform(data, asked)[0]
             sampler.take(Answered(current.version, scorer.plan.hash, rows, counts_until, features, records[0], scores))
         for record, (lead, at) in zip(records, found, strict=True):
-            record["warnings"] = [*_closed(data, lead, at), *record["warnings"]]
+            if closed := closed_on(data, lead, at):
+                record["warnings"] = ["the lead was {} on {} already".format(*closed), *record["warnings"]]
         told = iter(records)
         return [place if isinstance(place, Problem) else next(told) for place in places]
 
@@ -219,13 +220,16 @@ def _known_at(data: Data, lead: int, at: int) -> bool:
     return bool(leads.known[leads.offsets[lead] : leads.offsets[lead + 1]].min() < at and leads.created[lead] <= at)
 
 
-def _closed(data: Data, lead: int, at: int) -> list[str]:
-    """Say that a lead was won or lost already: its score is of no use then."""
+def closed_on(data: Data, lead: int, at: int) -> tuple[str, str] | None:
+    """Return whether a lead was ``won`` or ``lost``, and on which day (UTC); None where that wasn't known before `at`.
+
+    A score of it is of no use then.
+    """
     outcomes = data.outcomes
     for what, seen, when in (
         ("won", outcomes.won_seen, outcomes.won_at),
         ("lost", outcomes.lost_seen, outcomes.lost_at),
     ):
         if NEVER != seen[lead] < at:
-            return [f"the lead was {what} on {time.format_instant(int(when[lead]))[:10]} already"]
-    return []
+            return what, time.format_instant(int(when[lead]))[:10]
+    return None

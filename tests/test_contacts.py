@@ -36,6 +36,7 @@ def spec(**changes: object) -> EventsSpec:
         ("outbound", "voicemail", 2, OUTBOUND),
         ("outbound", "no_show", 30, OUTBOUND),
         ("outbound", None, None, OUTBOUND),
+        ("outbound", None, math.nan, OUTBOUND),
         ("inbound", "reached", 5, INBOUND | ANSWERED),
         ("inbound", "replied", None, INBOUND),
         ("internal", "reached", 5, NEITHER),
@@ -58,6 +59,12 @@ def test_an_event_that_was_answered_is_of_both(direction, outcome, minutes, side
     )
     assert sides(table, log).tolist() == [side]
     assert sides(replace(table, direction=None), log).tolist() == [OUTBOUND]
+
+
+@pytest.mark.parametrize(("minutes", "side"), [("5", TALKED), ("0", OUTBOUND), ("a while", OUTBOUND), ("", OUTBOUND)])
+def test_a_length_that_came_as_text_is_read_as_tables_read_it(minutes, side):
+    """Whoever sends events may send anything: a page of leads must not fail by one of them."""
+    assert side_of(spec(), {"kind": "call", "direction": "outbound", "minutes": minutes}) == side
 
 
 def test_both_spoke_in_what_was_answered():

@@ -25,7 +25,7 @@ from service.problems import UNKNOWN_LEAD, Problem
 from service.serving import InUse
 from service.store.arrivals import ACCEPT, LEADS, OUTCOME, REJECT, STAMP, VERDICT, WITHDRAW
 from service.store.journal import Stored, not_before
-from service.stored import StoredLeads
+from service.stored import StoredLeads, closed_on
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -113,7 +113,7 @@ def portrait(leads: StoredLeads, current: InUse, lead_id: str, *, now: int) -> P
     lead = int(found[0])
     own = [row for row in rows if row.lead_id == lead_id]
     at = not_before(max(row.known for row in own), now)
-    closed = _closed(data, lead, at)
+    closed = closed_on(data, lead, at)
     moves = seen(leads.history(current, lead_id, limit=MOST_MOVES, receipts=True))
     words = Words.of(data.project)
     happened = sorted(
@@ -121,7 +121,7 @@ def portrait(leads: StoredLeads, current: InUse, lead_id: str, *, now: int) -> P
     )
     return Portrait(
         lead_id=lead_id,
-        closed=closed,
+        closed=None if closed is None else "{} on {}".format(*closed).capitalize(),
         standing=None if closed else _standing(scorer, data, lead, at, own),
         profile=_profile(own, data.project),
         missing=[readable(str(name)) for name in not_filled_in(data, lead, at)],
@@ -131,18 +131,6 @@ def portrait(leads: StoredLeads, current: InUse, lead_id: str, *, now: int) -> P
         chart=chart(moves),
         verdict=last_verdict(own),
     )
-
-
-def _closed(data: Data, lead: int, at: int) -> str | None:
-    """Say that a lead was won or lost and when, as far as that was known at an instant; None while it is open."""
-    outcomes = data.outcomes
-    for told, known, happened in (
-        ("Won", outcomes.won_seen, outcomes.won_at),
-        ("Lost", outcomes.lost_seen, outcomes.lost_at),
-    ):
-        if NEVER != known[lead] < at:
-            return f"{told} on {_when(int(happened[lead]))[:10]}"
-    return None
 
 
 def _standing(scorer: LeadScorer, data: Data, lead: int, at: int, own: Sequence[Stored]) -> Standing:

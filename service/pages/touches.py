@@ -31,7 +31,8 @@ def happened(rows: Iterable[Stored], now: int) -> list[Event]:
 def last_touch(project: Project, events: Sequence[Event]) -> int | None:
     """Return when the lead last did something or a person of ours last turned to it; mail sent to many is neither."""
     specs = {spec.name: spec for spec in project.events}
-    return max((one.time for one in events if not is_bulk(project, specs[one.table], one.data)), default=None)
+    told = (one for one in events if one.table in specs)  # rows stay of a table that the project has no more
+    return max((one.time for one in told if not is_bulk(project, specs[one.table], one.data)), default=None)
 
 
 def waits_since(project: Project, rows: Iterable[Stored], events: Sequence[Event]) -> int | None:

@@ -48,7 +48,7 @@ def standings(leads: StoredLeads, current: InUse, n: int) -> Iterator[Standing]:
 
 @pytest.mark.parametrize(("status", "told"), [("won", "Won on 2026-04-30"), ("disqualified", "Lost on 2026-04-30")])
 def test_a_closed_lead_is_not_scored(leads: StoredLeads, current: InUse, status: str, told: str) -> None:
-    lead_id = f"closed-{status}"
+    lead_id = f"page-of-{status}"
     arrive(leads, leads=[{"lead_id": lead_id, "created_at": "2026-04-20T08:00:00Z"}])
     found = portrait(leads, current, lead_id, now=NOW)
     assert found.closed is None

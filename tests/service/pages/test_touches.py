@@ -57,6 +57,12 @@ def test_a_lead_waits_until_somebody_turns_to_it(market: Project) -> None:
     assert waits_since(market, [row(LEADS, NEVER, {})], []) is None
 
 
+def test_rows_of_a_table_that_is_gone_are_no_touch(market: Project) -> None:
+    found = [row(LEADS, CREATED, {}), row("touchpoints", 2, OPENED), row("chats", 3, {"kind": "chat"})]
+    assert last_touch(market, happened(found, NOW)) == 2
+    assert waits_since(market, found, happened(found, NOW)) == CREATED
+
+
 def test_who_has_been_spoken_to_waits_no_longer(market: Project) -> None:
     assert waits(market, (2, ANSWERED)) is None
     assert waits(market, (2, UNANSWERED), (3, call("inbound", "reached", 4))) is None, "its call was answered"
