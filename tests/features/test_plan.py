@@ -12,6 +12,7 @@ import leadscore as ls
 from leadscore.errors import PlanError
 from leadscore.features.primitives import LEAD_PRIMITIVES
 from leadscore.options import FeatureOptions
+from leadscore.tables import Cutoffs
 from tests import builders
 
 T = "2025-02-01T00:00:00Z"
@@ -360,3 +361,18 @@ def test_one_name_is_no_list_of_names():
     with pytest.raises(PlanError) as error:
         ls.FeaturePlan.of(builders.project(), "touchpoints.count.7d")
     assert str(error.value) == "names must be a list, as in ['touchpoints.count.7d']"
+
+
+def test_a_plan_from_before_answers_were_known_goes_on_by_direction_alone(sample):
+    """Its model was trained so; another direction is refused as ever."""
+    told = ls.FeaturePlan.of(sample.project, ["interactions.waiting"])
+    raw = json.loads(json.dumps(told.to_dict()))
+    direction = raw["schema"]["events"]["interactions"]["direction"]
+    assert direction.pop("answered")
+    older = ls.FeaturePlan.from_dict(raw)
+    asked = Cutoffs(np.arange(400), np.full(400, sample.observed_until))
+    now, then = (plan.transform(sample, asked)[:, 0] for plan in (told, older))
+    assert np.isnan(now).sum() > np.isnan(then).sum(), "whom somebody spoke to waits no longer"
+    direction["outbound"] = ["away"]
+    with pytest.raises(PlanError, match="direction"):
+        ls.FeaturePlan.from_dict(raw).transform(sample, asked)
