@@ -158,7 +158,8 @@ def test_filters_are_those_of_the_api(desk: Service, query: str) -> None:
 def test_a_row_says_whose_lead_it_is_and_old_data_are_told(desk: Service) -> None:
     page = get(desk, "/app?source=webinar").text
     rows = page.split('<div class="who">')[1:]
-    assert rows
+    rows = [row for row in rows if re.search(r">L\d{6}<", row)]  # other tests of this store add leads of their own
+    assert len(rows) > 20
     assert all(re.search(r'<span class="about">A\d+ · rep-\d+ · webinar</span>', row) for row in rows)
     assert "Nothing has happened to any lead on this page for" in page  # the sample ended long ago
     assert re.search(r'\d %\s<span class="unseen">likely to be won within 30 days</span>', rows[0])
