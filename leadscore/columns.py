@@ -19,12 +19,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from leadscore import time
+from leadscore.hashing import letters_of
 
 LARGEST = 1e30
 """Numbers beyond this, either way, are taken as missing."""
-Hashes = NDArray[np.uint64]
-NOTHING = np.uint64(0)
-"""The hash of no text."""
 _MANY = 1_000
 """From here on Arrow sorts words faster than Python, though it takes longer to begin."""
 
@@ -37,9 +35,27 @@ def text_column(column: pa.ChunkedArray) -> pa.Array:
         column = _whole_numbers_without_point(column)
     elif pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         column = pc.strftime(column.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%S")
-    trimmed = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    trimmed = trimmed.combine_chunks() if isinstance(trimmed, pa.ChunkedArray) else trimmed
+    text = column.cast(pa.string())
+    text = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
+    if _is_trimmed(*letters_of(text)):
+        return text
+    trimmed = pc.utf8_trim_whitespace(text)
     return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+
+
+_BLANK, _DELETE = 32, 127
+
+
+@njit(nogil=True, cache=True)
+def _is_trimmed(edges, letters):  # type: ignore[no-untyped-def]
+    """Whether no text is empty, and all begin and end with a visible letter of ASCII: most columns of ids do."""
+    for i in range(len(edges) - 1):
+        if edges[i] == edges[i + 1]:
+            return False
+        first, last = letters[edges[i]], letters[edges[i + 1] - 1]
+        if min(first, last) <= _BLANK or max(first, last) >= _DELETE:
+            return False
+    return True
 
 
 def _whole_numbers_without_point(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -121,62 +137,6 @@ def _ranked(coded: pa.DictionaryArray) -> tuple[NDArray[np.int64], NDArray[np.ob
     indices = coded.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)
     words = np.asarray(coded.dictionary.take(pa.array(order)).to_numpy(zero_copy_only=False), dtype=object)
     return rank[indices], words
-
-
-def hashed(texts: pa.Array) -> Hashes:
-    """64-bit hashes of the bytes of texts, the same on every machine; `NOTHING` of null."""
-    texts = texts.cast(pa.string())
-    _, offsets, data = texts.buffers()
-    if not len(texts):
-        return np.empty(0, dtype=np.uint64)
-    edges = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    letters = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
-    out = np.empty(len(texts), dtype=np.uint64)
-    _hash(edges, letters, out)
-    if texts.null_count:
-        out[texts.is_null().to_numpy(zero_copy_only=False)] = NOTHING
-    return out
-
-
-@njit(nogil=True, cache=True)
-def _hash(edges, letters, out):  # type: ignore[no-untyped-def]
-    """FNV-1a, then mixed: its low bits alone are poor."""
-    for i in range(len(out)):
-        code = np.uint64(14695981039346656037)
-        for at in range(edges[i], edges[i + 1]):
-            code = (code ^ np.uint64(letters[at])) * np.uint64(1099511628211)
-        code = (code ^ (code >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-        code = code ^ (code >> np.uint64(33))
-        out[i] = code if code != np.uint64(0) else np.uint64(1)
-
-
-def may_repeat(hashes: Hashes) -> NDArray[np.bool_]:
-    """Whether another of the hashes is the same, bool (n,): where not, neither is another text."""
-    may = np.ones(len(hashes), dtype=bool)
-    if len(hashes) > _MANY:
-        bits = len(hashes).bit_length() + 3
-        _fall_together(hashes, 64 - bits, *np.zeros((2, 1 << (bits - 6)), dtype=np.uint64), may)
-    place = np.flatnonzero(may)
-    found = hashes[place]
-    ordered = np.sort(found)
-    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not len(repeated):
-        return np.zeros(len(hashes), dtype=bool)
-    may[place] = repeated[np.minimum(np.searchsorted(repeated, found), len(repeated) - 1)] == found
-    return may
-
-
-@njit(nogil=True, cache=True)
-def _fall_together(hashes, shift, once, twice, out):  # type: ignore[no-untyped-def]
-    """Say of which hashes the first bits are those of another one: of few others than those that are repeated."""
-    for i in range(len(hashes)):
-        at = hashes[i] >> np.uint64(shift)
-        word, bit = at >> np.uint64(6), np.uint64(1) << (at & np.uint64(63))
-        twice[word] |= once[word] & bit
-        once[word] |= bit
-    for i in range(len(hashes)):
-        at = hashes[i] >> np.uint64(shift)
-        out[i] = (twice[at >> np.uint64(6)] >> (at & np.uint64(63))) & np.uint64(1)
 
 
 def numbers(column: pa.ChunkedArray, missing: Collection[str] = ()) -> tuple[NDArray[np.float64], int]:

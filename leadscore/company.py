@@ -196,10 +196,16 @@ class AccountLog:
 
 
 class Company:
-    """What the leads of a `Data` have in common; everything is built when first asked for, then kept."""
+    """What the leads of a `Data` have in common; everything is built when first asked for, then kept.
+
+    It doesn't hold the data itself: they would know each other, and stay until they are collected.
+    """
 
     def __init__(self, data: Data) -> None:
-        self._data = data
+        self._leads, self._logs, self._among = data.leads, data.logs, data.among
+        counted = data.among or data
+        self._created, self._outcomes = counted.leads.created, counted.outcomes
+        self._horizon = data.project.task.horizon or 0
         self._members: dict[str, Memberships] = {}
         self._totals: dict[tuple[str, Tally], Totals] = {}
         self._account_logs: dict[str, AccountLog] = {}
@@ -207,7 +213,7 @@ class Company:
     def members(self, role: str) -> Memberships:
         """Who belonged to which account, origin or owner."""
         if role not in self._members:
-            self._members[role] = Memberships.of(self._data.leads, role)
+            self._members[role] = Memberships.of(self._leads, role)
         return self._members[role]
 
     def totals(self, role: str, tally: Tally) -> Totals:
@@ -217,15 +223,14 @@ class Company:
         return self._totals[role, tally]
 
     def _count(self, role: str, tally: Tally) -> Totals:
-        among = self._data.among
-        if among is not None and role in among.counts.groups:
-            return among.counts.named(role, tally, self._data.leads.roles[role][1])
+        if self._among is not None and role in self._among.counts.groups:
+            return self._among.counts.named(role, tally, self._leads.roles[role][1])
         return Totals.of(self.members(role), *self.spans[tally])
 
     def account_log(self, table: str) -> AccountLog:
         """The events of a table by account."""
         if table not in self._account_logs:
-            self._account_logs[table] = AccountLog.of(self._data.logs[table], self.members("account"))
+            self._account_logs[table] = AccountLog.of(self._logs[table], self.members("account"))
         return self._account_logs[table]
 
     @cached_property
@@ -234,13 +239,11 @@ class Company:
 
         Resolved is who has won, was lost, or has had the whole horizon. Open is who neither won nor was lost.
         """
-        counted = self._data.among or self._data
-        created, outcomes = counted.leads.created, counted.outcomes
+        created, outcomes = self._created, self._outcomes
         exists = created != NEVER
-        horizon = self._data.project.task.horizon or 0
         won = _seen(outcomes.won_seen)
         closed = np.minimum(won, _seen(outcomes.lost_seen))
-        resolved = np.minimum(closed, np.where(exists, created, 0) + horizon)
+        resolved = np.minimum(closed, np.where(exists, created, 0) + self._horizon)
         never = np.full(len(created), FOREVER, dtype=np.int64)
 
         def since(seen: Instants) -> Instants:

@@ -18,6 +18,7 @@ from leadscore import columns
 from leadscore.company import Among, Company
 from leadscore.errors import DataError
 from leadscore.eventlog import EventLog
+from leadscore.hashing import TextIndex
 from leadscore.project import Project
 from leadscore.time import FOREVER, NEVER, Instants, Mask, parse_instants
 
@@ -70,6 +71,14 @@ class Leads:
         """Return the position of each id, int64, −1 where there is no such lead."""
         wanted = pd.Index([columns.text_value(value) for value in ids], dtype=object)
         return np.asarray(self.index.get_indexer(wanted), dtype=np.int64)
+
+    @cached_property
+    def _by_text(self) -> TextIndex:
+        return TextIndex(pa.array(self.ids, pa.string()))
+
+    def positions(self, ids: pa.Array) -> NDArray[np.int64]:
+        """Return `find` of a column of trimmed text."""
+        return self._by_text.find(ids)
 
     def latest(self, role: str) -> NDArray[np.int32]:
         """Return the codes of a role in each lead's latest version, −1 where null or not declared."""

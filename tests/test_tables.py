@@ -197,6 +197,30 @@ def test_not_a_number_is_no_category():
     assert columns.text_column(column).to_pylist() == ["1.5", None, None]
 
 
+@pytest.mark.parametrize(
+    ("texts", "trimmed"),
+    [
+        (["a", "bc"], ["a", "bc"]),
+        (["a", "b "], ["a", "b"]),
+        ([" a", "b"], ["a", "b"]),
+        (["a", "\u00a0b", "é\u2003"], ["a", "b", "é"]),
+        (["a", "", None], ["a", None, None]),
+        (["a", None], ["a", None]),
+        (["a\x1f", "\tb\n"], ["a", "b"]),
+    ],
+)
+def test_text_is_trimmed_whether_or_not_it_has_to_be(texts, trimmed):
+    """Also in the midst of an array, whose other values may be of any kind."""
+    import pyarrow as pa
+
+    from leadscore import columns
+
+    alone = pa.chunked_array([pa.array(texts)])
+    amidst = pa.concat_arrays([pa.array([" ", ""]), pa.array(texts), pa.array([None, " "])]).slice(2, len(texts))
+    assert columns.text_column(alone).to_pylist() == trimmed
+    assert columns.text_column(pa.chunked_array([amidst])).to_pylist() == trimmed
+
+
 @pytest.mark.parametrize("value", [0.1, 1e-5, 1 / 3, 5.0, -0.0, 2.0**53, 2.0**53 + 2, 1e16, 1.6e17, 1e300, 5e-324])
 def test_a_number_is_the_same_category_in_a_table_and_in_a_document(value):
     import pyarrow as pa

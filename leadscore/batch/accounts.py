@@ -15,8 +15,9 @@ from leadscore.batch.keys import Shared
 from leadscore.batch.pieces import Piece
 from leadscore.batch.spilling import ACCOUNTS
 from leadscore.batch.writing import whole_or_nothing
-from leadscore.columns import NOTHING, Hashes, hashed, text_column
+from leadscore.columns import text_column
 from leadscore.errors import NoSourceError
+from leadscore.hashing import NOTHING, Hashes, hashed
 from leadscore.project import Project
 from leadscore.reading import OWN
 from leadscore.sources import Rows

@@ -30,7 +30,7 @@ from leadscore.project import EventsSpec, LeadsSpec, OutcomeSpec, Project
 from leadscore.sources import Rows
 from leadscore.stretches import agreed_schema, head_of, stretches_of_file
 
-FORMAT = 1
+FORMAT = 2
 _VERSIONS = ("leadscore", "pandas", "pyarrow")
 """Whose version typed rows may depend on."""
 _MANIFEST, _LOCK = "kept.json", "lock"

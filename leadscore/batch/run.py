@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -39,7 +37,7 @@ from leadscore.reading import Counted, assemble, told
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data, refuse_strangers
 
-FORMAT = 3
+FORMAT = 4
 Item = TypeVar("Item")
 Mine = tuple[NDArray[np.object_], time.Instants, NDArray[np.int64]]
 """Of some rows of the cutoffs their leads, their instants, and where they stand."""
@@ -187,9 +185,8 @@ class Run:
 
         def work(part: int) -> None:
             self._score_part(part, paths[part], as_of, counts)
-            gc.collect()  # tables and what they have in common know each other
 
-        with phases("Scoring leads") as progress, _earlier_left_alone(), ThreadPoolExecutor(_AT_ONCE) as pool:
+        with phases("Scoring leads") as progress, ThreadPoolExecutor(_AT_ONCE) as pool:
             progress(n_leads * n_done // len(paths), n_leads)
             try:
                 for done, _ in enumerate(pool.map(work, todo), n_done + 1):
@@ -232,20 +229,6 @@ def ahead(load: Callable[[int], Item], numbers: Iterable[int]) -> Iterator[Item]
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-@contextmanager
-def _earlier_left_alone() -> Iterator[None]:
-    """Let collections look only at what is made meanwhile: after each of many parts, all else takes longer than it."""
-    ours = gc.get_freeze_count() == 0
-    if ours:
-        gc.collect()
-        gc.freeze()
-    try:
-        yield
-    finally:
-        if ours:
-            gc.unfreeze()
 
 
 def score_data(

@@ -15,10 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc
+from numba import njit
 from numpy.typing import NDArray
 
+from leadscore.batch.keys import parts_of
 from leadscore.batch.writing import whole_or_nothing
-from leadscore.columns import Hashes, hashed, may_repeat, ranked
+from leadscore.columns import ranked
+from leadscore.hashing import NOTHING, Hashes, hashed, may_repeat
 from leadscore.reading import TypedRows
 from leadscore.reading.assembling import redelivered
 from leadscore.reading.typed import joined
@@ -34,13 +37,27 @@ def write_ids(path: Path, typed: TypedRows, n_parts: int) -> None:
 
 def ids_by_part(typed: TypedRows, n_parts: int) -> list[pa.RecordBatch]:
     """Return the hashes of event ids and their leads, by part of the ids."""
-    named = typed.texts["id"].is_valid().to_numpy(zero_copy_only=False)
-    ids, leads = hashed(typed.texts["id"])[named], hashed(typed.texts["lead"])[named]
-    parts = (ids % np.uint64(n_parts)).astype(np.uint16)
-    order = np.argsort(parts, kind="stable")
-    edges = np.concatenate([[0], np.cumsum(np.bincount(parts, minlength=n_parts))]).tolist()
-    table = pa.record_batch({"id": ids[order], "lead": leads[order]})
-    return [table.slice(start, end - start) for start, end in pairwise(edges)]
+    ids, leads = hashed(typed.texts["id"]), hashed(typed.texts["lead"])
+    parts, by_part = parts_of(ids, n_parts), np.empty((2, len(ids)), dtype=np.uint64)
+    edges = np.zeros(n_parts + 1, dtype=np.int64)
+    _bring_together(ids, leads, parts, edges, *by_part)
+    table = pa.record_batch({"id": by_part[0], "lead": by_part[1]})
+    return [table.slice(start, end - start) for start, end in pairwise(edges.tolist())]
+
+
+@njit(nogil=True, cache=True)
+def _bring_together(ids, leads, parts, edges, ids_by_part, leads_by_part):  # type: ignore[no-untyped-def]
+    """Write rows that have an id by part, in their order; those of part p end up between edges p and p + 1."""
+    for i in range(len(ids)):
+        if ids[i] != NOTHING:
+            edges[parts[i] + 1] += 1
+    edges[:] = np.cumsum(edges)
+    free = edges[:-1].copy()
+    for i in range(len(ids)):
+        if ids[i] != NOTHING:
+            place = free[parts[i]]
+            ids_by_part[place], leads_by_part[place] = ids[i], leads[i]
+            free[parts[i]] += 1
 
 
 def strays(paths: Sequence[Path], part: int) -> Hashes:

@@ -15,8 +15,8 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from leadscore.batch.writing import COLUMNS, ROW_GROUP, ListWriter, require_place, whole_or_nothing
-from leadscore.columns import hashed
 from leadscore.errors import DataError, MissingExtraError
+from leadscore.hashing import hashed
 from leadscore.model.booster import Progress
 from leadscore.sources import UNREADABLE
 from leadscore.time import Mask

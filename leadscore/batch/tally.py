@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.company import Company, Counts, Memberships, Tally, Totals
+from leadscore.company import Counts, Memberships, Tally, Totals
 from leadscore.features.plan import FeaturePlan
 from leadscore.tables import Data
 from leadscore.time import Instants
@@ -41,14 +41,13 @@ class Tallied:
 
     def add(self, data: Data) -> None:
         """Count the leads of one part; it needs no events."""
-        company = Company(data)  # not the data's own: they would know each other, and stay until they are collected
         for role in self.roles:
-            members = company.members(role)
+            members = data.company.members(role)
             codes = self.names.setdefault(role, {})
             vocabulary = data.leads.roles[role][1]
             group = np.array([codes.setdefault(name, len(codes)) for name in vocabulary], dtype=np.int64)
             for tally in _TALLIES:
-                self._add_steps((role, tally), members, group, *company.spans[tally])
+                self._add_steps((role, tally), members, group, *data.company.spans[tally])
 
     def _add_steps(
         self, key: tuple[str, Tally], members: Memberships, group: NDArray[np.int64], start: Instants, end: Instants

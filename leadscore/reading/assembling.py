@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from leadscore import columns
 from leadscore.errors import DataError
 from leadscore.eventlog import EventLog
+from leadscore.hashing import hashed, may_repeat
 from leadscore.project import EventsSpec, LeadsSpec, Project
 from leadscore.reading.counting import Counted
 from leadscore.reading.typed import TypedRows
@@ -65,7 +65,7 @@ def assemble_events(typed: TypedRows, spec: EventsSpec, leads: Leads, counted: C
 
     `quiet` is said of a list of leads: that there are events of others is no surprise.
     """
-    lead = _positions(typed.texts["lead"], leads)
+    lead = leads.positions(typed.texts["lead"])
     keep = lead >= 0
     if not quiet:
         counted.count("unknown_lead", spec.lead, int((~keep).sum()))
@@ -84,7 +84,7 @@ def redelivered(typed: TypedRows, keep: Mask, lead: NDArray[np.int64]) -> Mask:
     """Of rows that share an id all but the one known first (then the first by content); rows without id none."""
     again = np.zeros(len(keep), dtype=bool)
     rows = np.flatnonzero(keep & typed.texts["id"].is_valid().to_numpy(zero_copy_only=False))
-    rows = rows[columns.may_repeat(columns.hashed(typed.texts["id"])[rows])]
+    rows = rows[may_repeat(hashed(typed.texts["id"])[rows])]
     if not len(rows):
         return again
     ids = np.full(len(keep), -1, dtype=np.int64)
@@ -103,7 +103,7 @@ def assemble_outcomes(typed: TypedRows, project: Project, leads: Leads, counted:
     A win before the lead was created is left out and counted.
     """
     spec = project.outcome
-    lead = _positions(typed.texts["lead"], leads)
+    lead = leads.positions(typed.texts["lead"])
     won, lost = typed.flags["won"], typed.flags["lost"]
     if not project.timed:
         return _labels(leads, lead, won, typed.flags["open"])
@@ -122,12 +122,6 @@ def assemble_outcomes(typed: TypedRows, project: Project, leads: Leads, counted:
     won_seen, _ = _first(leads, lead, seen, known, wins)
     lost_seen, _ = _first(leads, lead, seen, known, losses)
     return Outcomes(won_at, won_known, lost_at, lost_known, won_seen, lost_seen)
-
-
-def _positions(ids: pa.Array, leads: Leads) -> NDArray[np.int64]:
-    """Return the lead index of each id, −1 where unknown or null."""
-    found = pc.index_in(ids, value_set=pa.array(leads.ids, pa.string()), skip_nulls=True)
-    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _first_filled(created: Instants, offsets: NDArray[np.int64]) -> Instants:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -21,15 +22,16 @@ import leadscore as ls
 from leadscore.batch import writing
 from leadscore.batch.asked import Asked
 from leadscore.batch.budget import LEAST, format_size, parse_size, plan_budget
-from leadscore.batch.keys import Parting, Shared
+from leadscore.batch.keys import Parting, Shared, parts_of
 from leadscore.batch.lists import MERGED_BY
 from leadscore.batch.merging import meanwhile, merged, write_sorted
 from leadscore.batch.parting import tables_of
-from leadscore.batch.run import ahead
+from leadscore.batch.run import ahead, score_data
 from leadscore.batch.tally import Tallied
 from leadscore.batch.writing import COLUMNS, ListWriter, json_texts, repeated_json_texts
 from leadscore.cli import main
-from leadscore.columns import encode, hashed, may_repeat
+from leadscore.columns import encode
+from leadscore.hashing import TextIndex, hashed, may_repeat
 from leadscore.tables import recoded
 from tests.batch.scoring import at_once, in_parts, same
 
@@ -85,8 +87,17 @@ def test_leads_of_an_account_are_in_one_part() -> None:
 def test_hashes_are_the_same_everywhere() -> None:
     texts = pa.array(["", "a", None, "lead 7", "é"])
     assert hashed(texts).tolist() == hashed(pa.concat_arrays([pa.array(["x"]), texts]).slice(1)).tolist()
-    assert hashed(pa.array(["a"])).tolist() == [17114084158190756429]
+    assert hashed(pa.array(["a"])).tolist() == [17766178518981532222]
     assert hashed(texts)[2] == 0
+
+
+@pytest.mark.parametrize("form", ["{}", "L-{:06}", "000-T{:07}", "00Q5g000{:08}EAB", "{:032x}", "{0:x}-{0:08x}-{0}"])
+def test_ids_that_hardly_differ_have_other_hashes(form: str) -> None:
+    """Of counted ids, too: what differs may be a digit or two, anywhere."""
+    hashes = hashed(pa.array([form.format(number) for number in range(50_000)]))
+    assert len(np.unique(hashes)) == 50_000
+    assert (np.bincount(parts_of(hashes, 40)) > 1_000).all()
+    assert (np.bincount((hashes >> np.uint64(58)).astype(np.int64)) > 600).all()
 
 
 Row = tuple[float, str]
@@ -206,7 +217,7 @@ def test_parts_of_accounts_are_those_of_a_search() -> None:
     rng = np.random.default_rng(6)
     for _ in range(20):
         leads = rng.integers(1, 60, 90).astype(np.uint64)
-        accounts = rng.integers(0, 40, 90).astype(np.uint64)  # 0 is none
+        accounts = rng.integers(0, 40, 90).astype(np.uint64) << np.uint64(26)  # 0 is none
         known_by = {int(name): int(name) for name in accounts}
         pairs = [(lead, name) for lead, name in zip(leads.tolist(), accounts.tolist(), strict=True) if name]
         for _ in pairs:
@@ -217,7 +228,7 @@ def test_parts_of_accounts_are_those_of_a_search() -> None:
                         known_by[account] = least
         found = Shared.of(leads, accounts, 1_000)
         assert dict(zip(found.leads.tolist(), found.parts.tolist(), strict=True)) == {
-            lead: known_by[name] for lead, name in pairs
+            lead: known_by[name] * 1_000 >> 32 for lead, name in pairs
         }
 
 
@@ -246,6 +257,20 @@ def test_nobody_holds_a_part_that_was_counted(fresh_sample) -> None:
         gc.enable()
 
 
+def test_nobody_holds_a_part_that_was_scored(fresh_sample, sample_scorer) -> None:
+    """Here, too, there is nothing to collect: a list has many parts, and each is large."""
+    data = ls.Project.load(fresh_sample()).read()
+    tallied, held = Tallied(np.array([data.observed_until]), ("origin", "owner")), weakref.ref(data.leads)
+    tallied.add(data)
+    gc.disable()
+    try:
+        score_data(sample_scorer, data, data.observed_until, tallied.counts(), 3, None)
+        del data
+        assert held() is None
+    finally:
+        gc.enable()
+
+
 def test_repeated_hashes_are_found_among_many() -> None:
     rng = np.random.default_rng(3)
     for n in (0, 1, 999, 1_001, 50_000):
@@ -268,3 +293,12 @@ def test_many_words_are_coded_as_few_are() -> None:
     assert joined == tuple(sorted({*expected, "A2", "A1000000"}))
     assert [joined[code] if code >= 0 else None for code in together[-3:]] == ["A1000000", None, "A2"]
     assert together.dtype == codes.dtype == np.int32
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sets(st.text(max_size=12), min_size=1), st.lists(st.none() | st.text(max_size=12)))
+def test_texts_are_found_as_arrow_finds_them(known: set[str], asked: list[str | None]) -> None:
+    texts = pa.array([None, *sorted(known), "x"], pa.string()).slice(1, len(known))
+    wanted = pa.array([*asked, *sorted(known)[:3]], pa.string())
+    expected = pc.index_in(wanted, value_set=texts, skip_nulls=True).fill_null(-1)
+    assert TextIndex(texts).find(wanted).tolist() == expected.to_pylist()
