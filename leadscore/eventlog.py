@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from leadscore.threads import n_threads
 from leadscore.time import Instants, Mask
 
 
@@ -73,7 +73,7 @@ class EventLog:
                 vocabularies=vocabularies,
             )
         places, edges = _places(group, _shift(n_leads), _N_PARTS)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(n_threads()) as pool:
             group, time, codes, values = _each(pool, _spread, places, group, time, codes, values)
             known = time if at_once else _each(pool, _spread, places, known)[0]
             order = in_order(group, time, known, codes, values, None, n_groups=n_leads, edges=edges, pool=pool)

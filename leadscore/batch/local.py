@@ -10,8 +10,10 @@ looks at the other leads of an account (60 before anything else is read, while t
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -116,7 +118,7 @@ def carry_out(run: Run, phases: Phases, say: Say) -> Listed:
     for told in (run.folder.told, run.kept and run.kept.told):
         if told:
             say(told)
-    with run.folder.kept(run.budget.needs, *([run.kept.path] if run.kept else [])):
+    with _earlier_left_alone(), run.folder.kept(run.budget.needs, *([run.kept.path] if run.kept else [])):
         run.read(phases)
         for line in run.rest.lines() if run.rest else []:
             say(line)
@@ -126,6 +128,19 @@ def carry_out(run: Run, phases: Phases, say: Say) -> Listed:
         listed = run.listed(paths, as_of, until, *_merge(asked, paths, run.budget.n_merged, phases))
         run.folder.remove()
     return listed
+
+
+@contextmanager
+def _earlier_left_alone() -> Iterator[None]:
+    """Let collections look only at what is made meanwhile: modules and a model are a million things by themselves."""
+    ours = gc.get_freeze_count() == 0
+    if ours:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if ours:
+            gc.unfreeze()
 
 
 def _merge(asked: Asked, paths: list[Path], at_once: int, phases: Phases) -> tuple[NDArray[np.float64], dict[str, int]]:

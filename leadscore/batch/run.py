@@ -36,6 +36,7 @@ from leadscore.model.scorer import LeadScorer
 from leadscore.reading import Counted, assemble, told
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data, refuse_strangers
+from leadscore.threads import one_of
 
 FORMAT = 4
 Item = TypeVar("Item")
@@ -184,7 +185,8 @@ class Run:
         n_leads, n_done = max(1, self.spill.counted["leads"].n_rows), len(paths) - len(todo)
 
         def work(part: int) -> None:
-            self._score_part(part, paths[part], as_of, counts)
+            with one_of(_AT_ONCE):
+                self._score_part(part, paths[part], as_of, counts)
 
         with phases("Scoring leads") as progress, ThreadPoolExecutor(_AT_ONCE) as pool:
             progress(n_leads * n_done // len(paths), n_leads)

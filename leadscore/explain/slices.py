@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from leadscore.threads import n_threads
 
 FEWEST_PER_THREAD = 1_024
 _SLICES_PER_THREAD = 4
@@ -19,12 +20,12 @@ def each_slice(run: Callable[[slice], Any], n_rows: int, *, least: int = 1, thre
     least : rows that a slice has at least
     threads : at most so many; default all processors
     """
-    n_threads = n_rows // FEWEST_PER_THREAD
-    if n_threads > 1:  # to ask for the processors takes longer than a row
-        n_threads = min(threads or os.cpu_count() or 1, n_threads)
-    if n_threads < 2:
+    at_once = n_rows // FEWEST_PER_THREAD
+    if at_once > 1:  # to ask for the processors takes longer than a row
+        at_once = min(threads or n_threads(), at_once)
+    if at_once < 2:
         run(slice(0, n_rows))
         return
-    size = max(least, -(-n_rows // (n_threads * _SLICES_PER_THREAD)))
-    with ThreadPoolExecutor(n_threads) as pool:
+    size = max(least, -(-n_rows // (at_once * _SLICES_PER_THREAD)))
+    with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(run, (slice(start, start + size) for start in range(0, n_rows, size))))

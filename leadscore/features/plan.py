@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -36,6 +35,7 @@ from leadscore.features.program import Program, compile_table
 from leadscore.features.recipe import category_features, check_feature, default_features
 from leadscore.project import EventsSpec, Project, Source
 from leadscore.tables import Cutoffs, Data
+from leadscore.threads import n_threads
 
 _FEWEST_ROWS_PER_THREAD = 4_096
 FORMAT = 2
@@ -203,14 +203,14 @@ class FeaturePlan:
         order = np.arange(n_rows)
         if n_rows > 1 and (np.diff(asked.lead) < 0).any():
             order = by_lead(asked.lead, len(data.leads.ids))
-        n_threads = n_rows // _FEWEST_ROWS_PER_THREAD
-        if n_threads > 1:  # to ask for the processors takes longer than a row
-            n_threads = min(threads or os.cpu_count() or 1, n_threads)
-        if n_threads < 2:
+        at_once = n_rows // _FEWEST_ROWS_PER_THREAD
+        if at_once > 1:  # to ask for the processors takes longer than a row
+            at_once = min(threads or n_threads(), at_once)
+        if at_once < 2:
             run(order)
         else:
-            with ThreadPoolExecutor(n_threads) as pool:
-                list(pool.map(run, np.array_split(order, n_threads * 4)))
+            with ThreadPoolExecutor(at_once) as pool:
+                list(pool.map(run, np.array_split(order, at_once * 4)))
         return out
 
     def to_dict(self) -> dict[str, Any]:
