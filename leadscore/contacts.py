@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from leadscore.answered import UNSAID, Answered, plain
 from leadscore.columns import number_value
-from leadscore.direction import ANSWERED, INBOUND, NEITHER, OUTBOUND
+from leadscore.direction import ANSWERED, INBOUND, NEITHER, OUTBOUND, Direction
 from leadscore.eventlog import EventLog
 from leadscore.phrases.catalogue import KIND_COLUMNS
 from leadscore.project import EventsSpec, Project
@@ -31,6 +31,8 @@ _SENT = ("sent", "delivered", "processed", "deferred", "dropped", "bounced", "bo
 """Kinds of events that a sender's or an ad's machine reports: nobody wrote, and nobody read."""
 
 Sides = NDArray[np.int8]
+_LONG = 1_000
+"""Events of a table from which on their sides are remembered: lists are scored slice by slice."""
 
 
 def sales_tables(project: Project) -> tuple[str, ...]:
@@ -71,10 +73,18 @@ def side_of(spec: EventsSpec, event: Mapping[str, Any]) -> int:
 
 
 def sides(spec: EventsSpec, log: EventLog) -> Sides:
-    """Return `side_of` of every event of a table, int8 (n_events,)."""
+    """Return `side_of` of every event of a table, int8 (n_events,); those of a long one are remembered with it."""
     direction = spec.direction
     if direction is None:
         return np.full(log.n_events, OUTBOUND, dtype=np.int8)
+    if log.n_events < _LONG:
+        return _sides(spec, direction, log)
+    if direction not in log.sides:
+        log.sides[direction] = _sides(spec, direction, log)
+    return log.sides[direction]
+
+
+def _sides(spec: EventsSpec, direction: Direction, log: EventLog) -> Sides:
     column = spec.categorical.index(direction.column)
     side: Sides = _of_words(direction.of, log.vocabularies[column])[log.codes[column]]
     if direction.answered is None:

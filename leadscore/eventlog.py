@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +29,7 @@ class EventLog:
     codes : int32 (n_categorical, n_events), index into the column's vocabulary, −1 where null
     values : float64 (n_numeric, n_events), NaN where null
     vocabularies : one sorted tuple of distinct texts per categorical column
+    sides : who spoke, as `leadscore.contacts.sides` found it, by the direction that was asked about
     """
 
     offsets: NDArray[np.int64]
@@ -37,6 +38,7 @@ class EventLog:
     codes: NDArray[np.int32]
     values: NDArray[np.float64]
     vocabularies: tuple[tuple[str, ...], ...]
+    sides: dict[Any, NDArray[np.int8]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def n_events(self) -> int:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 _side_by_side: ContextVar[int] = ContextVar("side_by_side", default=1)
 
 
@@ -23,3 +28,15 @@ def one_of(n: int) -> Iterator[None]:
         yield
     finally:
         _side_by_side.reset(before)
+
+
+def ahead(make: Callable[[Item], Made], items: Iterable[Item], *, n: int) -> Iterator[Made]:
+    """Make something of items in n threads, and yield it in their order; few are made before they are asked for."""
+    waiting: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(n) as pool:
+        for item in items:
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > n:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

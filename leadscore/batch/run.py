@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -36,10 +35,9 @@ from leadscore.model.scorer import LeadScorer
 from leadscore.reading import Counted, assemble, told
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data, refuse_strangers
-from leadscore.threads import one_of
+from leadscore.threads import ahead, one_of
 
 FORMAT = 4
-Item = TypeVar("Item")
 Mine = tuple[NDArray[np.object_], time.Instants, NDArray[np.int64]]
 """Of some rows of the cutoffs their leads, their instants, and where they stand."""
 _AT_ONCE = 2
@@ -171,7 +169,7 @@ class Run:
 
     def _tally(self, tallied: Tallied, progress: Any) -> Tallied | None:
         """Count the leads of all parts; None where they stand without their base."""
-        for part, data in enumerate(ahead(lambda part: self.data(part, events=False)[0], self.parts)):
+        for part, data in enumerate(ahead(lambda part: self.data(part, events=False)[0], self.parts, n=_AT_ONCE)):
             if data.context is not None:
                 return None
             tallied.add(data)
@@ -219,18 +217,6 @@ class Run:
                 counted[key].add(Counted(**found))
         rest = None if self.rest is None else self.rest.to_dict()
         return Listed(as_of, until, probability, grades, n_leads, told(self.asked.project, counted)[0], rest)
-
-
-def ahead(load: Callable[[int], Item], numbers: Iterable[int]) -> Iterator[Item]:
-    """Load some in threads, in their order, while one is worked on; no more than these are in memory."""
-    waiting: deque[Future[Item]] = deque()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for number in numbers:
-            waiting.append(pool.submit(load, number))
-            if len(waiting) > _AT_ONCE:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def score_data(

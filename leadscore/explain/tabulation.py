@@ -61,6 +61,14 @@ class Paths(NamedTuple):
         """Return the paths with thresholds for rows of float32."""
         return self._replace(threshold=_of_float32(self.threshold))
 
+    def of_used(self) -> Paths:
+        """Return the paths through rows that have the `used` features alone."""
+        feature = np.searchsorted(self.used, self.splits[:1])
+        coded = np.searchsorted(self.used, self.coded)
+        return self._replace(
+            splits=np.concatenate([feature, self.splits[1:]]), used=np.arange(len(self.used)), coded=coded
+        )
+
 
 def _of_float32(threshold: Floats) -> NDArray[np.float32]:
     """Thresholds that every float32 is on the same side of."""

@@ -89,6 +89,15 @@ class TreeModel:
         """Return log-odds (n,); the result for a row doesn't depend on the others."""
         return self._leaves.sums(matrix)
 
+    @property
+    def used(self) -> list[int]:
+        """The columns that margins depend on, ascending."""
+        return self._leaves.used
+
+    def margin_of_used(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the `margin` of a matrix that has the `used` columns alone."""
+        return self._leaves_of_used.sums(matrix)
+
     def contributions(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
         """Return exact TreeSHAP effects, see `TreeShap.contributions`."""
         return self._shap.contributions(matrix)
@@ -105,6 +114,10 @@ class TreeModel:
     @cached_property
     def _leaves(self) -> Leaves:
         return Leaves(self.text)
+
+    @cached_property
+    def _leaves_of_used(self) -> Leaves:
+        return self._leaves.of_used()
 
     @cached_property
     def _shap(self) -> TreeShap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from leadscore.explain.leaf_kernels import FEW, add_leaves, add_leaves_of_many
 from leadscore.explain.slices import each_slice
-from leadscore.explain.tabulation import paths
+from leadscore.explain.tabulation import Paths, paths
 from leadscore.explain.tree_kernels import BLOCK
 from leadscore.explain.trees import read_trees
 
@@ -27,8 +28,22 @@ class Leaves:
 
     def __init__(self, text: str) -> None:
         self.n_features, trees = read_trees(text)
-        self._paths = paths(trees)
-        self._paths_of_float32 = self._paths.of_float32()
+        self._lay_out(paths(trees))
+
+    def _lay_out(self, ways: Paths) -> None:
+        self._paths, self._paths_of_float32 = ways, ways.of_float32()
+
+    @property
+    def used(self) -> list[int]:
+        """The columns that any split asks for, ascending."""
+        return [*map(int, self._paths.used)]
+
+    def of_used(self) -> Leaves:
+        """Return the same leaves for a matrix that has the `used` columns alone."""
+        narrow = copy.copy(self)
+        narrow.n_features = len(self.used)
+        narrow._lay_out(self._paths.of_used())
+        return narrow
 
     def sums(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
         """Return the sum of each row, (n,), of a matrix (n, n_features) of float32 or float64.

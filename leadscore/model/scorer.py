@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from leadscore.explain.receipt import receipt
 from leadscore.features.plan import FeaturePlan
 from leadscore.features.words import Words
 from leadscore.model import artifact, baselines, calibration
-from leadscore.model.booster import Model, Progress
+from leadscore.model.booster import Model, Progress, TreeModel
 from leadscore.model.fitting import Fitted, fit
 from leadscore.model.population import Population, grade
 from leadscore.project import Project
@@ -238,12 +239,15 @@ class LeadScorer:
         `given` names, per row, the features of the company that came with the lead, where the tables don't hold them.
         `as_json` gives the reasons of each lead as JSON text, as files hold them.
         """
-        matrix = self.plan.transform(data, asked)
+        if n_reasons:
+            matrix = self.plan.transform(data, asked)
+            margin = self.model.margin(matrix)
+        else:
+            margin = self._margin(data, asked)
         warnings = caveats(self.plan, data, asked)
         if data.context is not None:
             for row, names in enumerate(given or [data.context] * len(asked)):
                 warnings[row] += of_context(self.plan, names)
-        margin = self.model.margin(matrix)
         score = self.population.margin.score(margin)
         fit_score = intent_score = reasons = None
         if n_reasons:
@@ -265,6 +269,17 @@ class LeadScorer:
             reasons=reasons,
             warnings=warnings,
         )
+
+    def _margin(self, data: Data, asked: Cutoffs) -> NDArray[np.float64]:
+        """Compute margins from the features that they depend on: of several hundred, trees split on half."""
+        if not isinstance(self.model, TreeModel):
+            return self.model.margin(self.plan.transform(data, asked))
+        return self.model.margin_of_used(self._plan_of_used.transform(data, asked))
+
+    @cached_property
+    def _plan_of_used(self) -> FeaturePlan:
+        assert isinstance(self.model, TreeModel)
+        return self.plan.select(self.model.used)
 
     def explain(self, data: Data, asked: Cutoffs) -> list[dict[str, Any]]:
         """Return score records with every reason above noise, and all that the margin is made of.

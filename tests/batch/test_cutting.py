@@ -26,13 +26,14 @@ from leadscore.batch.keys import Parting, Shared, parts_of
 from leadscore.batch.lists import MERGED_BY
 from leadscore.batch.merging import meanwhile, merged, write_sorted
 from leadscore.batch.parting import tables_of
-from leadscore.batch.run import ahead, score_data
+from leadscore.batch.run import score_data
 from leadscore.batch.tally import Tallied
 from leadscore.batch.writing import COLUMNS, ListWriter, json_texts, repeated_json_texts
 from leadscore.cli import main
 from leadscore.columns import encode
 from leadscore.hashing import TextIndex, hashed, may_repeat
 from leadscore.tables import recoded
+from leadscore.threads import ahead
 from tests.batch.scoring import at_once, in_parts, same
 
 
@@ -239,7 +240,7 @@ def test_no_more_parts_are_ahead_than_the_next_two() -> None:
         loaded.append(part)
         return part
 
-    for part in ahead(load, range(9)):
+    for part in ahead(load, range(9), n=2):
         assert len(loaded) <= part + 3
     assert sorted(loaded) == list(range(9))
 

@@ -17,6 +17,7 @@ MODELS = {
     "nothing is missing": {"num_leaves": 6, "use_missing": False},
     "one category against the rest": {"num_leaves": 6, "max_cat_to_onehot": 10_000},
     "no trees": {"num_leaves": 2, "min_data_in_leaf": 10_000},
+    "columns that no tree asks for": {"num_leaves": 3, "feature_fraction": 0.4, "num_iterations": 2},
 }
 
 
@@ -39,3 +40,5 @@ def test_many_rows_and_few_have_the_bits_of_lightgbm(kind, dtype) -> None:
     few = np.concatenate([leaves.sums(asked[start : start + FEW - 1]) for start in range(0, len(asked), FEW - 1)])
     assert (many == booster.predict(asked, raw_score=True)).all()
     assert (many == few).all()
+    narrow = leaves.of_used().sums(np.ascontiguousarray(asked[:, leaves.used]))
+    assert (many == narrow).all()
