@@ -11,9 +11,10 @@ What marketing sends to many is no contact (`is_bulk`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from leadscore.answered import UNSAID, Answered, plain
@@ -87,25 +88,42 @@ def sides(spec: EventsSpec, log: EventLog) -> Sides:
 def _sides(spec: EventsSpec, direction: Direction, log: EventLog) -> Sides:
     column = spec.categorical.index(direction.column)
     side: Sides = _of_words(direction.of, log.vocabularies[column])[log.codes[column]]
-    if direction.answered is None:
-        return side
-    told, lasted = _told(spec, direction.answered, log)
-    return np.where(_spoke(told, lasted) & (side != NEITHER), side | ANSWERED, side)
+    if direction.answered is not None:
+        _join_answered(side, *_told(spec, direction.answered, log))
+    return side
 
 
-def _told(spec: EventsSpec, answered: Answered, log: EventLog) -> tuple[Any, Any]:
-    """What the outcome of every event says, and whether it lasted; a scalar where the table has no such column."""
-    told: Any = UNSAID
-    if answered.column is not None:
+def _told(
+    spec: EventsSpec, answered: Answered, log: EventLog
+) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.float64]]:
+    """What each word of the outcome says, null last, and of every event the word and the length.
+
+    Where the table has no such column, as of a word that says nothing, and of a length that is not known.
+    """
+    if answered.column is None:
+        says, codes = np.full(1, UNSAID, dtype=np.int8), np.full(log.n_events, -1, dtype=np.int32)
+    else:
         column = spec.categorical.index(answered.column)
-        told = _of_words(answered.says, log.vocabularies[column])[log.codes[column]]
-    lasted = answered.duration is not None and log.values[spec.numeric.index(answered.duration)] > 0
-    return told, lasted
+        says, codes = _of_words(answered.says, log.vocabularies[column]), log.codes[column]
+    if answered.duration is None:
+        return says, codes, np.full(log.n_events, np.nan)
+    return says, codes, log.values[spec.numeric.index(answered.duration)]
 
 
-def _spoke(told: Any, lasted: Any) -> Any:
-    """Whether both spoke, of one event or of many: an outcome says so (1), or (0, not −1) a length above 0."""
+def _spoke(told: int, lasted: bool) -> bool:
+    """Whether both spoke: an outcome says so (1), or (0, not −1) a length above 0."""
     return told + lasted > 0
+
+
+_answered = cast("Callable[[int, bool], bool]", njit(nogil=True, cache=True)(_spoke))
+
+
+@njit(nogil=True, cache=True)
+def _join_answered(side, says, codes, lengths):  # type: ignore[no-untyped-def]
+    """Add to the side of each event that the other side spoke as well, where it did."""
+    for event in range(len(side)):
+        if side[event] != NEITHER and _answered(says[codes[event]], lengths[event] > 0):
+            side[event] |= ANSWERED
 
 
 def _of_words(says: Callable[[str], int], words: tuple[str, ...]) -> Sides:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -179,9 +180,9 @@ def _by_column(spec: EventsSpec, rows: list[dict[str, Any]]) -> tuple[dict[str, 
     names: set[str] = set().union(*rows)
     given = [name for name in spec.blank if name in names]
     columns: dict[str, Sequence[Any]] = dict.fromkeys(spec.blank, (None,) * len(rows))
-    try:
+    if spec.time in names and {*map(len, rows)} == {len(names)}:  # no row lacks what another has
         values = map(itemgetter(*given, spec.time), rows)  # the time once more: of one name it would give no tuple
         columns.update(zip(given, zip(*values, strict=True), strict=False))
-    except KeyError:  # a row lacks what another has
-        columns.update((name, [row.get(name) for row in rows]) for name in given)
+    else:
+        columns.update((name, [*map(dict.get, rows, repeat(name))]) for name in given)
     return columns, len(names) - len(given)

@@ -105,14 +105,14 @@ class ModelInUse:
             503, if no model is in use.
         """
         current = self.current
+        objects = [document for document in documents if isinstance(document, Mapping)]
+        scored = iter(current.scorer.score_documents(objects, now=now) if objects else ())
         results: list[dict[str, Any] | DocumentError] = [
-            DocumentError(f"expected an object, found {_json_name(document)}") for document in documents
+            next(scored)
+            if isinstance(document, Mapping)
+            else DocumentError(f"expected an object, found {_json_name(document)}")
+            for document in documents
         ]
-        places = [place for place, document in enumerate(documents) if isinstance(document, Mapping)]
-        if places:
-            scored = current.scorer.score_documents([documents[place] for place in places], now=now)
-            for place, result in zip(places, scored, strict=True):
-                results[place] = result
         self._observer.scores(results)
         return results
 

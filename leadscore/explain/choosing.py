@@ -19,7 +19,7 @@ def add_up(groups, wanted, found):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def choose(groups, matrix, contributions, members, starts, plain, n_reasons, noise, chosen, speakers):  # type: ignore[no-untyped-def]
+def choose(groups, matrix, contributions, members, starts, plain, noise, speakers, values, strengths):  # type: ignore[no-untyped-def]
     """Choose the strongest groups of each row, strongest first, and the feature that speaks for each.
 
     Groups weaker than `noise` are none; of those that tie, the first is taken. If all of them point one way, the
@@ -31,10 +31,13 @@ def choose(groups, matrix, contributions, members, starts, plain, n_reasons, noi
     matrix, contributions : (n, at least n_features) values and effects of the features that they are made of
     members, starts : columns of group g are ``members[starts[g]:starts[g + 1]]``
     plain : of each member whether it reads easily: `HARD`, `PLAIN` or `PLAIN_UNLESS_ZERO`
-    chosen, speakers : (n, n_reasons) int64, written: groups and columns, −1 where there are no more
+    speakers : (n, n_reasons) int64, written: columns, −1 where there are no more
+    values, strengths : (n, n_reasons), written beside each speaker: its value, and the effect of its group
     """
+    n_reasons = speakers.shape[1]
+    found = np.empty(n_reasons, dtype=np.int64)
     for row in range(len(groups)):
-        effects, found = groups[row], chosen[row]
+        effects = groups[row]
         found[:] = -1
         for place in range(n_reasons):
             best = -1
@@ -55,9 +58,9 @@ def choose(groups, matrix, contributions, members, starts, plain, n_reasons, noi
             group = found[place]
             speakers[row, place] = -1
             if group >= 0:
-                speakers[row, place] = speaker(
-                    group, effects[group], matrix[row], contributions[row], members, starts, plain
-                )
+                column = speaker(group, effects[group], matrix[row], contributions[row], members, starts, plain)
+                speakers[row, place] = column
+                values[row, place], strengths[row, place] = matrix[row, column], effects[group]
 
 
 @njit(nogil=True, cache=True)

@@ -150,7 +150,7 @@ class Reasons:
         """Add up effects by group: (n, n_features + 1) → (n, n_groups), without the base."""
         if not self.members:
             return np.empty((len(contributions), 0))
-        return np.asarray(np.add.reduceat(contributions[:, self._order], self._starts, axis=1))
+        return np.asarray(np.add.reduceat(contributions.take(self._order, axis=1), self._starts, axis=1))
 
     def side_effects(self, group_effects: NDArray[np.float64], side: str) -> NDArray[np.float64]:
         """Return the part of each margin, (n,), that one side tells: fit, intent or context."""
@@ -203,11 +203,9 @@ class Reasons:
     ) -> Iterator[tuple[list[int], list[float], list[float]]]:
         """Yield of each lead the columns that speak, strongest first, −1 for none; their values; and the effects."""
         shape = (len(matrix), min(n_reasons, len(self.members)))
-        chosen, speakers = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.int64)
-        choose(group_effects, matrix, contributions, *self._layout, shape[1], NOISE, chosen, speakers)
-        rows = np.arange(len(matrix))[:, None]
-        values, effects = matrix[rows, speakers].tolist(), group_effects[rows, chosen].tolist()
-        return zip(speakers.tolist(), values, effects, strict=True)
+        speakers, values, effects = np.empty(shape, dtype=np.int64), np.empty(shape), np.empty(shape)
+        choose(group_effects, matrix, contributions, *self._layout, NOISE, speakers, values, effects)
+        return zip(speakers.tolist(), values.tolist(), effects.tolist(), strict=True)
 
     def all_of_row(
         self, values: NDArray[Any], contributions: NDArray[np.float64], group_effects: NDArray[np.float64]

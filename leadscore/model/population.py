@@ -58,9 +58,11 @@ class Reference:
 
     def score(self, values: Floats) -> NDArray[np.int64]:
         """Return the percentile of each value as a whole number; halves go up."""
-        found = np.full(len(values), 50)
+        found = np.empty(len(values), dtype=np.int64)
         if len(self.values):
             _rank(values, self.values, self._scores, found)
+        else:
+            found.fill(50)
         return found
 
 
