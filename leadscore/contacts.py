@@ -5,7 +5,8 @@ answered (`leadscore.answered`), both spoke, whoever began: it ends our wait for
 has no such column is taken by its direction alone: what goes out then waits for what comes in. One without a direction,
 which ``[sla] sales`` may name, holds what sales did: all of it went out.
 
-What marketing sends to many is no contact (`is_bulk`).
+What marketing sends to many is no contact (`is_bulk`). Nor is what a lead does in a table of marketing, unless it asks
+for us there (`asks_for_us`): features and reports take no notice of that, a seller must.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ FROM_THEM = INBOUND | ANSWERED
 
 _SENT = ("sent", "delivered", "processed", "deferred", "dropped", "bounced", "bounce", "impression", "served", "shown")
 """Kinds of events that a sender's or an ad's machine reports: nobody wrote, and nobody read."""
+_ASKED = (
+    *("contact", "contact form", "contact us", "contact sales", "talk to sales", "inquiry", "enquiry"),
+    *("callback", "call back", "call me back", "request", "reply", "replied", "email reply", "email replied"),
+    *("chat", "live chat", "chat started", "book demo", "demo booked", "book meeting", "meeting booked"),
+)
+"""Kinds of events in which a lead asks somebody of ours for a word; others end with ``request`` or begin with it."""
 
 Sides = NDArray[np.int8]
 _LONG = 1_000
@@ -51,8 +58,24 @@ def is_bulk(project: Project, spec: EventsSpec, event: Mapping[str, Any]) -> boo
         return False
     if spec.direction is not None:
         return side_of(spec, event) == OUTBOUND
-    kinds = [plain(str(event.get(name) or "")) for name in spec.categorical if name.lower() in KIND_COLUMNS]
-    return any(kind.rpartition(" ")[2] in _SENT for kind in kinds)
+    return any(kind.rpartition(" ")[2] in _SENT for kind in _kinds(spec, event))
+
+
+def asks_for_us(spec: EventsSpec, event: Mapping[str, Any]) -> bool:
+    """Whether an event of a table without a direction, by column, is a lead that wants to be called or written to.
+
+    A column of kinds calls it ``demo_request``, ``contact_form``, ``chat``, ``request_quote`` and the like. A download
+    or a visit, however keen, asks nobody for anything.
+    """
+    return spec.direction is None and any(
+        kind in _ASKED or kind.endswith((" request", " requested")) or kind.startswith("request ")
+        for kind in _kinds(spec, event)
+    )
+
+
+def _kinds(spec: EventsSpec, event: Mapping[str, Any]) -> list[str]:
+    """What the columns of kinds say of an event, in plain words."""
+    return [plain(str(event.get(name) or "")) for name in spec.categorical if name.lower() in KIND_COLUMNS]
 
 
 def side_of(spec: EventsSpec, event: Mapping[str, Any]) -> int:

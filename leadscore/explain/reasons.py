@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leadscore import time
 from leadscore.explain.choosing import HARD, PLAIN, PLAIN_UNLESS_ZERO, add_up, choose, speaker
 from leadscore.features.names import FeatureName
 from leadscore.features.plan import FeaturePlan
-from leadscore.features.primitives import LEAD_PRIMITIVES, RESPONSE, SIDE_OF_ROLE, family_of
+from leadscore.features.primitives import EVENT_PRIMITIVES, LEAD_PRIMITIVES, RESPONSE, SIDE_OF_ROLE, family_of
 from leadscore.features.voice import Usual, Voice
 from leadscore.features.words import Words
 
@@ -127,6 +128,27 @@ class Reasons:
             value = math.nan
         return self.voices[column].say(value, category, compare=compare, named=named)
 
+    def _is_young(self, matrix: NDArray[Any], row: int, column: int, value: float) -> bool:
+        """Whether a lead with nothing in a window hasn't been there as long: "in the last 90 days" would mislead."""
+        days = self._days_of_window.get(column)
+        return days is not None and not value > 0 and bool(matrix[row, self._age] < days)
+
+    @cached_property
+    def _days_of_window(self) -> dict[int, float]:
+        """Of columns that look at a lead's own events in a window its length in days, where the plan has its age."""
+        features = enumerate(self.plan.features if self._age >= 0 else ())
+        windows = {column: name.window for column, name in features if name.scope is None and _is_windowed(name)}
+        return {column: time.parse_window(window) / time.DAY for column, window in windows.items() if window}
+
+    @cached_property
+    def _age(self) -> int:
+        """The column of a lead's age in days, −1 if there is none."""
+        return next((column for column, name in enumerate(self._names) if name == "profile.age"), -1)
+
+    @cached_property
+    def _young_voices(self) -> dict[int, Voice]:
+        return {column: self.words.voice(self.plan.features[column], young=True) for column in self._days_of_window}
+
     @cached_property
     def _rates(self) -> frozenset[int]:
         """Columns whose average stands for nothing known."""
@@ -221,7 +243,7 @@ class Reasons:
         """Write a reason as JSON up to its effect, or find what was written of such a one."""
         common = self._common.get(column)
         shared = None if common is None else float(matrix[row, common])
-        key = (None if value != value else value, shared, effect > 0)
+        key = (None if value != value else value, shared, effect > 0, self._is_young(matrix, row, column, value))
         known = self._written[column]
         text = known.get(key)
         if text is None:
@@ -233,7 +255,7 @@ class Reasons:
         return text
 
     @cached_property
-    def _written(self) -> list[dict[tuple[float | None, float | None, bool], str]]:
+    def _written(self) -> list[dict[tuple[float | None, float | None, bool, bool], str]]:
         return [{} for _ in self.plan.features]
 
     def _reason(
@@ -243,12 +265,21 @@ class Reasons:
         common, usual = self._common.get(column), self.voices[column].usual
         named = None if common is None else self.category(common, float(matrix[row, common]))
         compare = compare and (usual is None or usual.speaks_with(value, effect))
+        if self._is_young(matrix, row, column, value):
+            text = self._young_voices[column].say(value)
+        else:
+            text = self._said(column, value, category, compare, named)
         return {
             "feature": self._names[column],
             "value": category if category is not None else json_number(value),
-            "text": self._said(column, value, category, compare, named),
+            "text": text,
             "effect": effect,
         }
+
+
+def _is_windowed(name: FeatureName) -> bool:
+    primitive = EVENT_PRIMITIVES.get(name.op)
+    return primitive is not None and primitive.span == "window" and name.window != "all"
 
 
 def _how_plain(op: str) -> int:

@@ -46,10 +46,15 @@ class Words:
     def _voices(self) -> dict[FeatureName, Voice]:
         return {}
 
-    def voice(self, name: FeatureName, usual: Usual | None = None) -> Voice:
-        """Return a feature as it speaks, prepared to say any number of values."""
+    def voice(self, name: FeatureName, usual: Usual | None = None, *, young: bool = False) -> Voice:
+        """Return a feature as it speaks, prepared to say any number of values.
+
+        `young` is said of a lead that hasn't been there as long as the feature's window: it speaks of no longer time.
+        """
         key = self._key(name, self.catalogue.phrases)
         fixed = self._fixed(name)
+        if young:
+            fixed["when"] = self.catalogue.says("windows", "young")
         forms = {form: Line.of(text, fixed) for form, text in self._forms(key, name).items() if text}
         same = partial(self._same, name) if name.table in _COMPARED else None
         return Voice(self.catalogue, key, name, forms, fixed, partial(self._category, name), usual, same)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from leadscore.contacts import FROM_THEM, FROM_US, is_bulk, sales_tables, side_of
-from leadscore.direction import NEITHER
-from leadscore.project import Project
+from leadscore.contacts import FROM_THEM, FROM_US, asks_for_us, is_bulk, sales_tables, side_of
+from leadscore.direction import INBOUND, NEITHER
+from leadscore.project import EventsSpec, Project
 from leadscore.time import NEVER
 from service.store.arrivals import LEADS, OUTCOME, VERDICT
 from service.store.journal import Stored
@@ -36,20 +36,24 @@ def last_touch(project: Project, events: Sequence[Event]) -> int | None:
 
 
 def waits_since(project: Project, rows: Iterable[Stored], events: Sequence[Event]) -> int | None:
-    """Return since when a lead waits for us: since its last word, which we didn't answer, or since its creation.
+    """Return since when a lead waits for us: since its first word that we didn't answer, or since its creation.
 
     None if it doesn't, or no table says what sales did. What was answered when it happened needs no other answer.
     """
-    sales = {name: project.events_named(name) for name in sales_tables(project)}
+    sales = sales_tables(project)
     if not sales:
         return None
-    ours = theirs = NEVER
-    for one in events:
-        side = side_of(sales[one.table], one.data) if one.table in sales else NEITHER
-        ours = max(ours, one.time) if side & FROM_US else ours
-        theirs = max(theirs, one.time) if side & FROM_THEM else theirs
-    if theirs > ours:
-        return theirs
-    if ours != NEVER:
-        return None
-    return min((row.time for row in rows if row.kind == LEADS and row.time != NEVER), default=None)
+    specs = {spec.name: spec for spec in project.events}
+    spoke = [(one.time, _side(specs[one.table], one, sales)) for one in events if one.table in specs]
+    ours = max((at for at, side in spoke if side & FROM_US), default=NEVER)
+    asked = [at for at, side in spoke if side & FROM_THEM and at > ours]
+    if ours == NEVER and not asked:
+        asked = [row.time for row in rows if row.kind == LEADS and row.time != NEVER]
+    return min(asked, default=None)
+
+
+def _side(spec: EventsSpec, event: Event, sales: Collection[str]) -> int:
+    """Who spoke in an event; where sales has no part in it, the lead did if it asks for us, and else nobody."""
+    if spec.name in sales:
+        return side_of(spec, event.data)
+    return INBOUND if asks_for_us(spec, event.data) else NEITHER

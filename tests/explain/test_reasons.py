@@ -276,3 +276,28 @@ def test_groups_that_a_project_calls_alike_are_added():
     assert len(set(shown.group_names())) == len(shown.group_names()) - 1
     effects = np.arange(len(shown.members), dtype=np.float64)[None, :]
     assert sum(shown.by_name(effects).values()).sum() == effects.sum()
+
+
+@pytest.mark.parametrize(("language", "young"), [("en", "no touchpoints since it came in"), ("de", "seit dem Eingang")])
+def test_a_window_is_not_said_to_be_longer_than_a_lead_is_there(language: str, young: str) -> None:
+    """Not in a list either, where what was written once is written again."""
+    plan = ls.FeaturePlan.of(builders.project(), ["touchpoints.count.30d", "profile.age"])
+    reasons = Reasons(plan, Words(ReasonOptions(language=language)))
+    matrix = np.array([[0, 0.1], [0, 40], [2, 0.1], [0, np.nan], [0, 29.9], [0, 30]], dtype=np.float32)
+    effects = np.tile([1.0, 0.0, 0.0], (len(matrix), 1))
+    told = reasons.of_rows(matrix, effects, reasons.group_effects(effects), 1)
+    said = [text for [reason] in told for text in [reason["text"]]]
+    assert [young in text for text in said] == [True, False, False, False, True, False]
+    assert "30" in said[1]
+    assert list(map(json.loads, reasons.json_of_rows(matrix, effects, reasons.group_effects(effects), 1))) == told
+
+
+def test_of_other_leads_and_where_no_age_is_known_the_window_is_said() -> None:
+    project = builders.project({"leads.account": "source"})
+    for names in (["touchpoints.count.30d"], ["account.touchpoints.count.30d", "profile.age"]):
+        plan = ls.FeaturePlan.of(project, names)
+        reasons = Reasons(plan)
+        matrix = np.zeros((1, len(plan.features)), dtype=np.float32)
+        effects = np.ones((1, len(plan.features) + 1))
+        [told] = reasons.of_rows(matrix, effects, reasons.group_effects(effects), 2)
+        assert not any("since it came in" in reason["text"] for reason in told)

@@ -63,6 +63,19 @@ def test_rows_of_a_table_that_is_gone_are_no_touch(market: Project) -> None:
     assert waits_since(market, found, happened(found, NOW)) == CREATED
 
 
+def test_a_lead_that_asked_twice_waits_since_the_first_time(market: Project) -> None:
+    assert waits(market, (2, ANSWERED), (3, WROTE), (5, WROTE)) == 3
+    assert waits(market, (3, WROTE), (4, UNANSWERED), (5, WROTE)) == 5
+
+
+def test_who_asks_for_a_demo_waits_for_us(market: Project) -> None:
+    """Marketing's table holds it, so it is in no feature as a word of the lead."""
+    asked, looked = {"channel": "website", "action": "demo_request"}, {"channel": "website", "action": "pricing_view"}
+    assert waits(market, (2, ANSWERED), (3, asked)) == 3
+    assert waits(market, (2, ANSWERED), (3, looked)) is None
+    assert waits(market, (2, ANSWERED), (3, asked), (4, UNANSWERED)) is None, "it is called back"
+
+
 def test_who_has_been_spoken_to_waits_no_longer(market: Project) -> None:
     assert waits(market, (2, ANSWERED)) is None
     assert waits(market, (2, UNANSWERED), (3, call("inbound", "reached", 4))) is None, "its call was answered"
