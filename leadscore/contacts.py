@@ -6,12 +6,12 @@ has no such column is taken by its direction alone: what goes out then waits for
 which ``[sla] sales`` may name, holds what sales did: all of it went out.
 
 What marketing sends to many is no contact (`is_bulk`). Nor is what a lead does in a table of marketing, unless it asks
-for us there (`asks_for_us`): features and reports take no notice of that, a seller must.
+for us there (`waiting_since`): features and reports take no notice of that, a seller must.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -24,6 +24,7 @@ from leadscore.direction import ANSWERED, INBOUND, NEITHER, OUTBOUND, Direction
 from leadscore.eventlog import EventLog
 from leadscore.phrases.catalogue import KIND_COLUMNS
 from leadscore.project import EventsSpec, Project
+from leadscore.time import FOREVER, NEVER, Instants
 
 FROM_US = OUTBOUND | ANSWERED
 FROM_THEM = INBOUND | ANSWERED
@@ -61,21 +62,15 @@ def is_bulk(project: Project, spec: EventsSpec, event: Mapping[str, Any]) -> boo
     return any(kind.rpartition(" ")[2] in _SENT for kind in _kinds(spec, event))
 
 
-def asks_for_us(spec: EventsSpec, event: Mapping[str, Any]) -> bool:
-    """Whether an event of a table without a direction, by column, is a lead that wants to be called or written to.
-
-    A column of kinds calls it ``demo_request``, ``contact_form``, ``chat``, ``request_quote`` and the like. A download
-    or a visit, however keen, asks nobody for anything.
-    """
-    return spec.direction is None and any(
-        kind in _ASKED or kind.endswith((" request", " requested")) or kind.startswith("request ")
-        for kind in _kinds(spec, event)
-    )
-
-
 def _kinds(spec: EventsSpec, event: Mapping[str, Any]) -> list[str]:
     """What the columns of kinds say of an event, in plain words."""
     return [plain(str(event.get(name) or "")) for name in spec.categorical if name.lower() in KIND_COLUMNS]
+
+
+def _asks(word: str) -> int:
+    """Whether a kind of event is a lead that wants to be called or written to; a download or a visit asks nobody."""
+    kind = plain(word)
+    return kind in _ASKED or kind.endswith((" request", " requested")) or kind.startswith("request ")
 
 
 def side_of(spec: EventsSpec, event: Mapping[str, Any]) -> int:
@@ -106,6 +101,60 @@ def sides(spec: EventsSpec, log: EventLog) -> Sides:
     if direction not in log.sides:
         log.sides[direction] = _sides(spec, direction, log)
     return log.sides[direction]
+
+
+def waiting_since(
+    project: Project, logs: Mapping[str, EventLog], lead: NDArray[np.int64], at: Instants, created: Instants
+) -> Instants:
+    """Return since when leads wait for us as of instants, `NEVER` for who doesn't.
+
+    Where no table says what sales did nobody does.
+
+    Since the first word of a lead that came after ours; since its creation if neither spoke. What was answered when it
+    happened needs no other answer. Where sales has no part in a table, a lead that asks for us there has spoken:
+    ``demo_request``, ``contact_form``, ``chat``, ``request_quote`` and the like in a column of kinds.
+
+    Parameters
+    ----------
+    lead, at, created : (n,), which leads, as of when, and when each was created
+    """
+    sales = sales_tables(project)
+    if not sales:
+        return np.full(len(lead), NEVER, dtype=np.int64)
+    spoke = [(log, _speakers(spec, log, sales)) for spec, log in ((spec, logs[spec.name]) for spec in project.events)]
+    ours, theirs = np.full(len(lead), NEVER, dtype=np.int64), np.full(len(lead), FOREVER, dtype=np.int64)
+    for log, side in spoke:
+        _last_from_us(lead, at, log.offsets, log.time, log.known, side, ours)
+    for log, side in spoke:
+        _first_from_them(lead, at, log.offsets, log.time, log.known, side, ours, theirs)
+    return np.where(theirs != FOREVER, theirs, np.where(ours == NEVER, created, NEVER))
+
+
+def _speakers(spec: EventsSpec, log: EventLog, sales: Collection[str]) -> Sides:
+    if spec.name in sales:
+        return sides(spec, log)
+    asks = np.zeros(log.n_events, dtype=np.int8)
+    if spec.direction is None:
+        for position, name in enumerate(spec.categorical):
+            if name.lower() in KIND_COLUMNS:
+                asks |= _of_words(_asks, log.vocabularies[position])[log.codes[position]]
+    return asks * np.int8(INBOUND)
+
+
+@njit(nogil=True, cache=True)
+def _last_from_us(lead, at, offsets, time, known, side, last):  # type: ignore[no-untyped-def]
+    for i in range(len(lead)):
+        for j in range(offsets[lead[i]], offsets[lead[i] + 1]):
+            if side[j] & FROM_US and time[j] < at[i] and known[j] < at[i]:
+                last[i] = max(last[i], time[j])
+
+
+@njit(nogil=True, cache=True)
+def _first_from_them(lead, at, offsets, time, known, side, after, first):  # type: ignore[no-untyped-def]
+    for i in range(len(lead)):
+        for j in range(offsets[lead[i]], offsets[lead[i] + 1]):
+            if side[j] & FROM_THEM and after[i] < time[j] < at[i] and known[j] < at[i]:
+                first[i] = min(first[i], time[j])
 
 
 def _sides(spec: EventsSpec, direction: Direction, log: EventLog) -> Sides:

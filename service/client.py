@@ -72,7 +72,8 @@ class ListFilters(TypedDict, total=False):
     """Which leads of the call list; None filters nothing, except that without a `verdict` the rejected are left out.
 
     `verdict` is what was said last of a lead: none for nothing, any for whatever it was. Ages are durations, as
-    ``14d``; `search` is a part of the id, account, owner or a categorical field, in any case.
+    ``14d``; `search` is a part of the id, account, owner or a categorical field, in any case. `order` is the
+    best first, or ``waiting``: only leads that wait for us, the longest first.
     """
 
     grades: Sequence[str]
@@ -82,6 +83,7 @@ class ListFilters(TypedDict, total=False):
     verdict: Literal["none", "accept", "reject", "any"] | None
     min_age: str | None
     max_age: str | None
+    order: Literal["score", "waiting"]
 
 
 class Client:

@@ -178,6 +178,9 @@ class ListedScore(Score):
     """A score on the call list."""
 
     age_seconds: int = Field(ge=0, description="Since the lead was scored")
+    waiting_seconds: int | None = Field(
+        ge=0, description="Since the lead waits for us: its first word that we didn't answer. Null if it doesn't"
+    )
 
 
 class CallList(BaseModel):
@@ -263,6 +266,11 @@ LIST_PARAMETERS = [
     ),
     _parameter("min_age", "Only leads created longer ago", _DURATION),
     _parameter("max_age", "Only leads created since", _DURATION),
+    _parameter(
+        "order",
+        "The best first (score), or only leads that wait for us, the longest first (waiting)",
+        {"type": "string", "enum": ["score", "waiting"], "default": "score"},
+    ),
     _parameter("limit", "Leads on a page", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
     _parameter("cursor", "Where the page before ended: its `next`", _TEXT),
     _parameter("If-None-Match", "The `ETag` of an earlier answer", _TEXT, "header"),

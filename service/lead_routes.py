@@ -31,7 +31,7 @@ from service.security import Limits
 from service.serving import N_WARM_ROUNDS, ModelInUse
 from service.store.arrivals import parse
 from service.store.database import reason
-from service.store.scores import ListQuery, read_cursor, verdict_asked
+from service.store.scores import BEST, ORDERS, ListQuery, read_cursor, verdict_asked
 from service.stored import StoredLeads, Wanted
 from service.together import Together
 from service.turns import Turns
@@ -147,7 +147,8 @@ class LeadAnswers:
         page = await self.read(lambda: store.scores.page(query))
         # The records are JSON already: to parse and write them again would be most of the work.
         listed = ",".join(
-            f'{record[:-1]},"age_seconds":{max(0, now - as_of) // 1_000_000}}}' for record, as_of in page.records
+            f'{record[:-1]},"age_seconds":{_seconds(now, as_of)},"waiting_seconds":{_seconds(now, waits)}}}'
+            for record, as_of, waits in page.records
         )
         rest = payload.dump({"next": page.cursor, "rescored_every_seconds": self.rescore_seconds})
         content = b'{"leads":[' + listed.encode() + b"]," + rest[1:]
@@ -211,7 +212,7 @@ class LeadAnswers:
         )
 
 
-_FILTERS = ("grade", "source", "owner", "search", "verdict", "min_age", "max_age", "limit", "cursor")
+_FILTERS = ("grade", "source", "owner", "search", "verdict", "min_age", "max_age", "order", "limit", "cursor")
 
 
 class _Asked:
@@ -265,6 +266,7 @@ class _Asked:
             verdict=self._verdict(),
             created_from=None if oldest is None else max(now - oldest, time.EARLIEST),
             created_before=None if youngest is None else max(now - youngest, time.EARLIEST),
+            order=self._order(),
             limit=self.whole("limit", default=50, most=MOST_LEADS),
             after=self._cursor(),
         )
@@ -280,6 +282,12 @@ class _Asked:
             return verdict_asked(self._query.get("verdict"))
         except ValueError as error:
             raise _refused("verdict", str(error)) from None
+
+    def _order(self) -> str:
+        order = self._query.get("order", BEST)
+        if order not in ORDERS:
+            raise _refused("order", f"must be one of {', '.join(ORDERS)}")
+        return order
 
     def _span(self, name: str) -> int | None:
         text = self._query.get(name)
@@ -306,6 +314,11 @@ def _refuse_nul(lead_id: str) -> None:
     """PostgreSQL takes no NUL in a text, not even to look for it."""
     if "\0" in lead_id:
         raise Problem(UNKNOWN_LEAD, "No lead's id holds the character NUL")
+
+
+def _seconds(now: int, since: int | None) -> str:
+    """Whole seconds since an instant, as JSON."""
+    return "null" if since is None else str(max(0, now - since) // 1_000_000)
 
 
 def _names(if_none_match: str, etag: str) -> bool:

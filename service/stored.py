@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore import time
+from leadscore.contacts import waiting_since
 from leadscore.errors import DataError
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data
@@ -164,6 +165,7 @@ def _said(scorer: LeadScorer, data: Data, asked: Cutoffs, scores: Scores) -> Ite
     names = {role: (*vocabulary, None) for role, (_, vocabulary) in data.leads.roles.items()}
     roles = {role: data.leads.latest(role) for role in names}
     records, words = scorer.records(scores), _words(data, asked.lead)
+    waits = waiting_since(data.project, data.logs, asked.lead, asked.at, data.leads.created[asked.lead]).tolist()
     for row, (lead, record) in enumerate(zip(asked.lead.tolist(), records, strict=True)):
         belongs = {role: names[role][roles[role][lead]] for role in names}
         yield Said(
@@ -174,6 +176,7 @@ def _said(scorer: LeadScorer, data: Data, asked: Cutoffs, scores: Scores) -> Ite
             origin=belongs.get("origin"),
             owner=belongs.get("owner"),
             words=words[row],
+            waits=None if waits[row] == NEVER else waits[row],
         )
 
 

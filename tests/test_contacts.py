@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leadscore.contacts import FROM_THEM, FROM_US, asks_for_us, is_bulk, sales_tables, side_of, sides
+from leadscore.contacts import FROM_THEM, FROM_US, is_bulk, sales_tables, side_of, sides
 from leadscore.direction import ANSWERED, INBOUND, NEITHER, OUTBOUND
 from leadscore.eventlog import EventLog
 from leadscore.project import EventsSpec
@@ -102,21 +102,6 @@ def test_what_is_sent_to_many_is_no_contact(row, bulk):
     assert is_bulk(project, project.events[0], row) is bulk
     of_sales = builders.project(columns | {"sla": {"sales": ["touchpoints"]}})
     assert is_bulk(of_sales, of_sales.events[0], row) is False
-
-
-@pytest.mark.parametrize(
-    ("word", "asks"),
-    [
-        *[(word, True) for word in ("demo_request", "Contact-Form", "request quote", "pricing request", "chat")],
-        *[(word, False) for word in ("download", "form", "requested_unsubscribe", "chatbot_shown", "", None)],
-    ],
-)
-def test_some_touchpoints_ask_for_us(word, asks):
-    project = builders.project({"events.touchpoints.categorical": ["channel", "action"]})
-    assert asks_for_us(project.events[0], {"action": word}) is asks
-    assert not asks_for_us(project.events[0], {"channel": word}), "a channel says where, not what"
-    directed = builders.project({"events.touchpoints.categorical": ["direction", "action"]})
-    assert not asks_for_us(directed.events[0], {"action": word, "direction": "outbound"})
 
 
 def test_a_direction_says_what_marketing_sent_where_sales_has_a_table_of_its_own():

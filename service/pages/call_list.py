@@ -12,7 +12,7 @@ from leadscore.evaluate.capacity import ExpectedWins, at_capacity
 from leadscore.features.words import in_words
 from leadscore.project import Project
 from leadscore.sla import QUALIFIED
-from service.pages.touches import happened, last_touch, waits_since
+from service.pages.touches import happened, last_touch
 from service.store import Store
 from service.store.arrivals import LEADS, REJECT, VERDICT, WITHDRAW
 from service.store.journal import Stored
@@ -85,17 +85,17 @@ def listed(store: Store, query: ListQuery, *, n_calls: int | None, first: int, n
     now : UTC microseconds
     """
     found = store.scores.page(query)
-    records = [json.loads(record) for record, _ in found.records]
+    records = [json.loads(record) for record, *_ in found.records]
     rows: defaultdict[str, list[Stored]] = defaultdict(list)
     for row in store.journal.of_leads([record["lead_id"] for record in records], with_account=False):
         rows[row.lead_id].append(row)
     project = store.journal.project
     line = -1 if n_calls is None else n_calls - first
     entries = [
-        _entry(project, record, rows[record["lead_id"]], as_of, now, below=place == line)
-        for place, (record, (_, as_of)) in enumerate(zip(records, found.records, strict=True))
+        _entry(project, record, rows[record["lead_id"]], as_of, waits, now, below=place == line)
+        for place, (record, (_, as_of, waits)) in enumerate(zip(records, found.records, strict=True))
     ]
-    chances = [] if n_calls is None else store.scores.best_probabilities(query, n_calls)
+    chances = [] if n_calls is None else store.scores.first_probabilities(query, n_calls)
     expected = None if n_calls is None else at_capacity(chances, len(chances))
     scoring = not entries and not store.shared.mark(RESCORED)
     return Listed(entries, found.cursor, expected, *_counted(store, query), scoring)
@@ -115,8 +115,9 @@ def verdict_on(store: Store, lead_id: str) -> Mapping[str, Any] | None:
 
 
 def _entry(
-    project: Project, record: Mapping[str, Any], rows: Sequence[Stored], as_of: int, now: int, *, below: bool
-) -> Entry:
+    project: Project, record: Mapping[str, Any], rows: Sequence[Stored], as_of: int, waits: int | None, now: int, *,
+    below: bool,
+) -> Entry:  # fmt: skip
     events = happened(rows, now)
     return Entry(
         record=record,
@@ -125,7 +126,7 @@ def _entry(
         scored=max(0, now - as_of) / 1e6,
         last_event=_seconds(max((row.time for row in events), default=None), now),
         last_touch=_seconds(last_touch(project, events), now),
-        waiting=_seconds(waits_since(project, rows, events), now),
+        waiting=_seconds(waits, now),
         verdict=last_verdict(rows),
         below=below,
     )

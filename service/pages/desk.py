@@ -21,7 +21,7 @@ from service.pages.pictures import plain
 from service.pages.rendering import HOME, SIGN_IN, STYLE_PATH, page, style
 from service.problems import INVALID, NOT_FOUND, Problem
 from service.store.arrivals import ACCEPT, REJECT, VERDICTS
-from service.store.scores import EVERYBODY, UNJUDGED
+from service.store.scores import EVERYBODY, UNJUDGED, WAITING
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -54,7 +54,8 @@ VERDICT_CHOICES = (
     (EVERYBODY, "all"),
 )
 """What a seller asks for by what was said of leads; without a word those that nobody rejected: it is a list to call."""
-_FILTERS = ("search", "grade", "source", "owner", "max_age", "verdict", "calls")
+ORDER_CHOICES = (("", "the best first"), (WAITING, "who waits for us longest"))
+_FILTERS = ("search", "grade", "source", "owner", "max_age", "verdict", "order", "calls")
 _OURS = ("calls",)
 """Filters that the API's list doesn't have."""
 
@@ -113,6 +114,7 @@ class _Desk:
             ],
             ages=AGES,
             verdicts=VERDICT_CHOICES,
+            orders=ORDER_CHOICES,
             rejected=_address(filters | {"verdict": REJECT}),
             judged=await self._judged(request),
             most_calls=MOST_CALLS,

@@ -75,11 +75,14 @@ scores = Table(
     Column("version", Text, nullable=False),
     Column("record", Text, nullable=False),
     Column("words", Text, nullable=False, server_default=""),
+    Column("waits", BigInteger),
     Index("scores_best_first", "margin", "lead_id", "words"),
+    Index("scores_longest_waiting", "waits", "lead_id"),
 )
 """The latest score of every open lead; `record` is the whole score record as JSON.
 
 `words` is what it is searched by, since version 4: in the index, so that a search reads no record that it doesn't show.
+`waits` is since when it waits for us, UTC microseconds, null if it doesn't; since version 6.
 """
 
 history = Table(
@@ -182,8 +185,7 @@ def _to_4(connection: Connection) -> None:
         "drop index scores_best_first",
     ):
         connection.exec_driver_sql(statement)
-    for index in scores.indexes:
-        index.create(connection)
+    next(index for index in scores.indexes if index.name == "scores_best_first").create(connection)
 
 
 def _to_5(connection: Connection) -> None:
@@ -194,6 +196,12 @@ def _to_5(connection: Connection) -> None:
         connection.execute(verdicts.insert(), [{"lead_id": lead, "verdict": said} for lead, said in last.items()])
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5}
+def _to_6(connection: Connection) -> None:
+    connection.exec_driver_sql("alter table scores add column waits bigint")
+    next(index for index in scores.indexes if index.name == "scores_longest_waiting").create(connection)
+    connection.execute(marks.update().where(marks.c.name == "rescored").values(value=0))  # a round fills it
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6}
 """What brings a store of a version to the next."""
-VERSION = 5
+VERSION = 6

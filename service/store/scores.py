@@ -26,7 +26,10 @@ MOST_WORDS = 300
 
 @dataclass(frozen=True)
 class Said:
-    """One score to be kept: the record, and what the list is filtered, searched (`searchable`) and ranked by."""
+    """One score to be kept: the record, and what the list is filtered, searched (`searchable`) and ranked by.
+
+    `waits` is since when the lead waits for us, UTC microseconds, None if it doesn't.
+    """
 
     record: Mapping[str, Any]
     as_of: int
@@ -35,6 +38,7 @@ class Said:
     origin: str | None
     owner: str | None
     words: str
+    waits: int | None
 
 
 def searchable(texts: Iterable[str | None]) -> str:
@@ -48,7 +52,8 @@ class ListQuery:
     """Which part of the call list is asked for; None filters nothing. `created` bounds are UTC microseconds.
 
     `search` is a part of the lead's id, account, owner or of a categorical field, in any case. `verdict` is one of
-    `JUDGED`; None asks for whatever was said of a lead.
+    `JUDGED`; None asks for whatever was said of a lead. `order` is one of `ORDERS`: the best first, or who waits
+    for us, the longest first, and nobody else.
     """
 
     grades: tuple[str, ...] = ()
@@ -58,10 +63,12 @@ class ListQuery:
     verdict: str | None = None
     created_from: int | None = None
     created_before: int | None = None
+    order: str = "score"
     limit: int = 50
     after: tuple[float, str] | None = None
 
 
+BEST, WAITING = ORDERS = ("score", "waiting")
 UNJUDGED, UNREJECTED = "none", "open"
 JUDGED = (ACCEPT, REJECT, UNJUDGED, UNREJECTED)
 """What leads can be asked for by: what was said of them last, nothing, or anything but a rejection."""
@@ -81,9 +88,12 @@ def verdict_asked(word: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class ListPage:
-    """Score records as JSON, best first, each with its `as_of` in microseconds; `cursor` leads to the next page."""
+    """Score records as JSON in the order asked for; `cursor` leads to the next page.
 
-    records: list[tuple[str, int]]
+    Each has its `as_of`, and since when its lead waits for us (None: it doesn't), in microseconds.
+    """
+
+    records: list[tuple[str, int, int | None]]
     cursor: str | None
 
 
@@ -138,26 +148,30 @@ class ScoreBook:
         return len(moved)
 
     def page(self, query: ListQuery) -> ListPage:
-        """Return one page of the call list, best first; equal margins stand in the order of their ids."""
+        """Return one page of the call list in the order asked for; who ties stands in the order of the ids."""
         wanted = _conditions(query)
+        place = scores.c.waits if query.order == WAITING else scores.c.margin
         if query.after is not None:
-            margin, lead_id = query.after
-            level = and_(scores.c.margin == margin, scores.c.lead_id > lead_id)
-            wanted.append(or_(scores.c.margin < margin, level))
-        statement = select(scores.c.lead_id, scores.c.margin, scores.c.as_of, scores.c.record).where(*wanted)
-        found = self._database.ask(statement.order_by(*_BEST_FIRST).limit(query.limit + 1))
+            at, lead_id = query.after
+            at = int(at) if query.order == WAITING else at
+            further = place > at if query.order == WAITING else place < at
+            wanted.append(or_(further, and_(place == at, scores.c.lead_id > lead_id)))
+        columns = (scores.c.lead_id, place.label("place"), scores.c.as_of, scores.c.waits, scores.c.record)
+        statement = select(*columns).where(*wanted)
+        found = self._database.ask(statement.order_by(*_ORDERED[query.order]).limit(query.limit + 1))
         shown = found[: query.limit]
-        cursor = write_cursor(shown[-1].margin, shown[-1].lead_id) if len(found) > query.limit else None
-        return ListPage([(row.record, row.as_of) for row in shown], cursor)
+        cursor = write_cursor(float(shown[-1].place), shown[-1].lead_id) if len(found) > query.limit else None
+        return ListPage([(row.record, row.as_of, row.waits) for row in shown], cursor)
 
     def n_listed(self, query: ListQuery) -> int:
         """Return how many leads a query asks for, whatever page it is of."""
         [[n]] = self._database.ask(select(func.count()).select_from(scores).where(*_conditions(query)))
         return int(n)
 
-    def best_probabilities(self, query: ListQuery, n: int) -> list[float]:
-        """Return the probabilities of the best leads that a query asks for, at most `n`, whatever page it is of."""
-        found = self._database.ask(select(scores.c.record).where(*_conditions(query)).order_by(*_BEST_FIRST).limit(n))
+    def first_probabilities(self, query: ListQuery, n: int) -> list[float]:
+        """Return the probabilities of the first leads that a query asks for, at most `n`, whatever page it is of."""
+        ordered = select(scores.c.record).where(*_conditions(query)).order_by(*_ORDERED[query.order])
+        found = self._database.ask(ordered.limit(n))
         return [json.loads(row.record)["probability"] for row in found]
 
     def history(self, lead_id: str, *, limit: int) -> list[dict[str, Any]]:
@@ -179,7 +193,7 @@ class ScoreBook:
         return dict(found)
 
 
-_BEST_FIRST = (scores.c.margin.desc(), scores.c.lead_id)
+_ORDERED = {BEST: (scores.c.margin.desc(), scores.c.lead_id), WAITING: (scores.c.waits, scores.c.lead_id)}
 
 
 def _conditions(query: ListQuery) -> list[Any]:
@@ -192,6 +206,7 @@ def _conditions(query: ListQuery) -> list[Any]:
         scores.c.created >= query.created_from if query.created_from is not None else None,
         scores.c.created < query.created_before if query.created_before is not None else None,
         _is_judged(query.verdict) if query.verdict is not None else None,
+        scores.c.waits.is_not(None) if query.order == WAITING else None,
     ]
     return [condition for condition in wanted if condition is not None]
 
@@ -250,6 +265,7 @@ def _latest(one: Said) -> dict[str, Any]:
         "origin": one.origin,
         "owner": one.owner,
         "words": one.words,
+        "waits": one.waits,
         "version": record["model"]["version"],
         "record": json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":")),
     }

@@ -65,6 +65,7 @@ QUERIES = {
     "owner": st.sampled_from(["rep-10", *TEXTS]),
     "search": st.sampled_from(["0012", "%", "_", *TEXTS]),
     "verdict": st.sampled_from(["none", "accept", "reject", "any", "open", "withdraw", *TEXTS]),
+    "order": st.sampled_from(["score", "waiting", "", "WAITING", "x" * 300]),
     "min_age": st.sampled_from(["1d", "0d", "999999w", "9999999w", "1", "-1d", "١d"]),
     "max_age": st.sampled_from(["1d", "400d", "0d", "999999w", "", "d"]),
     "cursor": st.one_of(

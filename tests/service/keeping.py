@@ -33,4 +33,4 @@ class Kept:
         raise AssertionError("there is always something to do")
 
     def list(self, **query: Any) -> list[dict[str, Any]]:
-        return [json.loads(record) for record, _ in self.store.scores.page(ListQuery(limit=500, **query)).records]
+        return [json.loads(record) for record, *_ in self.store.scores.page(ListQuery(limit=500, **query)).records]

@@ -40,7 +40,7 @@ def said(lead_id: str, score: int, grade: str, at: int = START, version: str = "
         "warnings": [],
         "model": {"name": "leadscore", "version": version, "plan": "9f3c"},
     }
-    return Said(record, at, score / 10, at, "webinar", "rep-03", lead_id.lower())
+    return Said(record, at, score / 10, at, "webinar", "rep-03", lead_id.lower(), None)
 
 
 def keep(store: Store, *scores: Said, closed: tuple[str, ...] = ()) -> None:

@@ -136,7 +136,7 @@ def test_filters_and_pages_agree_with_the_whole_list(kept: Kept) -> None:
     after = None
     while True:
         page = kept.store.scores.page(ListQuery(limit=7, after=after, grades=("A", "B")))
-        paged += [json.loads(record)["lead_id"] for record, _ in page.records]
+        paged += [json.loads(record)["lead_id"] for record, *_ in page.records]
         if page.cursor is None:
             break
         after = read_cursor(page.cursor)

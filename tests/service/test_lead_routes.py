@@ -14,6 +14,7 @@ import pytest
 
 import leadscore as ls
 from leadscore import time
+from leadscore.contacts import waiting_since
 from leadscore.tables import Cutoffs
 from service import access, contract, counting, lead_routes
 from service.client import Client, ServiceProblem
@@ -378,6 +379,22 @@ def test_ages_filter_by_when_a_lead_was_created(client: Client, sample: ls.Data)
     assert old | young == {score.lead_id for score in client.call_list()}
     assert all(created[lead_id] < border for lead_id in old)
     assert list(client.call_list(max_age="0d")) == list(client.call_list(min_age="999999w")) == []
+
+
+@pytest.mark.parametrize("page", [3, 500])
+def test_who_waits_longest_stands_first_and_nobody_else(client: Client, sample: ls.Data, page: int) -> None:
+    known = {*sample.leads.ids}  # other tests add leads of their own
+    everybody = {score.lead_id: score for score in client.call_list() if score.lead_id in known}
+    first = itertools.islice(client.call_list(page=page, order="waiting"), 60)
+    listed = [score.lead_id for score in first if score.lead_id in known]
+    lead = sample.leads.find([*everybody])
+    at = np.full(len(lead), time.parse_instant(AS_OF, "UTC"))
+    since = waiting_since(sample.project, sample.logs, lead, at, sample.leads.created[lead]).tolist()
+    waits = {lead_id: instant for lead_id, instant in zip(everybody, since, strict=True) if instant != time.NEVER}
+    assert listed == sorted(waits, key=lambda lead_id: (waits[lead_id], lead_id))[: len(listed)]
+    assert len(listed) > 9
+    for lead_id, score in everybody.items():
+        assert (score.waiting_seconds is None) == (lead_id not in waits)
 
 
 def test_a_list_that_has_not_changed_is_not_sent_again(stored_service: Service, store: Store) -> None:

@@ -40,7 +40,7 @@ def arrive(stored: StoredLeads, **parts: Any) -> None:
 
 def standings(leads: StoredLeads, current: InUse, n: int) -> Iterator[Standing]:
     """The best leads of the list, but those that were closed after it was made."""
-    for row, _ in leads.store.scores.page(ListQuery(limit=n)).records:
+    for row, *_ in leads.store.scores.page(ListQuery(limit=n)).records:
         standing = portrait(leads, current, json.loads(row)["lead_id"], now=NOW).standing
         if standing is not None:
             yield standing

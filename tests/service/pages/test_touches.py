@@ -1,4 +1,4 @@
-"""When a lead was last in touch, since when it waits for us, and which reasons of it are told first."""
+"""When a lead was last in touch, and which reasons of it are told first."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from leadscore import Project
-from leadscore.time import NEVER
 from service.pages.call_list import told_first
-from service.pages.touches import happened, last_touch, waits_since
+from service.pages.touches import happened, last_touch
 from service.store.arrivals import LEADS, OUTCOME
 from service.store.journal import Stored
 
@@ -39,56 +38,13 @@ def rows(*events: tuple[int, dict[str, Any]]) -> list[Stored]:
     return [row(LEADS, CREATED, {}), *found]
 
 
-def waits(project: Project, *events: tuple[int, dict[str, Any]]) -> int | None:
-    return waits_since(project, rows(*events), happened(rows(*events), NOW))
-
-
 UNANSWERED, ANSWERED = call("outbound", "no_answer"), call("outbound", "reached", 7)
 WROTE = {"kind": "email", "direction": "inbound", "outcome": "replied", "minutes": None}
-
-
-def test_a_lead_waits_until_somebody_turns_to_it(market: Project) -> None:
-    assert waits(market) == CREATED
-    assert waits(market, (2, SENT), (3, OPENED)) == CREATED, "marketing's mail is nobody in touch"
-    assert waits(market, (2, UNANSWERED)) is None
-    assert waits(market, (2, UNANSWERED), (3, WROTE)) == 3
-    assert waits(market, (3, WROTE), (4, UNANSWERED)) is None, "it is called back"
-    assert waits(market, (3, WROTE), (NOW + 1, UNANSWERED)) == 3, "that is still to come"
-    assert waits_since(market, [row(LEADS, NEVER, {})], []) is None
 
 
 def test_rows_of_a_table_that_is_gone_are_no_touch(market: Project) -> None:
     found = [row(LEADS, CREATED, {}), row("touchpoints", 2, OPENED), row("chats", 3, {"kind": "chat"})]
     assert last_touch(market, happened(found, NOW)) == 2
-    assert waits_since(market, found, happened(found, NOW)) == CREATED
-
-
-def test_a_lead_that_asked_twice_waits_since_the_first_time(market: Project) -> None:
-    assert waits(market, (2, ANSWERED), (3, WROTE), (5, WROTE)) == 3
-    assert waits(market, (3, WROTE), (4, UNANSWERED), (5, WROTE)) == 5
-
-
-def test_who_asks_for_a_demo_waits_for_us(market: Project) -> None:
-    """Marketing's table holds it, so it is in no feature as a word of the lead."""
-    asked, looked = {"channel": "website", "action": "demo_request"}, {"channel": "website", "action": "pricing_view"}
-    assert waits(market, (2, ANSWERED), (3, asked)) == 3
-    assert waits(market, (2, ANSWERED), (3, looked)) is None
-    assert waits(market, (2, ANSWERED), (3, asked), (4, UNANSWERED)) is None, "it is called back"
-
-
-def test_who_has_been_spoken_to_waits_no_longer(market: Project) -> None:
-    assert waits(market, (2, ANSWERED)) is None
-    assert waits(market, (2, UNANSWERED), (3, call("inbound", "reached", 4))) is None, "its call was answered"
-    assert waits(market, (2, UNANSWERED), (3, call("inbound", "voicemail", 1))) == 3
-
-
-def test_nobody_waits_where_no_table_is_of_sales(market: Project) -> None:
-    touchpoints = {"touchpoints": market.raw["events"]["touchpoints"]}
-    silent = Project.from_dict({**market.raw, "events": touchpoints, "reasons": {}})
-    assert waits(silent, (2, OPENED)) is None
-    named = Project.from_dict({**silent.raw, "sla": {"sales": ["touchpoints"]}})
-    assert waits(named, (2, OPENED)) is None, "all of a table of sales without direction is from us"
-    assert waits(named) == CREATED
 
 
 def test_the_last_touch_is_what_the_lead_or_a_person_did(market: Project) -> None:

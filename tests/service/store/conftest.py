@@ -44,6 +44,9 @@ def brought_back(store: Store, version: int) -> None:
     """Take from a store what versions after one have added."""
     newer = {2: (schema.requests,), 3: (schema.deliveries, schema.told), 5: (schema.verdicts,)}
     with store.database.writing() as connection:
+        if version < 6:
+            connection.exec_driver_sql("drop index scores_longest_waiting")
+            connection.exec_driver_sql("alter table scores drop column waits")
         if version < 4:
             connection.exec_driver_sql("drop index scores_best_first")
             connection.exec_driver_sql("alter table scores drop column words")

@@ -18,7 +18,7 @@ from service.remembering import store_url
 from service.store import Store, open_store, schema
 from service.store.arrivals import parse
 from service.store.importing import import_project
-from service.store.scores import JUDGED, ListQuery
+from service.store.scores import JUDGED, RESCORED, WAITING, ListQuery
 from service.store.tables import whole
 from tests.service.store.conftest import brought_back
 from tests.service.telling import keep, said
@@ -50,11 +50,25 @@ def test_a_store_of_version_4_remembers_the_last_verdicts(url: str, small: ls.Pr
     store.close()
     again = open_store(url, small)
     asked = {verdict: again.scores.page(ListQuery(verdict=verdict)).records for verdict in JUDGED}
-    found = {verdict: [json.loads(record)["lead_id"] for record, _ in records] for verdict, records in asked.items()}
+    found = {verdict: [json.loads(record)["lead_id"] for record, *_ in records] for verdict, records in asked.items()}
     assert found == {"accept": ["a"], "reject": ["b"], "none": ["c"], "open": ["a", "c"]}
     assert {verdict: again.scores.n_listed(ListQuery(verdict=verdict)) for verdict in JUDGED} == {
         verdict: len(leads) for verdict, leads in found.items()
     }
+    again.close()
+
+
+def test_a_store_of_version_5_has_its_leads_scored_anew(url: str, small: ls.Project) -> None:
+    """Only then is it known who waits."""
+    store = open_store(url, small)
+    keep(store, said("a", 95, "A"))
+    store.shared.set_mark(RESCORED, 9)
+    brought_back(store, 5)
+    store.close()
+    again = open_store(url, small)
+    assert again.shared.mark(RESCORED) == 0
+    assert [waits for *_, waits in again.scores.page(ListQuery()).records] == [None]
+    assert again.scores.page(ListQuery(order=WAITING)).records == []
     again.close()
 
 
