@@ -95,11 +95,14 @@ class Totals:
         return (self.first, self.end, self.at, self.total)
 
     def take(self, groups: Sequence[int]) -> Totals:
-        """Return the totals of some groups, in this order; a group below 0 is one of which nothing was counted."""
-        wanted = np.array(groups, dtype=np.int64)
-        there = wanted >= 0
-        first, end = (np.where(there, edges[wanted], 0) for edges in (self.first, self.end))
+        """Return the totals of some groups, in this order; −1 is one of which nothing was counted."""
+        first, end = self._edges.take(np.array(groups, dtype=np.int64), axis=1)
         return Totals(first, end, self.at, self.total)
+
+    @cached_property
+    def _edges(self) -> NDArray[np.int64]:
+        """First and end of every group, and last those of one of which nothing was counted: it is found at −1."""
+        return np.pad(np.stack([self.first, self.end]), ((0, 0), (0, 1)))
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 import leadscore as ls
-from leadscore.company import Memberships
+from leadscore.company import Memberships, Totals
 from leadscore.time import FOREVER, parse_instant
 from tests import builders
 
@@ -55,3 +56,14 @@ def test_of_versions_known_at_once_the_last_is_the_profile():
 
 def test_nobody_belongs_anywhere_without_an_account():
     assert memberships(("a", "2025-01-01", None)) == []
+
+
+def test_of_a_group_that_was_not_counted_there_is_nothing():
+    counted = Totals(np.array([0, 2]), np.array([2, 5]), np.arange(5), np.ones(5, dtype=np.int64))
+    taken = counted.take([1, -1, 0, 1])
+    assert taken.first.tolist() == [2, 0, 0, 2]
+    assert taken.end.tolist() == [5, 0, 2, 5]
+    assert taken.at is counted.at
+    assert counted.take([]).first.tolist() == []
+    nothing = np.empty(0, dtype=np.int64)
+    assert Totals(nothing, nothing, nothing, nothing).take([-1]).end.tolist() == [0]

@@ -115,3 +115,35 @@ def test_a_direction_says_what_marketing_sent_where_sales_has_a_table_of_its_own
     assert sales_tables(project) == ("calls",)
     assert [is_bulk(project, project.events[0], {"channel": word}) for word in ("mailing", "form")] == [True, False]
     assert not is_bulk(project, project.events[1], {"direction": "outbound"})
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"categorical": ["kind", "direction"], "numeric": ["minutes"]}, [TALKED, OUTBOUND, OUTBOUND, NEITHER]),
+        ({"categorical": ["direction", "outcome"], "numeric": ["cost"]}, [TALKED, OUTBOUND, OUTBOUND, NEITHER]),
+    ],
+    ids=["by its length alone", "by its outcome alone"],
+)
+def test_all_events_are_judged_as_each_where_a_table_has_one_of_the_columns(columns, expected):
+    table = spec(**columns)
+    rows = [
+        {"direction": "outbound", "outcome": "reached", "minutes": 5.0},
+        {"direction": "outbound", "outcome": "voicemail", "minutes": 0.0},
+        {"direction": "outbound"},
+        {"direction": "internal", "outcome": "reached", "minutes": 5.0},
+    ]
+    words = [tuple(sorted({row[name] for row in rows if name in row})) for name in table.categorical]
+    codes = [
+        [vocabulary.index(row[name]) if name in row else -1 for row in rows]
+        for name, vocabulary in zip(table.categorical, words, strict=True)
+    ]
+    log = EventLog(
+        offsets=np.array([0, len(rows)]),
+        time=np.arange(len(rows)),
+        known=np.arange(len(rows)),
+        codes=np.array(codes, dtype=np.int32),
+        values=np.array([[row.get(name, math.nan) for row in rows] for name in table.numeric]),
+        vocabularies=tuple(words),
+    )
+    assert sides(table, log).tolist() == [side_of(table, row) for row in rows] == expected
