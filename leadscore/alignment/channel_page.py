@@ -83,11 +83,12 @@ def _dimension(found: Channels, called: tuple[str, str], first: bool) -> Section
     behind = dict(iter(found.leads.groupby("channel")))
     blocks.append(
         Table(
-            (row_name, "leads", "judged", "converted", "expected to convert", "wins so far", "wins still expected",
-             "cost per win", "days to win"),
+            (row_name, "leads", "judged", "converted", "rate, estimated", "expected to convert", "wins so far",
+             "wins still expected", "cost per win", "days to win"),
             [_row(row, behind.get(row["channel"], found.leads[:0])) for row in table.to_dict("records")],
-            "Converted: the rate of few leads is pulled towards that of all. Expected: what the model said on entry, "
-            "with the 90 % range if it is right. Days to win: median.",
+            "Converted: how many, and their share of the judged. Estimated: that share, pulled towards that of all "
+            "where leads are few, with its 90 % range. Expected: what the model said on entry, with the 90 % range if "
+            "it is right. Days to win: median.",
         )
     )  # fmt: skip
     if (found.months["judged"] > 0).any():
@@ -138,6 +139,7 @@ def _row(row: Mapping[Any, Any], leads: pd.DataFrame) -> tuple[str | Behind, ...
     called = in_words(str(row["channel"])) or str(row["channel"])
     name = f"“{called}”"
     rate = f"{row['won_rate']:.1%} ({row['won_rate_low']:.1%} to {row['won_rate_high']:.1%})" if row["judged"] else "–"
+    won = f"{row['won']:,} ({row['won'] / row['judged']:.1%})" if row["judged"] else "–"
     expected = f"{row['expected']:.1f} ({row['expected_low']:.0f} to {row['expected_high']:.0f})"
 
     def listed(mask: pd.Series, told: str, text: str | None = None) -> Behind:
@@ -147,7 +149,8 @@ def _row(row: Mapping[Any, Any], leads: pd.DataFrame) -> tuple[str | Behind, ...
         called,
         listed(leads["judged"] | True, ""),
         listed(leads["judged"], ", judged"),
-        listed(leads["won"], ", judged and converted", f"{row['won']:,}: {rate}" if row["judged"] else rate),
+        listed(leads["won"], ", judged and converted", won),
+        rate,
         expected if row["judged"] else "–",
         listed(leads["state"] == "won", ", won so far"),
         listed(leads["state"] == "open", ", still open", f"{row['open_expected']:.1f}"),

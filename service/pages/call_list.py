@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,10 +89,10 @@ def listed(store: Store, query: ListQuery, *, n_calls: int | None, first: int, n
     rows: defaultdict[str, list[Stored]] = defaultdict(list)
     for row in store.journal.of_leads([record["lead_id"] for record in records], with_account=False):
         rows[row.lead_id].append(row)
-    project = store.journal.project
+    project, common = store.journal.project, _common(records)
     line = -1 if n_calls is None else n_calls - first
     entries = [
-        _entry(project, record, rows[record["lead_id"]], as_of, waits, now, below=place == line)
+        _entry(project, record, rows[record["lead_id"]], as_of, waits, now, common=common, below=place == line)
         for place, (record, (_, as_of, waits)) in enumerate(zip(records, found.records, strict=True))
     ]
     chances = [] if n_calls is None else store.scores.first_probabilities(query, n_calls)
@@ -116,12 +116,12 @@ def verdict_on(store: Store, lead_id: str) -> Mapping[str, Any] | None:
 
 def _entry(
     project: Project, record: Mapping[str, Any], rows: Sequence[Stored], as_of: int, waits: int | None, now: int, *,
-    below: bool,
+    common: Container[str], below: bool,
 ) -> Entry:  # fmt: skip
     events = happened(rows, now)
     return Entry(
         record=record,
-        reasons=told_first(record["reasons"], to_call=record["score"] >= _floor(project)),
+        reasons=told_first(record["reasons"], to_call=record["score"] >= _floor(project), common=common),
         about=_about(project, rows),
         scored=max(0, now - as_of) / 1e6,
         last_event=_seconds(max((row.time for row in events), default=None), now),
@@ -132,11 +132,21 @@ def _entry(
     )
 
 
-def told_first(reasons: Sequence[Mapping[str, Any]], *, to_call: bool) -> list[Mapping[str, Any]]:
+def _common(records: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """What is said of most leads of a page, word by word: it tells none of them from the others."""
+    said = Counter(reason["text"] for record in records for reason in record["reasons"])
+    return frozenset(text for text, n in said.items() if 2 * n > len(records) > 1)
+
+
+def told_first(
+    reasons: Sequence[Mapping[str, Any]], *, to_call: bool, common: Container[str] = ()
+) -> list[Mapping[str, Any]]:
     """Choose the reasons of a row, given strongest first: of a lead to call those for it come first.
 
-    The strongest against it is told in any case if it is worth saying (`WORTH_SAYING`), a weak one never.
+    The strongest against it is told in any case if it is worth saying (`WORTH_SAYING`), a weak one never. Texts that
+    are `common` stand behind all others of the same sign.
     """
+    reasons = sorted(reasons, key=lambda reason: reason["text"] in common)
     least = WORTH_SAYING * max((abs(reason["effect"]) for reason in reasons), default=0.0)
     heard = [reason for reason in reasons if reason["effect"] >= 0 or -reason["effect"] >= least]
     against = [reason for reason in heard if reason["effect"] < 0]

@@ -193,7 +193,12 @@ def test_every_number_of_the_channels_opens_its_leads(tiny: ls.Data, by_touches:
     for (channel, column), (text, leads) in touches.items():
         if column in ("leads", "judged", "wins so far"):
             assert int(text) == table.loc[channel, column.replace(" ", "_")] == len(leads)
-    costs = {row[0]: row[7] for row in by_channel.rows}
+    for channel, _, judged, converted, estimated, *_ in by_channel.rows:
+        row = table.loc[channel]
+        if row["judged"]:
+            assert converted.text == f"{row['won']} ({row['won'] / row['judged']:.1%})", judged
+            assert estimated.startswith(f"{row['won_rate']:.1%} (")
+    costs = {row[0]: row[8] for row in by_channel.rows}
     assert costs["web"] == "–", "nobody says what it cost"
     assert any("taken from touchpoints.cost," in item for item in page.sections[-1].blocks[0].items)
 

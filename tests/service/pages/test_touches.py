@@ -78,3 +78,9 @@ def reasons(*effects: float) -> list[dict[str, Any]]:
 )
 def test_why_to_call_comes_first_and_what_is_against_is_told_where_it_is_worth_saying(effects, to_call, told):
     assert [reason["effect"] for reason in told_first(reasons(*effects), to_call=to_call)] == told
+
+
+def test_what_is_said_of_most_leads_stands_behind_what_tells_them_apart():
+    said = [{"text": text, "effect": effect} for text, effect in (("us", 0.5), ("visits", 0.4), ("calls", 0.3))]
+    assert [reason["text"] for reason in told_first(said, to_call=True, common={"us"})] == ["visits", "calls"]
+    assert [reason["text"] for reason in told_first(said[:2], to_call=True, common={"us"})] == ["visits", "us"]
