@@ -196,7 +196,7 @@ def test_every_number_of_the_channels_opens_its_leads(tiny: ls.Data, by_touches:
     for channel, _, judged, converted, estimated, *_ in by_channel.rows:
         row = table.loc[channel]
         if row["judged"]:
-            assert converted.text == f"{row['won']} ({row['won'] / row['judged']:.1%})", judged
+            assert converted.text == f"{row['won']:.0f} ({row['won'] / row['judged']:.1%})", judged
             assert estimated.startswith(f"{row['won_rate']:.1%} (")
     costs = {row[0]: row[8] for row in by_channel.rows}
     assert costs["web"] == "–", "nobody says what it cost"
