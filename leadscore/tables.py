@@ -134,6 +134,9 @@ Coded = tuple[NDArray[np.int32], tuple[str, ...]]
 
 def recoded(*parts: Coded) -> Coded:
     """Coded columns one after the other as one, with the sorted words of all."""
+    first = parts[0][1]
+    if all(words == first for _, words in parts):
+        return np.concatenate([codes for codes, _ in parts]), first
     all_words = pa.concat_arrays([pa.array(words, pa.string()) for _, words in parts])
     position, vocabulary = columns.encode(all_words)
     edges = np.cumsum([0, *(len(words) for _, words in parts)])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from leadscore.batch.merging import meanwhile, merged, n_sorted
 from leadscore.batch.parting import tables_of
 from leadscore.batch.run import Run
 from leadscore.batch.skipped import Rest
+from leadscore.batch.spilling import close_stretches
 from leadscore.batch.writing import COLUMNS, ListWriter, require_place, whole_or_nothing
 from leadscore.model.scorer import LeadScorer
 from leadscore.reading import read
@@ -118,7 +119,10 @@ def carry_out(run: Run, phases: Phases, say: Say) -> Listed:
     for told in (run.folder.told, run.kept and run.kept.told):
         if told:
             say(told)
-    with _earlier_left_alone(), run.folder.kept(run.budget.needs, *([run.kept.path] if run.kept else [])):
+    with ExitStack() as stack:
+        stack.callback(close_stretches)
+        stack.enter_context(_earlier_left_alone())
+        stack.enter_context(run.folder.kept(run.budget.needs, *([run.kept.path] if run.kept else [])))
         run.read(phases)
         for line in run.rest.lines() if run.rest else []:
             say(line)

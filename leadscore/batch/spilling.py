@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,8 @@ IDS, ACCOUNTS = ".ids", ".accounts"
 """Endings of what stands beside a stretch: the ids of its events, the accounts of its leads."""
 _KINDS = {"texts": "text", "instants": "at", "flags": "flag"}
 _ABOUT = b"leadscore"
+_MOST_OPEN = 400
+"""Stretches that stay open while they are read again and again; systems allow a program about a thousand files."""
 _FEW_WORDS = 1_000
 """Words of a column that stand beside the rows; of more, as of accounts, each part has its own."""
 
@@ -91,27 +95,45 @@ def _narrow(coded: Coded) -> NDArray[np.signedinteger[Any]]:
 
 
 def read_part(stretch: Path | bytes, part: int) -> TypedRows:
-    """Read the rows of one part of a stretch, a file or what is in one."""
-    opened = pa.memory_map(str(stretch)) if isinstance(stretch, Path) else pa.BufferReader(stretch)
-    with opened as source, pyarrow.ipc.open_file(source) as file:
-        words = json.loads(file.schema.metadata[_ABOUT])["words"]
-        batch = file.get_batch(part)
-        found: dict[str, dict[str, Any]] = {
-            "row": {},
-            "text": {},
-            "at": {},
-            "flag": {},
-            "role": {},
-            "code": {},
-            "value": {},
-        }
+    """Read the rows of one part of a stretch, a file or what is in one; a file stays open until `close_stretches`."""
+    if isinstance(stretch, bytes):
+        return _Opened(pa.BufferReader(stretch)).rows(part)
+    known = stretch.stat()
+    return _opened(stretch, known.st_ino, known.st_mtime_ns).rows(part)
+
+
+def close_stretches() -> None:
+    """Close all files that `read_part` keeps open."""
+    _opened.cache_clear()
+
+
+class _Opened:
+    """A stretch that is read part by part, by several threads."""
+
+    def __init__(self, source: pa.NativeFile) -> None:
+        self._file = pyarrow.ipc.open_file(source)
+        words = json.loads(self._file.schema.metadata[_ABOUT])["words"]
+        self._words = {name: tuple(of_column) for name, of_column in words.items()}
+        self._lock = Lock()
+
+    def rows(self, part: int) -> TypedRows:
+        """Return the rows of a part."""
+        with self._lock:
+            batch = self._file.get_batch(part)
+        found: dict[str, dict[str, Any]] = {kind: {} for kind in ("row", "text", "at", "flag", "role", "code", "value")}
         for name in batch.schema.names:
             kind, _, rest = name.partition(".")
-            found[kind][rest] = _column(kind, batch.column(name), words.get(name))
+            found[kind][rest] = _column(kind, batch.column(name), self._words.get(name))
         return _typed(found, batch.num_rows)
 
 
-def _column(kind: str, column: pa.Array, words: list[str] | None) -> Any:
+@lru_cache(_MOST_OPEN)
+def _opened(path: Path, inode: int, changed: int) -> _Opened:
+    """Open a stretch, or find it open: to open a file of a hundred parts takes as long as to read three of them."""
+    return _Opened(pa.OSFile(str(path)))  # not mapped: what of it was read would count as memory for as long
+
+
+def _column(kind: str, column: pa.Array, words: tuple[str, ...] | None) -> Any:
     if kind == "text":
         return column
     if kind not in ("role", "code"):
@@ -119,7 +141,7 @@ def _column(kind: str, column: pa.Array, words: list[str] | None) -> Any:
     if words is None:
         codes, found = ranked(column)
         return codes.astype(np.int32), tuple(found.tolist())
-    return column.to_numpy().astype(np.int32), tuple(words)
+    return column.to_numpy().astype(np.int32), words
 
 
 def _typed(found: dict[str, dict[str, Any]], n_rows: int) -> TypedRows:
