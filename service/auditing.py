@@ -34,7 +34,7 @@ from service.store.tables import Counted, some, whole
 
 if TYPE_CHECKING:
     from leadscore import LeadScorer
-    from leadscore.model.scorer import Scores
+    from leadscore.model.scores import Scores
 
 SHARE = 0.01
 MOST_WAITING = 10_000

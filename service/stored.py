@@ -26,7 +26,7 @@ from service.store.tables import Counted, some
 
 if TYPE_CHECKING:
     from leadscore import LeadScorer
-    from leadscore.model.scorer import Scores
+    from leadscore.model.scores import Scores
 
 N_REASONS = 3
 

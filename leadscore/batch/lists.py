@@ -22,7 +22,8 @@ from leadscore.batch.writing import (
     whole_or_nothing,
 )
 from leadscore.model.booster import Progress
-from leadscore.model.scorer import LeadScorer, Scores
+from leadscore.model.scorer import LeadScorer
+from leadscore.model.scores import Scores
 from leadscore.snapshots import open_leads
 from leadscore.tables import Cutoffs, Data
 from leadscore.threads import ahead, n_threads, one_of

@@ -6,8 +6,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,43 +15,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leadscore import documents, time
-from leadscore.errors import ArtifactError, DocumentError, LeadScoreError, TrainingError
+from leadscore.errors import ArtifactError, DocumentError
 from leadscore.explain.caveats import caveats, of_context
 from leadscore.explain.parts import Receipt
 from leadscore.explain.reasons import Reasons
 from leadscore.explain.receipt import receipt
 from leadscore.features.plan import FeaturePlan
 from leadscore.features.words import Words
-from leadscore.model import artifact, baselines, calibration
+from leadscore.model import artifact, baselines, calibration, golden
 from leadscore.model.booster import Model, Progress, TreeModel
 from leadscore.model.fitting import Fitted, fit
 from leadscore.model.population import Population, grade
+from leadscore.model.scores import Scores
 from leadscore.project import Project
 from leadscore.snapshots import Snapshots, open_leads
 from leadscore.tables import Cutoffs, Data
-
-GOLDEN_TOLERANCE = 1e-9
-COLUMNS = (
-    *("lead_id", "as_of", "probability", "score", "grade", "fit", "intent"),
-    *("reasons", "warnings", "model_version"),
-)
-"""Columns of a scored list, in order."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of n leads as arrays; `fit`, `intent` and `reasons` are None where no reasons were asked for."""
-
-    lead_ids: NDArray[np.object_]
-    at: time.Instants
-    margin: NDArray[np.float64]
-    probability: NDArray[np.float64]
-    score: NDArray[np.int64]
-    grade: list[str]
-    fit: list[int] | None
-    intent: list[int] | None
-    reasons: Sequence[Any] | None
-    warnings: list[list[str]]
 
 
 class LeadScorer:
@@ -329,42 +306,12 @@ class LeadScorer:
 
     def frame(self, scores: Scores) -> pd.DataFrame:
         """Return scores as a table, see `score`."""
-        n = len(scores.margin)
-        at = scores.at if self.project.timed else np.full(n, time.NEVER)
-        nothing = [None] * n
-        columns: dict[str, Any] = {
-            "lead_id": scores.lead_ids,
-            "as_of": pd.to_datetime(at.view("M8[us]"), utc=True),
-            "probability": scores.probability,
-            "score": scores.score,
-            "grade": scores.grade,
-            "fit": pd.array(scores.fit or nothing, dtype="Int64"),
-            "intent": pd.array(scores.intent or nothing, dtype="Int64"),
-            "reasons": scores.reasons or [[] for _ in range(n)],
-            "warnings": scores.warnings,
-            "model_version": [self.version] * n,
-        }
-        return pd.DataFrame({name: columns[name] for name in COLUMNS})
+        return scores.frame(version=self.version, timed=self.project.timed)
 
     def records(self, scores: Scores) -> list[dict[str, Any]]:
         """Return scores as the records that go over the wire."""
         model = {"name": self.name, "version": self.version, "plan": self.plan.hash}
-        return [
-            {
-                "lead_id": scores.lead_ids[row],
-                "as_of": time.format_instant(int(scores.at[row])) if self.project.timed else None,
-                "probability": float(scores.probability[row]),
-                "score": int(scores.score[row]),
-                "grade": scores.grade[row],
-                "fit": None if scores.fit is None else scores.fit[row],
-                "intent": None if scores.intent is None else scores.intent[row],
-                "horizon": self.horizon,
-                "reasons": [] if scores.reasons is None else scores.reasons[row],
-                "warnings": scores.warnings[row],
-                "model": model,
-            }
-            for row in range(len(scores.margin))
-        ]
+        return scores.records(model, horizon=self.horizon, timed=self.project.timed)
 
     @property
     def digest(self) -> str:
@@ -430,24 +377,14 @@ class LeadScorer:
 
     def check_golden(self, where: str = "the scorer") -> None:
         """Score the golden leads again; raises ArtifactError if any differs from what was recorded."""
-        try:
-            raw = [golden["document"] for golden in self.golden]
-            scores = [(float(golden["score"]["probability"]), golden["score"]["grade"]) for golden in self.golden]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{where}: golden.json holds no golden leads ({error}). Save the scorer anew") from None
-        if not raw:
-            raise ArtifactError(f"{where}: golden.json holds no golden leads. Save the scorer anew")
-        found = self.score_documents(raw, now=0)
-        for position, ((probability, expected_grade), record) in enumerate(zip(scores, found, strict=True)):
-            if isinstance(record, LeadScoreError):
-                raise ArtifactError(f"{where}: golden lead {position} is refused: {record}")
-            drift = abs(record["probability"] - probability)
-            if not drift <= GOLDEN_TOLERANCE or record["grade"] != expected_grade:
-                raise ArtifactError(
-                    f"{where}: golden lead {position} scores {record['probability']:.12g} here, "
-                    f"{probability:.12g} when it was saved. Use the versions of leadscore and LightGBM "
-                    "that it was trained with, or train anew"
-                )
+        golden.check(self.golden, partial(self.score_documents, now=0), where)
+
+    def _golden_leads(self, data: Data, fitted: Fitted) -> list[dict[str, Any]]:
+        """A few test leads from the lowest to the highest margin, in raw form, with their scores."""
+        rows = np.array(fitted.golden_rows(), dtype=np.int64)
+        raw = self.documents(data, fitted.snapshots.take(rows).cutoffs)
+        probabilities = [float(self.calibrator.apply(margin)) for margin in fitted.margin[rows]]
+        return golden.of(raw, self.score_documents(raw, now=0), probabilities)
 
     def _prepare(self) -> None:
         """Build once what every request needs."""
@@ -458,27 +395,3 @@ class LeadScorer:
         reference = self.population.fit if side == "fit" else self.population.intent
         found: list[int] = reference.score(self.reasons.side_effects(groups, side)).tolist()
         return found
-
-    def _golden_leads(self, data: Data, fitted: Fitted) -> list[dict[str, Any]]:
-        """A few test leads from the lowest to the highest margin, in raw form, with their scores.
-
-        Those that are too long for a lead document are left out.
-        """
-        rows = fitted.golden_rows()
-        raw = self.documents(data, fitted.snapshots.take(np.array(rows, dtype=np.int64)).cutoffs)
-        scored = self.score_documents(raw, now=0)
-        golden: list[dict[str, Any]] = []
-        refused: DocumentError | None = None
-        for row, document, score in zip(rows, raw, scored, strict=True):
-            if isinstance(score, DocumentError):
-                refused = score
-                continue
-            margin = fitted.margin[row]
-            assert score["probability"] == self.calibrator.apply(margin), "a document must score as its table does"
-            golden.append({"document": document, "score": score})
-        if refused is not None and not golden:
-            raise TrainingError(
-                f"none of {len(rows)} test leads can be written as a lead document, to check the model by: {refused}. "
-                "Leave out the column, or the rows, that make leads so long"
-            )
-        return golden

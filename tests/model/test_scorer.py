@@ -15,7 +15,7 @@ import leadscore as ls
 from leadscore import time
 from leadscore.errors import ArtifactError, DocumentError, PlanError, TrainingError
 from leadscore.model.population import Population, Reference, grade
-from leadscore.model.scorer import COLUMNS
+from leadscore.model.scores import COLUMNS
 from leadscore.project import Source
 from leadscore.reading import read
 from leadscore.tables import Cutoffs
