@@ -25,7 +25,6 @@ from leadscore.features.primitives import (
     EVENT_PRIMITIVES,
     HISTORY_PRIMITIVES,
     LEAD_PRIMITIVES,
-    RESPONSE,
     SIDE_OF_ROLE,
     HistoryPrimitive,
     Side,
@@ -33,6 +32,7 @@ from leadscore.features.primitives import (
 )
 from leadscore.features.program import Program, compile_table
 from leadscore.features.recipe import category_features, check_feature, default_features
+from leadscore.features.schema import check_schema
 from leadscore.project import EventsSpec, Project, Source
 from leadscore.tables import Cutoffs, Data
 from leadscore.threads import n_threads
@@ -383,52 +383,12 @@ class FeaturePlan:
         return "the default plan" if self.expands else None
 
     def _check_schema(self, project: Project) -> None:
-        found = project.schema
-        if found is self.schema or found == self.schema:
-            return
-        for name, columns in self.schema["events"].items():
-            if name not in found["events"]:
-                raise PlanError(f"the plan was made for a project with [events.{name}], this one has none")
-            _check_same(f"[events.{name}]", columns, found["events"][name])
-            if any(feature.table == name and feature.op in RESPONSE for feature in self.features):
-                _check_direction(name, columns, found["events"][name])
-        _check_same("[leads]", self.schema["leads"], found["leads"])
-        roles = {ACCOUNT if name.scope else name.table for name in map(self.features.__getitem__, self.company)}
-        for role in sorted(roles):
-            if found["roles"].get(role) != self.schema["roles"][role]:
-                here = f"says {found['roles'][role]!r}" if role in found["roles"] else "has none"
-                raise PlanError(
-                    f"the plan was made for [leads] {role} = {self.schema['roles'][role]!r}, this project {here}"
-                )
-        for key in ("timezone", "timed", *(["horizon"] if roles else [])):
-            if self.schema[key] != found[key]:
-                raise PlanError(f"the plan was made with {key} {self.schema[key]!r}, this project has {found[key]!r}")
+        if project.schema is not self.schema and project.schema != self.schema:
+            check_schema(self.schema, project.schema, self.features)
 
 
 def _is_rate(name: FeatureName) -> bool:
     return name.table in SIDE_OF_ROLE and HISTORY_PRIMITIVES[name.op].over is not None
-
-
-def _check_same(where: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    for kind in ("categorical", "numeric"):
-        columns = expected[kind]
-        if list(columns) != list(found[kind]):
-            raise PlanError(
-                f"the plan was made for {where} {kind} = {list(columns)}, this project says {list(found[kind])}. "
-                "Use the columns the model was trained on, in their order, or train anew"
-            )
-
-
-def _check_direction(table: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Refuse another direction; a plan that knows of no answers goes on without, as its model was trained."""
-    here = found.get("direction")
-    if here is not None and "answered" not in expected["direction"]:
-        here = {key: value for key, value in here.items() if key != "answered"}
-    if expected["direction"] != here:
-        raise PlanError(
-            f"the plan was made for [events.{table}] direction = {expected['direction']}, this project says "
-            f"{found.get('direction')}. Use the direction the model was trained on, or train anew"
-        )
 
 
 def _bare_spec(name: str, columns: Mapping[str, Any]) -> EventsSpec:
