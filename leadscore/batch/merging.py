@@ -20,12 +20,14 @@ Key = tuple[float, str]
 _ABOUT, _N_ROWS = b"leadscore", b"n_rows"
 _MOST_HELD = 2_000
 _PACKED = pyarrow.ipc.IpcWriteOptions(compression="lz4")
+_WIDE = 256
+"""Bytes of a row from which on parts are packed: with reasons, which become a fifth of it. Else it takes but time."""
 
 
 def write_sorted(path: Path, table: pa.Table, about: bytes) -> None:
     """Write a scored part in blocks, with something that stands beside it."""
     table = table.replace_schema_metadata({_ABOUT: about, _N_ROWS: str(table.num_rows)})
-    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema, options=_PACKED) as file:
+    with whole_or_nothing(path) as beside, _new_file(beside, table) as file:
         file.write_table(table, max_chunksize=BLOCK)
 
 
@@ -99,8 +101,8 @@ def _write_merged(path: Path, pieces: Iterator[pa.Table], n_rows: int) -> None:
     first = next(pieces, None)
     if first is None:
         return write_sorted(path, COLUMNS.append(pa.field(MERGED_BY, pa.float64())).empty_table(), b"")
-    schema = first.schema.with_metadata({_N_ROWS: str(n_rows)})
-    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, schema, options=_PACKED) as file:
+    first = first.replace_schema_metadata({_N_ROWS: str(n_rows)})
+    with whole_or_nothing(path) as beside, _new_file(beside, first) as file:
         waiting = [first]
         for piece in pieces:
             if sum(found.num_rows for found in waiting) >= BLOCK:
@@ -109,6 +111,12 @@ def _write_merged(path: Path, pieces: Iterator[pa.Table], n_rows: int) -> None:
             waiting.append(piece)
         file.write_table(pa.concat_tables(waiting).combine_chunks(), max_chunksize=BLOCK)
     return None
+
+
+def _new_file(path: Path, first: pa.Table) -> pyarrow.ipc.RecordBatchFileWriter:
+    """Begin a file of rows like these."""
+    options = _PACKED if first.nbytes > _WIDE * first.num_rows else None
+    return pyarrow.ipc.new_file(path, first.schema, options=options)
 
 
 class _Run:

@@ -36,6 +36,8 @@ COLUMNS = pa.schema(
     ]
 )
 """The columns of a scored list in a file."""
+_RECURRENT = ["as_of", "score", "grade", "fit", "intent", "warnings", "model_version"]
+"""Of these, those that have few values."""
 
 
 def list_table(scores: pd.DataFrame) -> pa.Table:
@@ -101,7 +103,7 @@ class ListWriter:
 
     def __init__(self, path: Path, ending: str) -> None:
         self._csv = path.open("w", encoding="utf-8", newline="") if ending == ".csv" else None
-        self._parquet = None if self._csv else pyarrow.parquet.ParquetWriter(path, _with_pandas_types())
+        self._parquet = None if self._csv else _parquet_writer(path)
         self._waiting: list[pa.Table] = []
         self._n_written = 0
 
@@ -152,6 +154,11 @@ class _Lines:
     def write(self, row: str) -> int:
         """Write one row, which is what csv gives at once."""
         return self._file.write(f"{row.removesuffix(self.BREAK)}\n")
+
+
+def _parquet_writer(path: Path) -> pyarrow.parquet.ParquetWriter:
+    """Begin a file in which only values that recur are looked up: to find that others don't takes time and room."""
+    return pyarrow.parquet.ParquetWriter(path, _with_pandas_types(), use_dictionary=_RECURRENT)
 
 
 def _with_pandas_types() -> pa.Schema:
