@@ -825,11 +825,12 @@ def test_thousands_of_broken_documents_are_scored_or_refused(sample, sample_scor
     assert 500 < n_refused < 3_900
 
 
-def test_thousands_of_broken_files_are_read_or_refused(tmp_path):
-    rng = random.Random(6)
-    small = builders.project(folder=tmp_path)
+@pytest.mark.parametrize("seed", [6, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (8, 9))])
+def test_hundreds_of_broken_files_are_read_or_refused(tmp_path, seed):
+    rng = random.Random(seed)
+    small = builders.project(folder=builders.folder_of(tmp_path))
     n_read = 0
-    for _ in range(1_500):
+    for _ in range(500):
         name = rng.choice(list(builders.FILES))
         content = bytearray(builders.FILES[name].encode(rng.choice(("utf-8", "utf-8", "utf-16"))))
         for _ in range(rng.choice((1, 1, 2, 5, 30))):
@@ -837,7 +838,7 @@ def test_thousands_of_broken_files_are_read_or_refused(tmp_path):
             content[place : place + rng.choice((0, 1, 1, 8))] = rng.choice(
                 (b"", bytes([rng.randrange(256)]), b'"', b"\r", b"\n", b",", b"\x00", b"\xff\xfe", b"PAR1", b"\x1f\x8b")
             )
-        builders.folder_of(tmp_path, {name: bytes(content)})
+        (tmp_path / name).write_bytes(content)
         try:
             data = small.read()
         except LeadScoreError as error:
@@ -845,7 +846,8 @@ def test_thousands_of_broken_files_are_read_or_refused(tmp_path):
         else:
             n_read += len(data.leads.ids) >= 0
             ls.snapshots(data)
-    assert 100 < n_read < 1_400
+        (tmp_path / name).write_text(builders.FILES[name], encoding="utf-8")
+    assert 33 < n_read < 467
 
 
 def test_thousands_of_broken_project_files_are_loaded_or_refused(tmp_path):

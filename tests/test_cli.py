@@ -212,10 +212,12 @@ def test_pages_make_their_folder_too_but_not_in_a_file(tmp_path) -> None:
         write_page(page / "c.html", "<p>")
 
 
-def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
+def test_a_reader_that_leaves_early_sees_no_traceback(fresh_sample) -> None:
     """As ``leadscore check | head`` does."""
+    project = str(fresh_sample(every=20))
+    assert run("check", project)[0] == 0, "whoever reads to the end sees no failure"
     for options in ([], ["--json"]):
-        command = [sys.executable, "-c", "from leadscore.cli import main; main()", "check", str(SAMPLE), *options]
+        command = [sys.executable, "-c", "from leadscore.cli import main; main()", "check", project, *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout is not None
         process.stdout.close()

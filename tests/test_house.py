@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -34,9 +35,21 @@ PUBLIC = [
 ]
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def called(path: Path) -> list[tuple[str, int]]:
+    """What a file calls, as it is written there, and in which line."""
+    return [(ast.unparse(node.func), node.lineno) for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
+
+
+@functools.cache
 def imported(path: Path) -> list[tuple[str, bool]]:
     """Every dotted name that a file imports, and whether it does so when it is loaded itself."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     late = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
     typing_only = {
         id(inner)
@@ -144,13 +157,9 @@ def test_errors_are_drawn_on_top_and_descend_from_one_root():
 def test_the_library_has_no_clock_no_pickle_no_eval(word):
     found = []
     for path in files("leadscore"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and ast.unparse(node.func).endswith(word)
-                and not (word in ("eval", "exec") and "." in ast.unparse(node.func))
-            ):
-                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+        for name, line in called(path):
+            if name.endswith(word) and not (word in ("eval", "exec") and "." in name):
+                found.append(f"{path.relative_to(ROOT)}:{line}")
     if word in ("time.time", "datetime.now"):  # the outermost edge: a command that was given no cutoff
         found = [place for place in found if not place.startswith("leadscore/cli")]
     assert found == []

@@ -14,7 +14,7 @@ import leadscore as ls
 from leadscore import tracking
 from leadscore.errors import MissingExtraError, TrackingError
 from leadscore.model.artifact import MANIFEST
-from leadscore.tracking import registry
+from leadscore.tracking import connection, registry
 
 TOML = Path(__file__).parents[1] / "data" / "sample" / "leadscore.toml"
 
@@ -28,9 +28,27 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "elsewhere")
 
 
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory):
+    """MLflow's database before anything was trained: its migrations take a second or more."""
+    folder = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        with connection.connect(folder):
+            connection.create_database(folder)
+    return folder / connection.DATABASE
+
+
 @pytest.fixture
-def project(tmp_path):
+def bare_project(tmp_path):
+    """A project without a database: whoever logs first makes it."""
     return project_at(tmp_path / "project")
+
+
+@pytest.fixture
+def project(bare_project, empty_database):
+    shutil.copy(empty_database, bare_project)
+    return bare_project
 
 
 def project_at(folder, toml=None):
@@ -72,10 +90,10 @@ def drawing():
     return figure
 
 
-def test_a_run_holds_everything_and_its_model_is_champion_and_challenger(project, sample_scorer, drawing):
+def test_a_run_holds_everything_and_its_model_is_champion_and_challenger(bare_project, sample_scorer, drawing):
     registered = tracking.log(
         sample_scorer,
-        project,
+        bare_project,
         metrics={"auc": 0.7, "calibration_slope": None, "log_loss": float("nan"), "brier": 1},
         intervals={"auc": (0.6, 0.8), "brier": None},
         parameters={"learning_rate": 0.5, "blocks": {"train": 3}, "note": None},
@@ -83,7 +101,7 @@ def test_a_run_holds_everything_and_its_model_is_champion_and_challenger(project
         figures={"reliability": drawing},
         texts={"report.json": '{"n": 1}'},
     )
-    client = client_of(project)
+    client = client_of(bare_project)
     run = client.get_run(registered.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics == {"auc": 0.7, "brier": 1.0, "auc_low": 0.6, "auc_high": 0.8}
@@ -96,12 +114,12 @@ def test_a_run_holds_everything_and_its_model_is_champion_and_challenger(project
     assert run.data.tags["commit"] == "abc"
     assert run.data.tags["leadscore.data"] == sample_scorer.manifest["data"]
     assert sample_scorer.manifest["data"].startswith(run.inputs.dataset_inputs[0].dataset.digest)
-    files = Path(project, "mlruns", registered.run_id, "artifacts")
+    files = Path(bare_project, "mlruns", registered.run_id, "artifacts")
     assert json.loads((files / "report.json").read_text()) == {"n": 1}
     assert (files / "plots" / "reliability.png").read_bytes().startswith(b"\x89PNG")
     assert client.get_experiment(run.info.experiment_id).name == "market"
     assert registered.uri == "models:/market/1"
-    assert aliases_of(project) == {"champion": "1", "challenger": "1"}
+    assert aliases_of(bare_project) == {"champion": "1", "challenger": "1"}
 
 
 def test_a_second_run_takes_the_challenger_alias_only(project, sample_scorer):
@@ -202,15 +220,15 @@ def test_a_project_without_champion_says_how_to_get_one(project, sample_scorer):
         tracking.find_scorer(project)
 
 
-def test_looking_creates_no_database(project):
+def test_looking_creates_no_database(bare_project):
     with pytest.raises(TrackingError, match=r"mlflow\.db does not exist: .* Run: leadscore train"):
-        tracking.find_scorer(project)
-    assert [path.name for path in project.iterdir()] == ["leadscore.toml"]
+        tracking.find_scorer(bare_project)
+    assert [path.name for path in bare_project.iterdir()] == ["leadscore.toml"]
 
 
-def test_a_damaged_database_is_named_at_once(project, sample_scorer):
-    (project / "mlflow.db").write_text("not a database at all", encoding="utf-8")
-    for use in (lambda: tracking.find_scorer(project), lambda: log(sample_scorer, project)):
+def test_a_damaged_database_is_named_at_once(bare_project, sample_scorer):
+    (bare_project / "mlflow.db").write_text("not a database at all", encoding="utf-8")
+    for use in (lambda: tracking.find_scorer(bare_project), lambda: log(sample_scorer, bare_project)):
         with pytest.raises(TrackingError, match="is not an SQLite database"):
             use()
 
@@ -295,14 +313,14 @@ def test_a_deleted_experiment_is_restored(project, sample_scorer):
     assert log(sample_scorer, project).version == "2"
 
 
-def test_the_environment_decides_where_runs_are(project, sample_scorer, tmp_path, monkeypatch):
+def test_the_environment_decides_where_runs_are(bare_project, sample_scorer, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'team.db'}")
-    assert tracking.tracking_uri(project) == f"sqlite:///{tmp_path / 'team.db'}"
+    assert tracking.tracking_uri(bare_project) == f"sqlite:///{tmp_path / 'team.db'}"
     with pytest.raises(TrackingError, match=r"team\.db does not exist"):
-        tracking.find_scorer(project)
-    log(sample_scorer, project)
-    assert tracking.find_scorer(project)[0].is_relative_to(project / "mlruns")
-    assert not (project / "mlflow.db").exists()
+        tracking.find_scorer(bare_project)
+    log(sample_scorer, bare_project)
+    assert tracking.find_scorer(bare_project)[0].is_relative_to(bare_project / "mlruns")
+    assert not (bare_project / "mlflow.db").exists()
 
 
 def test_the_address_is_absolute_whatever_the_current_folder(tmp_path):
@@ -326,10 +344,10 @@ def test_names_that_the_registry_refuses_are_rewritten(name, kept):
     _validate_model_name(kept)
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_trained(project, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_trained(bare_project, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     with pytest.raises(TrackingError, match=r"can't be written.*--no-track --out FOLDER"):
-        tracking.require_writable(project)
+        tracking.require_writable(bare_project)
 
 
 def test_a_remote_model_is_fetched_once(project, sample_scorer):
@@ -342,7 +360,7 @@ def test_a_remote_model_is_fetched_once(project, sample_scorer):
     assert registry._fetched(model.as_uri(), project) == fetched
 
 
-def test_without_mlflow_the_extra_is_named(project, sample_scorer, monkeypatch):
+def test_without_mlflow_the_extra_is_named(bare_project, sample_scorer, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(MissingExtraError, match=r"leadscore\[tracking\]"):
-        log(sample_scorer, project)
+        log(sample_scorer, bare_project)

@@ -275,7 +275,7 @@ def test_a_list_without_times_has_nobody_to_follow() -> None:
 def test_a_report_is_a_page_and_tables(
     report: str, fresh_sample: Any, sample_scorer_folder: Path, tmp_path: Path
 ) -> None:
-    project = fresh_sample()
+    project = fresh_sample(every=4)
     with (project / "leadscore.toml").open("a") as file:
         file.write('\n[sla]\nqualified = "B"\nleads = 60\nrespond = { A = "4h", B = "24h" }\nattempts = { B = 2 }\n')
     command = ["report", report, str(project), "--out", str(tmp_path), "--model", str(sample_scorer_folder), "--json"]
@@ -303,7 +303,7 @@ def test_a_table_is_text_and_numbers_to_a_spreadsheet(tmp_path: Path) -> None:
 
 
 def test_the_same_data_make_the_same_bytes(fresh_sample: Any, sample_scorer_folder: Path, tmp_path: Path) -> None:
-    project = fresh_sample()
+    project = fresh_sample(every=4)
     for out in ("one", "two"):
         command = ["report", "channels", str(project), "--out", str(tmp_path / out), "--model",
                    str(sample_scorer_folder), "--months", "4", "--by", "lead.source"]  # fmt: skip

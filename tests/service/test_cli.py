@@ -12,14 +12,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
 
 from leadscore import LeadScorer
+from leadscore.cli import main
 from service.client import Client
 from service.keys import SCOPES, Key, append
 from service.webhooks import sign
@@ -28,11 +30,20 @@ from tests.service.telling import Receiver, receiving
 
 AS_OF = "2026-05-01T09:00:00Z"
 KEYS = {scope: Key.mint(f"for-{scope}", [scope]) for scope in SCOPES}
-SAMPLE = Path(__file__).parents[2] / "data" / "sample"
-SERVE = [*LEADSCORE, "serve"]
 HOOK_SECRET = "a secret that nobody reads in a log"
 HOOK = '[webhooks.crm]\nurl = "{url}"\nsecret = "env:CRM_SECRET"\ngrades = ["D"]\nallow_private = true\n'
 """Leads of the sample, of which nothing was heard for long, enter D."""
+
+
+def refused(*options: str, **environment: str) -> Result:
+    """What ``leadscore serve`` says when it starts nothing."""
+    return CliRunner(env=environment).invoke(main, ["serve", *options])
+
+
+@pytest.fixture(scope="module")
+def part(fresh_sample: Callable[..., Path]) -> Path:
+    """A quarter of the sample."""
+    return fresh_sample(every=4)
 
 
 @pytest.fixture(scope="module")
@@ -156,16 +167,14 @@ def test_metrics_hold_templates_and_no_raw_path(http: httpx.Client) -> None:
 
 def test_a_taken_port_is_a_clear_error(serving: Serving, sample_scorer_folder: Path) -> None:
     port = serving.url.rpartition(":")[2]
-    command = [*SERVE, str(sample_scorer_folder.parent), "--model", str(sample_scorer_folder), "--port", port]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1
+    done = refused(str(sample_scorer_folder.parent), "--model", str(sample_scorer_folder), "--port", port)
+    assert done.exit_code == 1
     assert f"can't listen on 127.0.0.1 port {port}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_wrong_option_is_wrong_usage() -> None:
-    done = subprocess.run([*SERVE, "--port", "many"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2
+    assert refused("--port", "many").exit_code == 2
 
 
 def test_without_keys_the_command_says_so(serving: Serving) -> None:
@@ -183,18 +192,17 @@ def test_ctrl_c_leaves_no_process_and_no_file(serving: Serving) -> None:
 
 
 def test_without_keys_the_network_is_not_served(sample_scorer_folder: Path) -> None:
-    command = [*SERVE, str(sample_scorer_folder.parent), "--model", str(sample_scorer_folder), "--host", "0.0.0.0"]
-    done = subprocess.run([*command, "--port", "0"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1
+    options = ("--model", str(sample_scorer_folder), "--host", "0.0.0.0", "--port", "0")
+    done = refused(str(sample_scorer_folder.parent), *options)
+    assert done.exit_code == 1
     assert "--host 0.0.0.0 answers more than this machine" in done.stderr
     assert "leadscore key NAME" in done.stderr
 
 
 def test_a_wrong_key_ends_the_command_with_the_reason(sample_scorer_folder: Path) -> None:
-    command = [*SERVE, str(sample_scorer_folder.parent), "--model", str(sample_scorer_folder)]
-    environment = os.environ | {"LEADSCORE_API_KEYS": "crm:root:00"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1
+    options = (str(sample_scorer_folder.parent), "--model", str(sample_scorer_folder))
+    done = refused(*options, LEADSCORE_API_KEYS="crm:root:00")
+    assert done.exit_code == 1
     assert "LEADSCORE_API_KEYS: key 1 (crm) has a scope that there isn't" in done.stderr
 
 
@@ -206,7 +214,9 @@ def crm() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def keyed(crm: Receiver, sample_scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def keyed(
+    crm: Receiver, part: Path, sample_scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serving]:
     """Two workers on every address, with a store, its keeper, a webhook, and the keys of a file."""
     home = tmp_path_factory.mktemp("keyed")
     for key, _ in KEYS.values():
@@ -216,7 +226,7 @@ def keyed(crm: Receiver, sample_scorer_folder: Path, tmp_path_factory: pytest.Te
     remembered = ("--store", str(home / "store.db"), "--audit", "1", "--webhooks", str(home / "webhooks.toml"))
     secrets = {"LEADSCORE_API_KEYS_FILE": file, "CRM_SECRET": HOOK_SECRET}
     (home / "webhooks.toml").write_text(HOOK.format(url=crm.url), encoding="utf-8")
-    running = start(home, SAMPLE, *options, *remembered, **secrets)
+    running = start(home, part, *options, *remembered, **secrets)
     yield running
     if running.process.poll() is None:
         running.process.terminate()
@@ -314,9 +324,9 @@ def scored_by_the_keeper(keyed: Serving, mark: str) -> bool:
 
 
 @pytest.mark.slow
-def test_what_was_answered_comes_out_the_same_again(keyed: Serving, sample_scorer_folder: Path) -> None:
+def test_what_was_answered_comes_out_the_same_again(keyed: Serving, part: Path, sample_scorer_folder: Path) -> None:
     """The audit, over a store that is in use."""
-    command = [*LEADSCORE, "audit", str(SAMPLE), "--store", str(keyed.log.parent / "store.db"), "--json"]
+    command = [*LEADSCORE, "audit", str(part), "--store", str(keyed.log.parent / "store.db"), "--json"]
     command += ["--model", str(sample_scorer_folder)]
     with Client(keyed.url, KEYS["score"][1]) as client:
         client.score_stored("L000001")
@@ -328,8 +338,8 @@ def test_what_was_answered_comes_out_the_same_again(keyed: Serving, sample_score
     assert audit()["logic"] == 0
 
 
-def test_a_webhook_is_told_and_what_failed_is_told_again(keyed: Serving, crm: Receiver) -> None:
-    command = [*LEADSCORE, "webhooks", str(SAMPLE), "--store", str(keyed.log.parent / "store.db"), "--json"]
+def test_a_webhook_is_told_and_what_failed_is_told_again(keyed: Serving, part: Path, crm: Receiver) -> None:
+    command = [*LEADSCORE, "webhooks", str(part), "--store", str(keyed.log.parent / "store.db"), "--json"]
 
     def states() -> dict[str, int]:
         return dict(json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["webhooks"]["crm"])
@@ -359,7 +369,7 @@ def test_a_damaged_scorer_ends_the_command_with_the_reason(sample_scorer_folder:
     damaged = shutil.copytree(sample_scorer_folder, tmp_path / "scorer")
     with (damaged / "model.txt").open("a") as model:
         model.write("\n")
-    command = [*SERVE, str(tmp_path), "--model", str(damaged), "--port", "0"]
+    command = [*LEADSCORE, "serve", str(tmp_path), "--model", str(damaged), "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert done.returncode == 1
     assert "model.txt was changed after the scorer was saved" in done.stderr

@@ -22,11 +22,11 @@ PATIENCE = 30.0
 @pytest.fixture(scope="module")
 def replicas(
     new_url: Callable[[str], str],
-    fresh_sample: Callable[[], Path],
+    fresh_sample: Callable[..., Path],
     sample_scorer_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[list[Serving]]:
-    url, project = new_url("postgresql"), fresh_sample()
+    url, project = new_url("postgresql"), fresh_sample(every=4)
     running: list[Serving] = []
     options = ("--model", str(sample_scorer_folder), "--store", "env:REPLICA_STORE", "--json")
     for name in ("one", "two"):

@@ -32,6 +32,7 @@ from training.backtesting.page import page
 from training.backtesting.verdict import decide
 
 QUICK = {"learning_rate": 0.2, "num_leaves": 7}
+QUICK_MODEL = "\n[model]\nlearning_rate = 0.2\nnum_leaves = 7\n"
 ORIGINS = 3
 RUN = """
 import sys
@@ -219,11 +220,10 @@ def test_another_seed_is_kept_apart(found, market, tmp_path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_killed_half_way_it_goes_on_and_ends_the_same(market, tmp_path) -> None:
-    settings = "\n[model]\nlearning_rate = 0.2\nnum_leaves = 7\n"
     folders = [copy_of(market, tmp_path / name) for name in ("whole", "killed")]
     for folder in folders:
         with (folder / "leadscore.toml").open("a", encoding="utf-8") as file:
-            file.write(settings)
+            file.write(QUICK_MODEL)
     whole, killed = folders
     expected = finished(whole)
     process = subprocess.Popen([sys.executable, "-c", RUN, *arguments(killed)], stdout=subprocess.DEVNULL)
@@ -294,6 +294,8 @@ def test_no_signal_is_said_first_and_last(market, tmp_path) -> None:
 
 def test_the_verb_prints_one_object_writes_a_page_and_logs_a_run(market, tmp_path) -> None:
     folder = copy_of(market, tmp_path)
+    with (folder / "leadscore.toml").open("a", encoding="utf-8") as file:
+        file.write(QUICK_MODEL)
     html = tmp_path / "backtest.html"
     result = CliRunner().invoke(
         main, ["backtest", str(folder), "--origins", "2", "--every", "60d", "--html", str(html), "--json"]

@@ -41,6 +41,13 @@ def two_versions(trained_twice: Path, tmp_path: Path) -> ls.Project:
     return ls.Project.load(copytree(trained_twice, tmp_path / "sample"))
 
 
+@pytest.fixture(scope="module")
+def dry(trained_twice: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ls.Project, Promotion]:
+    """A copy of it, only to be read, and what a dry run found there."""
+    project = ls.Project.load(copytree(trained_twice, tmp_path_factory.mktemp("dry") / "sample"))
+    return project, promote(project, decider=SIGNED, dry_run=True)
+
+
 def champion(project: ls.Project) -> str | None:
     return tracking.find_scorer(project.folder)[1]
 
@@ -50,10 +57,10 @@ def run(*arguments: str) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-def test_a_dry_run_shows_everything_and_changes_nothing(two_versions) -> None:
-    found = promote(two_versions, decider=SIGNED, dry_run=True)
-    assert champion(two_versions) == "1"
-    assert history(two_versions) == []
+def test_a_dry_run_shows_everything_and_changes_nothing(dry) -> None:
+    project, found = dry
+    assert champion(project) == "1"
+    assert history(project) == []
     assert found.decision.startswith("would ")
     assert {gate.name for gate in found.gates} == {
         "golden leads", "schema", "size", "signal", "calibration slope", "log-loss", "precision at capacity",
@@ -64,9 +71,9 @@ def test_a_dry_run_shows_everything_and_changes_nothing(two_versions) -> None:
     json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_both_are_judged_on_the_same_snapshots_that_neither_learnt_from(two_versions) -> None:
-    found = promote(two_versions, decider=SIGNED, dry_run=True)
-    models = [ls.LeadScorer.load(tracking.find_scorer(two_versions.folder, version)[0]) for version in ("2", "1")]
+def test_both_are_judged_on_the_same_snapshots_that_neither_learnt_from(dry) -> None:
+    project, found = dry
+    models = [ls.LeadScorer.load(tracking.find_scorer(project.folder, version)[0]) for version in ("2", "1")]
     since = max(pd.Timestamp(model.manifest["learnt_until"]) for model in models)
     rows = found.beside.rows
     assert (rows.frame()["cutoff"] >= since).all()
@@ -80,12 +87,12 @@ def test_both_are_judged_on_the_same_snapshots_that_neither_learnt_from(two_vers
     )
 
 
-def test_flips_are_counted_lead_by_lead(two_versions) -> None:
-    found = promote(two_versions, decider=SIGNED, dry_run=True)
-    as_of = two_versions.read().observed_until
+def test_flips_are_counted_lead_by_lead(dry) -> None:
+    project, found = dry
+    as_of = project.read().observed_until
     scores = [
-        ls.LeadScorer.load(tracking.find_scorer(two_versions.folder, version)[0])
-        .score(two_versions.read(), as_of=as_of, n_reasons=0)
+        ls.LeadScorer.load(tracking.find_scorer(project.folder, version)[0])
+        .score(project.read(), as_of=as_of, n_reasons=0)
         .set_index("lead_id")["grade"]
         for version in ("1", "2")
     ]
