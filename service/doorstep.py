@@ -25,7 +25,11 @@ _MARK = "~"
 
 
 def stand_before(gate: Gate) -> None:
-    """Have the HTTP server that is started next read requests as `Doorstep` does."""
+    """Have the HTTP server that is started next read requests as `Doorstep` does, on asyncio's own loop.
+
+    Where uvloop is installed, uvicorn would take that: who is let in during an overload then waits far longer.
+    """
+    uvicorn.config.LOOP_FACTORIES["auto"] = uvicorn.config.LOOP_FACTORIES["asyncio"]
     uvicorn.config.HTTP_PROTOCOLS["auto"] = type("Doorstep", (Doorstep,), {"gate": gate})  # type: ignore[assignment]
 
 

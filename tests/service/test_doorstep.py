@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import types
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -58,6 +60,16 @@ def serve(story: Story, limits: Limits, app: ASGIApp = echo) -> tuple[Any, list[
             await running
 
     return asyncio.run(both()), observed
+
+
+def test_the_loop_is_asyncios_own_where_another_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", types.ModuleType("uvloop"))
+    stand_before(Gate(echo, Limits(), [].append, ["/echo"], KEYLESS))
+    make = uvicorn.Config(echo).get_loop_factory()
+    assert make is not None
+    loop = make()
+    loop.close()
+    assert isinstance(loop, asyncio.SelectorEventLoop)
 
 
 @pytest.fixture(autouse=True)
