@@ -106,17 +106,17 @@ def sides(spec: EventsSpec, log: EventLog) -> Sides:
 def waiting_since(
     project: Project, logs: Mapping[str, EventLog], lead: NDArray[np.int64], at: Instants, created: Instants
 ) -> Instants:
-    """Return since when leads wait for us as of instants, `NEVER` for who doesn't.
+    """Return since when leads wait for us as of instants, UTC microseconds (n,); `NEVER` for who doesn't.
 
-    Where no table says what sales did nobody does.
-
-    Since the first word of a lead that came after ours; since its creation if neither spoke. What was answered when it
-    happened needs no other answer. Where sales has no part in a table, a lead that asks for us there has spoken:
-    ``demo_request``, ``contact_form``, ``chat``, ``request_quote`` and the like in a column of kinds.
+    Since the first word of a lead that came after our last, or since its creation if neither spoke; where no table says
+    what sales did, nobody waits. What was answered when it happened needs no other answer. Where sales has no part in a
+    table, a lead that asks for us there has spoken: ``demo_request``, ``contact_form``, ``chat``, ``request_quote`` and
+    the like in a column of kinds.
 
     Parameters
     ----------
-    lead, at, created : (n,), which leads, as of when, and when each was created
+    lead, at, created : (n,), which leads, as of when, and when each was created (`NEVER` if nobody knows); what counts
+        happened, and was known, before `at`
     """
     sales = sales_tables(project)
     if not sales:
@@ -143,6 +143,7 @@ def _speakers(spec: EventsSpec, log: EventLog, sales: Collection[str]) -> Sides:
 
 @njit(nogil=True, cache=True)
 def _last_from_us(lead, at, offsets, time, known, side, last):  # type: ignore[no-untyped-def]
+    """Raise `last` to the last visible event of each lead in which we spoke."""
     for i in range(len(lead)):
         for j in range(offsets[lead[i]], offsets[lead[i] + 1]):
             if side[j] & FROM_US and time[j] < at[i] and known[j] < at[i]:
@@ -151,6 +152,7 @@ def _last_from_us(lead, at, offsets, time, known, side, last):  # type: ignore[n
 
 @njit(nogil=True, cache=True)
 def _first_from_them(lead, at, offsets, time, known, side, after, first):  # type: ignore[no-untyped-def]
+    """Lower `first` to the first visible event of each lead, later than `after`, in which it spoke."""
     for i in range(len(lead)):
         for j in range(offsets[lead[i]], offsets[lead[i] + 1]):
             if side[j] & FROM_THEM and after[i] < time[j] < at[i] and known[j] < at[i]:

@@ -31,7 +31,7 @@ def one_of(n: int) -> Iterator[None]:
 
 
 def ahead(make: Callable[[Item], Made], items: Iterable[Item], *, n: int) -> Iterator[Made]:
-    """Make something of items in n threads, and yield it in their order; few are made before they are asked for."""
+    """Make something of items in n threads, and yield it in their order, at most n ahead of what is asked for."""
     waiting: deque[Future[Made]] = deque()
     with ThreadPoolExecutor(n) as pool:
         for item in items:

@@ -301,7 +301,7 @@ class _Asked:
     def _cursor(self) -> tuple[float, str] | None:
         text = self._query.get("cursor")
         try:
-            return None if text is None else read_cursor(text)
+            return None if text is None else read_cursor(text, self._order())
         except ValueError as error:
             raise _refused("cursor", str(error)) from None
 

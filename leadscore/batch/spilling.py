@@ -27,7 +27,7 @@ IDS, ACCOUNTS = ".ids", ".accounts"
 _KINDS = {"texts": "text", "instants": "at", "flags": "flag"}
 _ABOUT = b"leadscore"
 _MOST_OPEN = 400
-"""Stretches that stay open while they are read again and again; systems allow a program about a thousand files."""
+"""Stretches that stay open while they are read again and again, where the system allows a program as many files."""
 _FEW_WORDS = 1_000
 """Words of a column that stand beside the rows; of more, as of accounts, each part has its own."""
 
@@ -127,7 +127,17 @@ class _Opened:
         return _typed(found, batch.num_rows)
 
 
-@lru_cache(_MOST_OPEN)
+def _n_open() -> int:
+    """How many stretches may stay open: at most half of the files that a program may have."""
+    try:
+        import resource
+    except ImportError:  # not a system of that kind: it doesn't say
+        return _MOST_OPEN // 4
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_OPEN if soft == resource.RLIM_INFINITY else min(_MOST_OPEN, soft // 2)
+
+
+@lru_cache(_n_open())
 def _opened(path: Path, inode: int, changed: int) -> _Opened:
     """Open a stretch, or find it open: to open a file of a hundred parts takes as long as to read three of them."""
     return _Opened(pa.OSFile(str(path)))  # not mapped: what of it was read would count as memory for as long

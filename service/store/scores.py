@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,9 @@ def searchable(texts: Iterable[str | None]) -> str:
     return "\n".join(told).replace("\0", "")[:MOST_WORDS]
 
 
+BEST, WAITING = ORDERS = ("score", "waiting")
+
+
 @dataclass(frozen=True)
 class ListQuery:
     """Which part of the call list is asked for; None filters nothing. `created` bounds are UTC microseconds.
@@ -63,12 +67,11 @@ class ListQuery:
     verdict: str | None = None
     created_from: int | None = None
     created_before: int | None = None
-    order: str = "score"
+    order: str = BEST
     limit: int = 50
     after: tuple[float, str] | None = None
 
 
-BEST, WAITING = ORDERS = ("score", "waiting")
 UNJUDGED, UNREJECTED = "none", "open"
 JUDGED = (ACCEPT, REJECT, UNJUDGED, UNREJECTED)
 """What leads can be asked for by: what was said of them last, nothing, or anything but a rejection."""
@@ -153,14 +156,13 @@ class ScoreBook:
         place = scores.c.waits if query.order == WAITING else scores.c.margin
         if query.after is not None:
             at, lead_id = query.after
-            at = int(at) if query.order == WAITING else at
             further = place > at if query.order == WAITING else place < at
             wanted.append(or_(further, and_(place == at, scores.c.lead_id > lead_id)))
         columns = (scores.c.lead_id, place.label("place"), scores.c.as_of, scores.c.waits, scores.c.record)
         statement = select(*columns).where(*wanted)
         found = self._database.ask(statement.order_by(*_ORDERED[query.order]).limit(query.limit + 1))
         shown = found[: query.limit]
-        cursor = write_cursor(float(shown[-1].place), shown[-1].lead_id) if len(found) > query.limit else None
+        cursor = write_cursor(shown[-1].place, shown[-1].lead_id) if len(found) > query.limit else None
         return ListPage([(row.record, row.as_of, row.waits) for row in shown], cursor)
 
     def n_listed(self, query: ListQuery) -> int:
@@ -224,20 +226,21 @@ def _last_said(*said: str) -> Select[Any]:
     return select(verdicts.c.lead_id).where(verdicts.c.verdict.in_(said))
 
 
-def write_cursor(margin: float, lead_id: str) -> str:
-    """Return where a page ended, as text for an address."""
-    return base64.urlsafe_b64encode(json.dumps([margin, lead_id]).encode()).decode().rstrip("=")
+def write_cursor(place: float, lead_id: str) -> str:
+    """Return where a page ended, as text for an address: at a margin, a float, or an instant, an int."""
+    return base64.urlsafe_b64encode(json.dumps([place, lead_id]).encode()).decode().rstrip("=")
 
 
-def read_cursor(text: str) -> tuple[float, str]:
-    """Return what `write_cursor` wrote; raises ValueError for anything else."""
+def read_cursor(text: str, order: str) -> tuple[float, str]:
+    """Return what `write_cursor` wrote of a page in an order; raises ValueError for anything else, as another order."""
+    kind, beyond = (int, 2**63) if order == WAITING else (float, math.inf)
     try:
         padded = text + "=" * (-len(text) % 4)
-        margin, lead_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if type(margin) is not float or not abs(margin) < float("inf") or type(lead_id) is not str or "\0" in lead_id:
+        place, lead_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if type(place) is not kind or not abs(place) < beyond or type(lead_id) is not str or "\0" in lead_id:
             raise ValueError
         lead_id.encode()  # half a surrogate pair is no text
-        return margin, lead_id
+        return place, lead_id
     except (binascii.Error, ValueError, TypeError, RecursionError):
         raise ValueError("is no cursor of this list; take it from `next` of the page before") from None
 

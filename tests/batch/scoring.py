@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
+
 import leadscore as ls
 from leadscore.batch.asked import Asked, Listed
 from leadscore.batch.budget import Budget
@@ -37,6 +39,7 @@ def in_parts(
         scorer, Asked(project, out, **asked), silently, cut(n_parts, n_rows), fresh=fresh, say=said.append
     )
     assert not list(out.parent.glob(".*")), "a run that is done leaves nothing behind"
+    assert not [file for file in psutil.Process().open_files() if ".run/" in file.path], "nor anything open"
     return out.read_bytes(), listed
 
 

@@ -13,7 +13,7 @@ import leadscore as ls
 from leadscore import time
 from service import keeper
 from service.observing import psi_of_scores
-from service.store.scores import ListQuery, read_cursor
+from service.store.scores import BEST, ListQuery, read_cursor
 from tests.service.keeping import MINUTE, NOW, Kept
 from tests.service.store.test_journal import append
 
@@ -139,7 +139,7 @@ def test_filters_and_pages_agree_with_the_whole_list(kept: Kept) -> None:
         paged += [json.loads(record)["lead_id"] for record, *_ in page.records]
         if page.cursor is None:
             break
-        after = read_cursor(page.cursor)
+        after = read_cursor(page.cursor, BEST)
     assert len(paged) == len(set(paged))
     assert wanted <= set(paged)
 

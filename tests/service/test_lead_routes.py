@@ -397,6 +397,20 @@ def test_who_waits_longest_stands_first_and_nobody_else(client: Client, sample: 
         assert (score.waiting_seconds is None) == (lead_id not in waits)
 
 
+@pytest.mark.parametrize("place", [1e300, 0.5, -3.0, 2**63, -(2**64), 10**400, True, "1", None])
+def test_a_cursor_of_another_order_or_beyond_all_time_is_refused(stored_service: Service, place: Any) -> None:
+    """It leads nowhere: a page that began at the top again would be taken for the next one."""
+    params = {"order": "waiting", "cursor": write_cursor(place, "a")}
+    answer = stored_service.get("/v1/leads", params=params)
+    assert refused(answer, "query.cursor").startswith("is no cursor of this list")
+
+
+def test_a_cursor_of_who_waits_is_none_of_the_best(stored_service: Service) -> None:
+    waiting = stored_service.get("/v1/leads", params={"order": "waiting", "limit": 1}).json()["next"]
+    assert stored_service.get("/v1/leads", params={"order": "waiting", "cursor": waiting}).status_code == 200
+    assert "is no cursor" in refused(stored_service.get("/v1/leads", params={"cursor": waiting}), "query.cursor")
+
+
 def test_a_list_that_has_not_changed_is_not_sent_again(stored_service: Service, store: Store) -> None:
     first = stored_service.get("/v1/leads", params={"limit": 3})
     etag = first.headers["etag"]
