@@ -43,9 +43,9 @@ class Answers:
     async def _score(self, documents: list[Any]) -> list[dict[str, Any] | DocumentError]:
         return self.model.score(documents, now=_now())
 
-    async def in_thread(self, answer: Callable[[bytes, str], bytes], body: bytes, request_id: str) -> bytes:
+    async def in_thread(self, answer: Callable[..., bytes], body: bytes, *given: str) -> bytes:
         """Answer off the event loop: single leads need not wait for a batch, batches wait for each other."""
-        return await to_thread.run_sync(answer, body, request_id, limiter=self._threads)
+        return await to_thread.run_sync(answer, body, *given, limiter=self._threads)
 
     async def one(self, body: bytes) -> bytes:
         """Return the score record of one lead document, scored with others of its round; 422 if it can't be."""
@@ -54,8 +54,8 @@ class Answers:
         except DocumentError as error:
             raise Problem.of_document(error) from None
 
-    def alone(self, body: bytes, request_id: str) -> bytes:
-        """Return the same for a long document, that no other should wait for."""
+    def alone(self, body: bytes) -> bytes:
+        """Return the same for a document that is scored with no other."""
         [result] = self.model.score([payload.parse(body)], now=_now())
         if isinstance(result, DocumentError):
             raise Problem.of_document(result)

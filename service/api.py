@@ -6,13 +6,15 @@ OpenAPI document is declared from `contract` all the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.convertors import PathConvertor, register_url_convertor
+from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -26,11 +28,10 @@ from service.pages import docs as described
 from service.pages.desk import add_desk
 from service.pages.refusals import respond
 from service.problems import NOT_FOUND, WRONG_METHOD, Problem
-from service.security import NATIVE_ROUTES, SYSTEM_ROUTES
+from service.security import LARGE_BODY_BYTES, NATIVE_ROUTES, SYSTEM_ROUTES, Asked, AtOnce
 from service.serving import InUse, ModelInUse
 
-LARGE_BODY_BYTES = 64 * 2**10
-"""A lead document above this is scored in a thread, so that it holds up nobody."""
+_STORED_SCORE = re.compile("/v1/leads/((?s:.*))/score")
 REFUSED = (400, 408, 413, 415, 422, 500, 503)
 
 SECURITY_SCHEMES = {
@@ -65,6 +66,8 @@ class Api(FastAPI):
     """FastAPI with our OpenAPI document: the contract's models, an example that the model in use accepts."""
 
     model_in_use: ModelInUse
+    at_once: dict[tuple[str, str], AtOnce]
+    stored_at_once: Callable[[str, Asked, bytes], Response] | None = None
     _described: tuple[InUse | None, dict[str, Any]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,6 +90,12 @@ class Api(FastAPI):
         """What answers each method and path without parameters: a router would try one route after the other."""
         routes = (route for route in self.routes if isinstance(route, BareRoute) and "{" not in route.path)
         return {(method, route.path): route.app for route in routes for method in route.methods or ()}
+
+    def find_at_once(self, method: str, path: str) -> AtOnce | None:
+        """Return how a request is answered that waits for nothing, None for the others."""
+        if method == "GET" and self.stored_at_once is not None and (of_lead := _STORED_SCORE.fullmatch(path)):
+            return AtOnce("/v1/leads/{lead_id}/score", partial(self.stored_at_once, of_lead[1]))
+        return self.at_once.get((method, path))
 
     @property
     def fixed_paths(self) -> frozenset[str]:
@@ -129,6 +138,7 @@ def create_api(answers: Answers, leads: LeadAnswers | None = None, access: Acces
     )
     api.router.route_class = BareRoute
     api.model_in_use = answers.model
+    api.at_once = {}
     _add_scoring(api, answers)
     if leads is not None:
         _add_leads(api, leads)
@@ -143,9 +153,15 @@ def _add_scoring(api: Api, answers: Answers) -> None:
         """Score one lead document. Nothing is stored."""
         body = await _json_body(request)
         if len(body) > LARGE_BODY_BYTES:
-            return _json(await answers.in_thread(answers.alone, body, _request_id(request.scope)))
+            return _json(await answers.in_thread(answers.alone, body))
         # Less than a millisecond: less than a thread would cost.
         return _json(await answers.one(body))
+
+    def score_at_once(asked: Asked, body: bytes) -> Response:
+        _require_json(asked.headers)
+        return _json(answers.alone(body))
+
+    api.at_once["POST", "/v1/score"] = AtOnce("/v1/score", score_at_once)
 
     async def score_batch(request: Request) -> Response:
         """Score lead documents in order. One that can't be scored is an error entry at its place."""
@@ -184,6 +200,8 @@ def _add_leads(api: Api, leads: LeadAnswers) -> None:
         """Tell how the score of a lead moved, and what moved it."""
         return await leads.history(lead_id, request.query_params)
 
+    if leads.local:
+        api.stored_at_once = lambda lead_id, asked, body: leads.score_at_once(lead_id, QueryParams(asked.query))
     takes = {"requestBody": {"required": True, "content": _content("application/json", "Arrivals")}}
     routes: tuple[tuple[str, Any, str, str, dict[str, Any], tuple[int, ...]], ...] = (
         ("/v1/events", events, "POST", "Acknowledgement", takes, (400, 408, 413, 415, 422, 500, 503)),
@@ -255,9 +273,12 @@ def _problem_of_status(path: str, error: HTTPException) -> Problem:
 
 
 async def _json_body(request: Request) -> bytes:
-    headers = request.headers
-    payload.require_json(headers.get("content-type", ""), headers.get("content-encoding", ""))
+    _require_json(request.headers)
     return await request.body()
+
+
+def _require_json(headers: Headers) -> None:
+    payload.require_json(headers.get("content-type", ""), headers.get("content-encoding", ""))
 
 
 def _json(content: bytes) -> Response:

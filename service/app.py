@@ -78,7 +78,10 @@ class GatedService(bentoml.Service):  # type: ignore[misc]  # BentoML is untyped
         traced = os.environ.get("LEADSCORE_TRACING") == "1"
         left_out = {RAW_PATH_METRICS, TIMEOUT} if traced else {RAW_PATH_METRICS, TIMEOUT, TRACING}
         app.user_middleware = [layer for layer in app.user_middleware if layer.cls.__name__ not in left_out]
-        gate = Gate(app if traced else Doors(app), limits, observer.request, api.fixed_paths, access, turns)
+        if traced:  # what is answered at once passes no layer that could trace it
+            gate = Gate(app, limits, observer.request, api.fixed_paths, access, turns)
+        else:
+            gate = Gate(Doors(app), limits, observer.request, api.fixed_paths, access, turns, api.find_at_once)
         stand_before(gate)
         return gate
 

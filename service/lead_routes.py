@@ -33,7 +33,7 @@ from service.store.arrivals import parse
 from service.store.database import reason
 from service.store.scores import BEST, ORDERS, ListQuery, read_cursor, verdict_asked
 from service.stored import StoredLeads, Wanted
-from service.together import Together
+from service.together import Together, found
 from service.turns import Turns
 
 N_READERS = 4
@@ -104,9 +104,14 @@ class LeadAnswers:
             return False
         return True
 
+    @property
+    def local(self) -> bool:
+        """Whether the store is a file, which answers at once."""
+        return self.leads.store.database.local
+
     async def read(self, answer: Callable[[], _T]) -> _T:
         """Run what reads the store: at once if it is a file, in a thread if it is elsewhere."""
-        if self.leads.store.database.local:
+        if self.local:
             with self._store_answers():
                 return answer()
         return await self._in_thread(answer, self._readers)
@@ -117,10 +122,21 @@ class LeadAnswers:
 
     async def score(self, lead_id: str, query: QueryParams) -> Response:
         """Score one stored lead, now or as of an instant."""
+        return self._scored(await self._together.ask(self._wanted(lead_id, query)))
+
+    def score_at_once(self, lead_id: str, query: QueryParams) -> Response:
+        """Do the same without waiting for others; for a store that is a file."""
+        wanted = self._wanted(lead_id, query)
+        with self._store_answers():
+            [said] = self.leads.score_many(self.model.current, [wanted], now=_now())
+        return self._scored(found(said))
+
+    def _wanted(self, lead_id: str, query: QueryParams) -> Wanted:
         asked = _Asked(query, ("as_of",), self.leads.store.journal.project.timezone)
         _refuse_nul(lead_id)
-        as_of = asked.instant("as_of")
-        record = await self._together.ask(Wanted(lead_id, as_of))
+        return Wanted(lead_id, asked.instant("as_of"))
+
+    def _scored(self, record: dict[str, Any]) -> Response:
         self.observer.scores([record])
         return _json(payload.dump(record))
 

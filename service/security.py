@@ -14,12 +14,15 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leadscore.errors import LeadScoreError
 from service.access import Access, authorize, is_page
+from service.keys import Key
 from service.pages.refusals import respond
 from service.problems import BUSY, INTERNAL, MEDIA_TYPE, SLOW_BODY, TIMEOUT, TOO_LARGE, Problem
 from service.turns import Turns
@@ -45,6 +48,9 @@ AGAIN_SECONDS = 1
 """When who was turned away may try again, and how long others find less room: the sooner they are answered."""
 PATIENCE = 2
 """Times `wait_ms` that who was let in may wait: the round before theirs may be one of many refusals."""
+LARGE_BODY_BYTES = 64 * 2**10
+"""A lead document above this is scored in a thread, so that it holds up nobody."""
+_FAILED = "The service failed on this request"
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CHANCE = random.Random()
 """Of request ids, which are no secrets and must differ; seeded by the system, whoever seeds Python's own."""
@@ -103,6 +109,26 @@ class Exchange:
         return time.perf_counter() - self.started
 
 
+class Asked(NamedTuple):
+    """The head of a request."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: Headers
+
+
+class AtOnce(NamedTuple):
+    """How a request, given with its body, is answered without waiting for anything; and the template of its route."""
+
+    route: str
+    answer: Callable[[Asked, bytes], Response]
+
+
+FindAtOnce = Callable[[str, str], AtOnce | None]
+"""From method and path to how that is answered at once, None where it can't be."""
+
+
 class Gate:
     """ASGI middleware that reads bodies within limits, stamps answers, and turns every fault into a problem.
 
@@ -124,6 +150,8 @@ class Gate:
         Who is let in; asked before a byte of the body is read.
     turns : Turns
         Shared with what answers requests of one round together.
+    find_at_once : callable
+        Says which requests `at_once` may answer.
     """
 
     def __init__(
@@ -134,6 +162,7 @@ class Gate:
         paths: Collection[str],
         access: Access,
         turns: Turns | None = None,
+        find_at_once: FindAtOnce = lambda method, path: None,
     ) -> None:
         self.app = app
         self.access = access
@@ -142,6 +171,7 @@ class Gate:
         self._paths = frozenset({*paths, *SYSTEM_ROUTES, *NATIVE_ROUTES})
         self._n_in_flight = 0
         self._turns = Turns() if turns is None else turns
+        self._find_at_once = find_at_once
         self._refused_at = -math.inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,7 +200,7 @@ class Gate:
             exchange.status = 499
         except Exception as error:
             exchange.fault = fault_of(error)
-            await answer.refuse(Problem(INTERNAL, "The service failed on this request"), scope, receive)
+            await answer.refuse(Problem(INTERNAL, _FAILED), scope, receive)
         finally:
             self._n_in_flight -= 1
             exchange.route = self._route_template(scope)
@@ -188,6 +218,33 @@ class Gate:
         exchange = Exchange(_request_id(headers), method, time.perf_counter(), route, BUSY.status)
         self.observe(exchange)
         return exchange.request_id
+
+    def find_at_once(self, asked: Asked) -> AtOnce | None:
+        """Return how a request with a small body is answered as soon as it is read; None if by `__call__` alone."""
+        length = asked.headers.get("content-length", "0")
+        if "transfer-encoding" in asked.headers or not length.isdigit():
+            return None
+        small = int(length) <= min(LARGE_BODY_BYTES, self.limits.body_bytes)
+        return self._find_at_once(asked.method, asked.path) if small else None
+
+    def at_once(self, found: AtOnce, asked: Asked, body: bytes) -> tuple[Exchange, Response] | None:
+        """Answer as `__call__` does, but on the spot; None for who has to wait, since others came of late as well.
+
+        The exchange is to be observed once the answer is sent.
+        """
+        if not self._turns.take():
+            return None
+        exchange = Exchange(_request_id(asked.headers), asked.method, time.perf_counter(), found.route)
+        try:
+            self._let_in(exchange, asked.path, asked.headers)
+            response = found.answer(asked, body)
+        except Problem as problem:
+            response = problem.response(exchange.request_id)
+        except Exception as error:
+            exchange.fault = fault_of(error)
+            response = Problem(INTERNAL, _FAILED).response(exchange.request_id)
+        exchange.status = response.status_code
+        return exchange, response
 
     def _refuses(self) -> bool:
         """Whether whoever comes now is too many, which is remembered for a while."""
@@ -212,7 +269,9 @@ class Gate:
 
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, answer: _Answer) -> None:
         try:
-            self._let_in(answer.exchange, scope, headers)
+            key = self._let_in(answer.exchange, scope["path"], headers)
+            if key is not None:
+                scope["state"]["key"] = key
             await self._work(scope, await _with_body(headers, receive, self.limits), answer)
         except Problem as problem:
             await answer.refuse(problem, scope, receive)
@@ -229,12 +288,12 @@ class Gate:
                 raise
             raise Problem(TIMEOUT, f"There was no answer within {self.limits.answer_seconds:g} seconds") from None
 
-    def _let_in(self, exchange: Exchange, scope: Scope, headers: Headers) -> None:
-        key = self.access.identify(scope["path"], headers)
+    def _let_in(self, exchange: Exchange, path: str, headers: Headers) -> Key | None:
+        key = self.access.identify(path, headers)
         if key is not None:
             exchange.key = key.name
-            authorize(key, scope["path"])
-            scope["state"]["key"] = key
+            authorize(key, path)
+        return key
 
 
 class _Answer:

@@ -32,12 +32,12 @@ class Together(Generic[Asked, Said]):
         """Return the answer to one, or raise what stands for it."""
         if self._turns.alone and self._answering is None:
             [said] = await self._answer([one])
-            return _found(said)
+            return found(said)
         future: asyncio.Future[Said | Exception] = asyncio.get_running_loop().create_future()
         self._waiting.append((one, future))
         if self._answering is None:
             self._answering = asyncio.create_task(self._answer_all())
-        return _found(await future)
+        return found(await future)
 
     async def _answer_all(self) -> None:
         try:
@@ -65,7 +65,8 @@ class Together(Generic[Asked, Said]):
         return [said for one in group for said in await self._answers([one])]
 
 
-def _found(said: Said | Exception) -> Said:
+def found(said: Said | Exception) -> Said:
+    """Return what was said, or raise it if it stands for an answer."""
     if isinstance(said, Exception):
         raise said
     return said

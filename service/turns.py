@@ -52,14 +52,21 @@ class Turns:
         """Whether one request started in this round, and no other will be heard before it is answered."""
         return self._n_given == 1
 
+    def take(self) -> bool:
+        """Begin a round alone, if nobody came of late with another; else there are some to wait for."""
+        if self._in_round or not self.alone:
+            return False
+        loop = asyncio.get_running_loop()
+        self._in_round = True
+        loop.call_soon(self._end, loop, loop.time())
+        return True
+
     async def mine(self) -> float:
         """Wait until everybody who came before has started; return how many seconds that took."""
+        if self.take():
+            return 0.0
         loop = asyncio.get_running_loop()
         came_at = loop.time()
-        if self.alone and not self._in_round:  # nobody came of late with another: none is waited for
-            self._in_round = True
-            loop.call_soon(self._end, loop, came_at)
-            return 0.0
         turn = loop.create_future()
         self._waiting.append(turn)
         if not self._in_round:

@@ -17,11 +17,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.access import Access
 from service.doorstep import Doorstep, stand_before
-from service.security import Exchange, Gate, Limits
+from service.problems import INVALID, Problem
+from service.security import LARGE_BODY_BYTES, Asked, AtOnce, Exchange, FindAtOnce, Gate, Limits
 
 KEYLESS = Access(None, keyless=True)
 NO_ROOM = Limits(in_flight=0)
 BODY = b'{"a": 1}'
+CHUNKED = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
 Story = Callable[[int], Coroutine[Any, Any, Any]]
 
 
@@ -41,12 +43,22 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(message["body"])(scope, receive, send)
 
 
-def serve(story: Story, limits: Limits, app: ASGIApp = echo) -> tuple[Any, list[Exchange]]:
+def echo_at_once(method: str, path: str) -> AtOnce | None:
+    return AtOnce("/echo", lambda asked, body: PlainTextResponse(body + asked.query)) if path == "/echo" else None
+
+
+def nothing_at_once(method: str, path: str) -> None:
+    return None
+
+
+def serve(
+    story: Story, limits: Limits, app: ASGIApp = echo, at_once: FindAtOnce = nothing_at_once
+) -> tuple[Any, list[Exchange]]:
     """Run a server on a free port beside a story of its clients; return what that returns, and what was observed."""
     observed: list[Exchange] = []
 
     async def both() -> Any:
-        gate = Gate(app, limits, observed.append, ["/echo"], KEYLESS)
+        gate = Gate(app, limits, observed.append, ["/echo"], KEYLESS, find_at_once=at_once)
         stand_before(gate)
         config = uvicorn.Config(gate, port=0, lifespan="off", log_config=None, server_header=False)
         server = uvicorn.Server(config)
@@ -280,3 +292,142 @@ def test_an_answer_that_breaks_off_is_sent_as_far_as_it_came() -> None:
     assert found.startswith(b"HTTP/1.1 200")
     assert found.endswith(b"\r\n\r\n")
     assert observed[0].fault is not None
+
+
+def test_what_waits_for_nothing_is_answered_without_a_task_and_as_the_gate_would(made_by_tasks: list[str]) -> None:
+    async def story(port: int) -> list[Any]:
+        return await _two_in_turn(port, request(extra="X-Request-Id: abc-1\r\n"), request("/other"))
+
+    [first, second], observed = serve(story, Limits(), at_once=echo_at_once)
+    assert made_by_tasks == ["/other"]
+    [expected, _], as_expected = serve(story, Limits())
+    assert (first[0], first[2]) == (expected[0], expected[2]) == (200, BODY)
+    assert {**first[1], "date": ""} == {**expected[1], "date": ""}
+    assert second[0] == 200
+    assert [(e.request_id, e.method, e.route, e.status) for e in observed[:1]] == [
+        (e.request_id, e.method, e.route, e.status) for e in as_expected[:1]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "went_long"),
+    [
+        ([request("/echo?x=%2F", body=b"1")], []),
+        ([request("/%65cho")], ["/echo"]),
+        ([request("/echo#part")], ["/echo"]),
+        ([request(extra="Connection: close\r\n")], ["/echo"]),
+        ([request(version="1.0")], ["/echo"]),
+        ([request(extra="Expect: 100-continue\r\n")], ["/echo"]),
+        ([request(body=b"x" * (LARGE_BODY_BYTES + 1))], ["/echo"]),
+        ([request()[:-3], request()[-3:]], ["/echo"]),
+        ([request()[: -len(BODY)], BODY], ["/echo"]),
+        ([request()[:30], request()[30:]], []),
+        ([CHUNKED], ["/echo"]),
+        ([b"GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n"], []),
+    ],
+)  # fmt: skip
+def test_only_what_is_whole_and_plain_is_answered_at_once(
+    made_by_tasks: list[str], sent: list[bytes], went_long: list[str]
+) -> None:
+    async def story(port: int) -> Any:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for part in sent:
+            writer.write(part)
+            await asyncio.sleep(0.05)
+        found = await reader.readuntil(b"\r\n\r\n")
+        while found.startswith(b"HTTP/1.1 100"):
+            found = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        return found
+
+    found, observed = serve(story, Limits(), at_once=echo_at_once)
+    assert found.startswith(b"HTTP/1.1 200")
+    assert made_by_tasks == went_long
+    assert [exchange.status for exchange in observed] == [200]
+
+
+def test_a_body_that_breaks_the_rules_is_refused_and_never_answered(made_by_tasks: list[str]) -> None:
+    async def story(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request()[: -len(BODY)].replace(b"Content-Length: 8", b"Content-Length: 8x") + BODY)
+        found = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        return found
+
+    found, observed = serve(story, Limits(), at_once=echo_at_once)
+    assert found.startswith(b"HTTP/1.1 400")
+    assert (made_by_tasks, observed) == ([], [])
+
+
+def test_a_client_that_leaves_within_its_body_is_noticed() -> None:
+    async def story(port: int) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request()[:-3])
+        await asyncio.sleep(0.05)
+        writer.close()
+        await asyncio.sleep(0.1)
+
+    _, observed = serve(story, Limits(), at_once=echo_at_once)
+    assert [exchange.status for exchange in observed] == [499]
+
+
+def test_requests_sent_ahead_are_answered_in_order_whichever_way_they_go(made_by_tasks: list[str]) -> None:
+    async def story(port: int) -> Any:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"".join(request(body=b"%d" % number) for number in range(5)))
+        bodies = [(await answer(reader))[2] for _ in range(5)]
+        writer.close()
+        return bodies
+
+    assert serve(story, Limits(), at_once=echo_at_once)[0] == [b"0", b"1", b"2", b"3", b"4"]
+    assert len(made_by_tasks) == 4, "who comes in the same round has to wait"
+
+
+def test_who_comes_while_others_are_there_is_not_answered_before_them(made_by_tasks: list[str]) -> None:
+    async def story(port: int) -> list[int]:
+        streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        for _, writer in streams:
+            writer.write(request())
+        statuses = [(await answer(reader))[0] for reader, _ in streams]
+        for _, writer in streams:
+            writer.close()
+        return statuses
+
+    assert serve(story, Limits(), at_once=echo_at_once)[0] == [200] * 20
+    assert len(made_by_tasks) >= 10
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [(Problem(INVALID, "no"), 422), (KeyError("a secret of the lead"), 500)],
+    ids=["refused", "bug"],
+)
+def test_what_fails_at_once_is_a_problem_and_the_connection_goes_on(fault: Exception, status: int) -> None:
+    def fails(asked: Asked, body: bytes) -> Any:
+        raise fault
+
+    async def story(port: int) -> list[Any]:
+        return await _two_in_turn(port, *[request(extra="X-Request-Id: abc-1\r\n")] * 2)
+
+    [first, second], observed = serve(story, Limits(), at_once=lambda method, path: AtOnce("/echo", fails))
+    assert (first[0], json.loads(first[2])["request_id"]) == (status, "abc-1")
+    assert first[1]["content-type"] == "application/problem+json"
+    assert second[0] == status
+    assert [exchange.fault is not None for exchange in observed] == [status == 500] * 2
+    assert "secret" not in str(observed[0].fault) + first[2].decode()
+
+
+def test_a_key_is_asked_for_before_anything_is_answered_at_once() -> None:
+    def never(asked: Asked, body: bytes) -> Any:
+        raise AssertionError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "KEYLESS", Access(None))
+        found, observed = serve(
+            lambda port: _two_in_turn(port, request(), request()),
+            Limits(),
+            at_once=lambda method, path: AtOnce("/echo", never),
+        )
+    assert [status for status, _, _ in found] == [503, 503]
+    assert [exchange.fault for exchange in observed] == [None, None]
