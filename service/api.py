@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -28,7 +28,7 @@ from service.pages import docs as described
 from service.pages.desk import add_desk
 from service.pages.refusals import respond
 from service.problems import NOT_FOUND, WRONG_METHOD, Problem
-from service.security import LARGE_BODY_BYTES, NATIVE_ROUTES, SYSTEM_ROUTES, Asked, AtOnce
+from service.security import LARGE_BODY_BYTES, NATIVE_ROUTES, SYSTEM_ROUTES, Asked, ShortWay
 from service.serving import InUse, ModelInUse
 
 _STORED_SCORE = re.compile("/v1/leads/((?s:.*))/score")
@@ -66,8 +66,8 @@ class Api(FastAPI):
     """FastAPI with our OpenAPI document: the contract's models, an example that the model in use accepts."""
 
     model_in_use: ModelInUse
-    at_once: dict[tuple[str, str], AtOnce]
-    stored_at_once: Callable[[str, Asked, bytes], Response] | None = None
+    short_ways: dict[tuple[str, str], ShortWay]
+    to_stored: Callable[[str], ShortWay] | None = None
     _described: tuple[InUse | None, dict[str, Any]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,11 +91,11 @@ class Api(FastAPI):
         routes = (route for route in self.routes if isinstance(route, BareRoute) and "{" not in route.path)
         return {(method, route.path): route.app for route in routes for method in route.methods or ()}
 
-    def find_at_once(self, method: str, path: str) -> AtOnce | None:
-        """Return how a request is answered that waits for nothing, None for the others."""
-        if method == "GET" and self.stored_at_once is not None and (of_lead := _STORED_SCORE.fullmatch(path)):
-            return AtOnce("/v1/leads/{lead_id}/score", partial(self.stored_at_once, of_lead[1]))
-        return self.at_once.get((method, path))
+    def find_short_way(self, method: str, path: str) -> ShortWay | None:
+        """Return how a request is answered past FastAPI, None for most."""
+        if method == "GET" and self.to_stored is not None and (of_lead := _STORED_SCORE.fullmatch(path)):
+            return self.to_stored(of_lead[1])
+        return self.short_ways.get((method, path))
 
     @property
     def fixed_paths(self) -> frozenset[str]:
@@ -138,7 +138,7 @@ def create_api(answers: Answers, leads: LeadAnswers | None = None, access: Acces
     )
     api.router.route_class = BareRoute
     api.model_in_use = answers.model
-    api.at_once = {}
+    api.short_ways = {}
     _add_scoring(api, answers)
     if leads is not None:
         _add_leads(api, leads)
@@ -161,7 +161,7 @@ def _add_scoring(api: Api, answers: Answers) -> None:
         _require_json(asked.headers)
         return _json(answers.alone(body))
 
-    api.at_once["POST", "/v1/score"] = AtOnce("/v1/score", score_at_once)
+    api.short_ways["POST", "/v1/score"] = ShortWay("/v1/score", score_at_once)
 
     async def score_batch(request: Request) -> Response:
         """Score lead documents in order. One that can't be scored is an error entry at its place."""
@@ -200,8 +200,15 @@ def _add_leads(api: Api, leads: LeadAnswers) -> None:
         """Tell how the score of a lead moved, and what moved it."""
         return await leads.history(lead_id, request.query_params)
 
-    if leads.local:
-        api.stored_at_once = lambda lead_id, asked, body: leads.score_at_once(lead_id, QueryParams(asked.query))
+    score = leads.score_at_once if leads.local else leads.score
+
+    def to_stored(lead_id: str) -> ShortWay:
+        def answer(asked: Asked, body: bytes) -> Any:
+            return score(lead_id, QueryParams(asked.query))
+
+        return ShortWay("/v1/leads/{lead_id}/score", answer, waits=not leads.local)
+
+    api.to_stored = to_stored
     takes = {"requestBody": {"required": True, "content": _content("application/json", "Arrivals")}}
     routes: tuple[tuple[str, Any, str, str, dict[str, Any], tuple[int, ...]], ...] = (
         ("/v1/events", events, "POST", "Acknowledgement", takes, (400, 408, 413, 415, 422, 500, 503)),

@@ -81,7 +81,7 @@ class GatedService(bentoml.Service):  # type: ignore[misc]  # BentoML is untyped
         if traced:  # what is answered at once passes no layer that could trace it
             gate = Gate(app, limits, observer.request, api.fixed_paths, access, turns)
         else:
-            gate = Gate(Doors(app), limits, observer.request, api.fixed_paths, access, turns, api.find_at_once)
+            gate = Gate(Doors(app), limits, observer.request, api.fixed_paths, access, turns, api.find_short_way)
         stand_before(gate)
         return gate
 

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.problems import BUSY
-from service.security import Asked, AtOnce, Gate, full, stamped
+from service.security import Asked, Exchange, Gate, ShortWay, full, stamped
 
 _ANSWER = tuple(b"HTTP/1.1 %d" % digit for digit in range(2, 6))
 """How the head of an answer begins; that of 100 Continue is not one."""
@@ -67,11 +67,12 @@ class Doorstep(HttpToolsProtocol):
             )
             request_id = self.gate.turn_away(asked.method, asked.path, asked.headers)
             if request_id is not None:
-                self._answer(BUSY.status, [], *_with_id(request_id))
+                self.cycle = _ANSWERED  # type: ignore[assignment]  # its body is read past
+                self._send(BUSY.status, [], *_with_id(request_id))
                 return
-            found = self.gate.find_at_once(asked) if _is_as_sent(path, query) else None
-            if found is not None:
-                self._held = _Held(asked, found)
+            way = self.gate.find_short_way(asked) if _is_as_sent(path, query) else None
+            if way is not None:
+                self._held = _Held(asked, way)
                 return
         super().on_headers_complete()
 
@@ -85,27 +86,45 @@ class Doorstep(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Answer what was held back, if it need not wait for others."""
         held, self._held = self._held, None
-        if held is not None:
-            answered = self.gate.at_once(held.found, held.asked, bytes(held.body))
-            if answered is not None:
-                exchange, response = answered
-                headers = stamped(response.raw_headers, exchange.request_id)
-                self._answer(exchange.status, headers, b"\r\n", bytes(response.body))
-                self.gate.observe(exchange)
-                return
+        if held is None:
+            super().on_message_complete()
+            return
+        exchange = self.gate.begin(held.way, held.asked)
+        if exchange is None:
             self._let_go(held)
-        super().on_message_complete()
+            super().on_message_complete()
+        elif held.way.waits:
+            cycle = self.cycle = _Cycle()  # type: ignore[assignment]
+            task = self.loop.create_task(self._answer_later(cycle, exchange, held))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        else:
+            self.cycle = _ANSWERED  # type: ignore[assignment]
+            self._answer(exchange, self.gate.answer(exchange, held.way, held.asked, bytes(held.body)))
+
+    async def _answer_later(self, cycle: _Cycle, exchange: Exchange, held: _Held) -> None:
+        response = await self.gate.answer_later(exchange, held.way, held.asked, bytes(held.body))
+        cycle.response_complete = True
+        self._answer(exchange, response, keep_alive=cycle.keep_alive)
 
     def _let_go(self, held: _Held) -> None:
         super().on_headers_complete()
         super().on_body(bytes(held.body))
 
-    def _answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], *rest: bytes) -> None:
+    def _answer(self, exchange: Exchange, response: Response, *, keep_alive: bool = True) -> None:
+        headers = stamped(response.raw_headers, exchange.request_id)
+        if not keep_alive:
+            headers.append((b"connection", b"close"))
+        self._send(exchange.status, headers, b"\r\n", bytes(response.body))
+        if not keep_alive:
+            self.transport.close()
+        self.gate.observe(exchange)
+
+    def _send(self, status: int, headers: Sequence[tuple[bytes, bytes]], *rest: bytes) -> None:
         parts = [STATUS_LINE[status]]
         for name, value in chain(self.server_state.default_headers, headers):
             parts += name, b": ", value, b"\r\n"
         self.transport.write(b"".join((*parts, *rest)))
-        self.cycle = _ANSWERED  # type: ignore[assignment]  # what is left of its body is read past
         self.on_response_complete()
 
     @property
@@ -124,10 +143,10 @@ class Doorstep(HttpToolsProtocol):
 
 @dataclass
 class _Held:
-    """A request that may be answered at once, as far as it was read."""
+    """A request that may go a short way, as far as it was read."""
 
     asked: Asked
-    found: AtOnce
+    way: ShortWay
     body: bytearray = field(default_factory=bytearray)
 
 
@@ -160,16 +179,18 @@ class Whole:
         self._transport.close()
 
 
-class _Answered:
-    """Stands for a request that has its answer, as the server's own protocol looks at it."""
+class _Cycle:
+    """Stands for a request that goes no long way, as the server's own protocol looks at it."""
 
-    response_complete = True
+    disconnected = False
+    keep_alive = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, response_complete: bool = False) -> None:
+        self.response_complete = response_complete
         self.message_event = asyncio.Event()
 
 
-_ANSWERED = _Answered()
+_ANSWERED = _Cycle(response_complete=True)
 
 
 def _is_as_sent(path: bytes, query: bytes) -> bool:

@@ -12,9 +12,9 @@ import random
 import re
 import time
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -50,7 +50,7 @@ PATIENCE = 2
 """Times `wait_ms` that who was let in may wait: the round before theirs may be one of many refusals."""
 LARGE_BODY_BYTES = 64 * 2**10
 """A lead document above this is scored in a thread, so that it holds up nobody."""
-_FAILED = "The service failed on this request"
+_T = TypeVar("_T")
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CHANCE = random.Random()
 """Of request ids, which are no secrets and must differ; seeded by the system, whoever seeds Python's own."""
@@ -118,15 +118,19 @@ class Asked(NamedTuple):
     headers: Headers
 
 
-class AtOnce(NamedTuple):
-    """How a request, given with its body, is answered without waiting for anything; and the template of its route."""
+class ShortWay(NamedTuple):
+    """How a request, given with its body, is answered past all layers; and the template of its route.
+
+    `answer` returns a `Response`, and raises what `Gate` answers in its place; if it `waits`, it is to be awaited.
+    """
 
     route: str
-    answer: Callable[[Asked, bytes], Response]
+    answer: Callable[[Asked, bytes], Any]
+    waits: bool = False
 
 
-FindAtOnce = Callable[[str, str], AtOnce | None]
-"""From method and path to how that is answered at once, None where it can't be."""
+FindShortWay = Callable[[str, str], ShortWay | None]
+"""From method and path to how that is answered, None where it goes through the application alone."""
 
 
 class Gate:
@@ -150,8 +154,8 @@ class Gate:
         Who is let in; asked before a byte of the body is read.
     turns : Turns
         Shared with what answers requests of one round together.
-    find_at_once : callable
-        Says which requests `at_once` may answer.
+    find_short_way : callable
+        Says which requests are answered past the application.
     """
 
     def __init__(
@@ -162,7 +166,7 @@ class Gate:
         paths: Collection[str],
         access: Access,
         turns: Turns | None = None,
-        find_at_once: FindAtOnce = lambda method, path: None,
+        find_short_way: FindShortWay = lambda method, path: None,
     ) -> None:
         self.app = app
         self.access = access
@@ -171,7 +175,7 @@ class Gate:
         self._paths = frozenset({*paths, *SYSTEM_ROUTES, *NATIVE_ROUTES})
         self._n_in_flight = 0
         self._turns = Turns() if turns is None else turns
-        self._find_at_once = find_at_once
+        self._find_short_way = find_short_way
         self._refused_at = -math.inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -199,8 +203,7 @@ class Gate:
         except _ClientLeft:
             exchange.status = 499
         except Exception as error:
-            exchange.fault = fault_of(error)
-            await answer.refuse(Problem(INTERNAL, _FAILED), scope, receive)
+            await answer.refuse(_problem_of(exchange, error), scope, receive)
         finally:
             self._n_in_flight -= 1
             exchange.route = self._route_template(scope)
@@ -219,32 +222,45 @@ class Gate:
         self.observe(exchange)
         return exchange.request_id
 
-    def find_at_once(self, asked: Asked) -> AtOnce | None:
+    def find_short_way(self, asked: Asked) -> ShortWay | None:
         """Return how a request with a small body is answered as soon as it is read; None if by `__call__` alone."""
         length = asked.headers.get("content-length", "0")
         if "transfer-encoding" in asked.headers or not length.isdigit():
             return None
         small = int(length) <= min(LARGE_BODY_BYTES, self.limits.body_bytes)
-        return self._find_at_once(asked.method, asked.path) if small else None
+        return self._find_short_way(asked.method, asked.path) if small else None
 
-    def at_once(self, found: AtOnce, asked: Asked, body: bytes) -> tuple[Exchange, Response] | None:
-        """Answer as `__call__` does, but on the spot; None for who has to wait, since others came of late as well.
+    def begin(self, way: ShortWay, asked: Asked) -> Exchange | None:
+        """Let a request go a short way; None if others came of late as well: then it waits for its turn in `__call__`.
 
         The exchange is to be observed once the answer is sent.
         """
         if not self._turns.take():
             return None
-        exchange = Exchange(_request_id(asked.headers), asked.method, time.perf_counter(), found.route)
+        return Exchange(_request_id(asked.headers), asked.method, time.perf_counter(), way.route)
+
+    def answer(self, exchange: Exchange, way: ShortWay, asked: Asked, body: bytes) -> Response:
+        """Answer on the spot, as `__call__` does."""
         try:
             self._let_in(exchange, asked.path, asked.headers)
-            response = found.answer(asked, body)
-        except Problem as problem:
-            response = problem.response(exchange.request_id)
+            response: Response = way.answer(asked, body)
         except Exception as error:
-            exchange.fault = fault_of(error)
-            response = Problem(INTERNAL, _FAILED).response(exchange.request_id)
+            response = _refusal(exchange, error)
         exchange.status = response.status_code
-        return exchange, response
+        return response
+
+    async def answer_later(self, exchange: Exchange, way: ShortWay, asked: Asked, body: bytes) -> Response:
+        """Answer what waits, as `__call__` does."""
+        self._n_in_flight += 1
+        try:
+            self._let_in(exchange, asked.path, asked.headers)
+            response: Response = await self._in_time(way.answer(asked, body))
+        except Exception as error:
+            response = _refusal(exchange, error)
+        finally:
+            self._n_in_flight -= 1
+        exchange.status = response.status_code
+        return response
 
     def _refuses(self) -> bool:
         """Whether whoever comes now is too many, which is remembered for a while."""
@@ -280,9 +296,12 @@ class Gate:
         waited = await self._turns.mine()
         if waited * 1_000 > PATIENCE * self.limits.wait_ms and scope["path"] not in SYSTEM_ROUTES:
             raise full()  # the others took longer than was foreseen; who is answered at all is answered in time
+        await self._in_time(self.app(scope, receive, answer.send))
+
+    async def _in_time(self, work: Awaitable[_T]) -> _T:
         try:
             async with asyncio.timeout(self.limits.answer_seconds) as deadline:
-                await self.app(scope, receive, answer.send)
+                return await work
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -344,6 +363,17 @@ def stamped(headers: Sequence[tuple[bytes, bytes]], request_id: str) -> list[tup
 def full() -> Problem:
     """Return the problem of who comes while too many are there."""
     return Problem(BUSY, "Too many requests at once", headers={"retry-after": str(AGAIN_SECONDS)})
+
+
+def _refusal(exchange: Exchange, error: Exception) -> Response:
+    problem = error if isinstance(error, Problem) else _problem_of(exchange, error)
+    return problem.response(exchange.request_id)
+
+
+def _problem_of(exchange: Exchange, error: Exception) -> Problem:
+    """Note a fault of ours, and return what is said of it."""
+    exchange.fault = fault_of(error)
+    return Problem(INTERNAL, "The service failed on this request")
 
 
 class _ClientLeft(Exception):  # noqa: N818 - not an error

@@ -121,7 +121,7 @@ def serving(store: Store | None = None, access: Access = KEYLESS, rooms: Path | 
             turns=turns,
         )
     api = create_api(Answers(model, LIMITS, turns), leads, access)
-    gate = Gate(api, LIMITS, observer.request, api.fixed_paths, access, turns, api.find_at_once)
+    gate = Gate(api, LIMITS, observer.request, api.fixed_paths, access, turns, api.find_short_way)
     yield Service(gate, model, observer, registry, log, LIMITS, Conformance(api.openapi()), store)
 
 

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.access import Access
 from service.doorstep import Doorstep, stand_before
 from service.problems import INVALID, Problem
-from service.security import LARGE_BODY_BYTES, Asked, AtOnce, Exchange, FindAtOnce, Gate, Limits
+from service.security import LARGE_BODY_BYTES, Asked, Exchange, FindShortWay, Gate, Limits, ShortWay
 
 KEYLESS = Access(None, keyless=True)
 NO_ROOM = Limits(in_flight=0)
@@ -43,8 +43,16 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(message["body"])(scope, receive, send)
 
 
-def echo_at_once(method: str, path: str) -> AtOnce | None:
-    return AtOnce("/echo", lambda asked, body: PlainTextResponse(body + asked.query)) if path == "/echo" else None
+def echo_at_once(method: str, path: str) -> ShortWay | None:
+    return ShortWay("/echo", lambda asked, body: PlainTextResponse(body + asked.query)) if path == "/echo" else None
+
+
+def echo_later(method: str, path: str) -> ShortWay | None:
+    async def later(asked: Asked, body: bytes) -> Any:
+        await asyncio.sleep(0.01)
+        return PlainTextResponse(body + asked.query)
+
+    return ShortWay("/echo", later, waits=True) if path == "/echo" else None
 
 
 def nothing_at_once(method: str, path: str) -> None:
@@ -52,13 +60,13 @@ def nothing_at_once(method: str, path: str) -> None:
 
 
 def serve(
-    story: Story, limits: Limits, app: ASGIApp = echo, at_once: FindAtOnce = nothing_at_once
+    story: Story, limits: Limits, app: ASGIApp = echo, at_once: FindShortWay = nothing_at_once
 ) -> tuple[Any, list[Exchange]]:
     """Run a server on a free port beside a story of its clients; return what that returns, and what was observed."""
     observed: list[Exchange] = []
 
     async def both() -> Any:
-        gate = Gate(app, limits, observed.append, ["/echo"], KEYLESS, find_at_once=at_once)
+        gate = Gate(app, limits, observed.append, ["/echo"], KEYLESS, find_short_way=at_once)
         stand_before(gate)
         config = uvicorn.Config(gate, port=0, lifespan="off", log_config=None, server_header=False)
         server = uvicorn.Server(config)
@@ -294,11 +302,12 @@ def test_an_answer_that_breaks_off_is_sent_as_far_as_it_came() -> None:
     assert observed[0].fault is not None
 
 
-def test_what_waits_for_nothing_is_answered_without_a_task_and_as_the_gate_would(made_by_tasks: list[str]) -> None:
+@pytest.mark.parametrize("way", [echo_at_once, echo_later])
+def test_a_short_way_leads_to_the_same_answer(made_by_tasks: list[str], way: FindShortWay) -> None:
     async def story(port: int) -> list[Any]:
         return await _two_in_turn(port, request(extra="X-Request-Id: abc-1\r\n"), request("/other"))
 
-    [first, second], observed = serve(story, Limits(), at_once=echo_at_once)
+    [first, second], observed = serve(story, Limits(), at_once=way)
     assert made_by_tasks == ["/other"]
     [expected, _], as_expected = serve(story, Limits())
     assert (first[0], first[2]) == (expected[0], expected[2]) == (200, BODY)
@@ -326,8 +335,9 @@ def test_what_waits_for_nothing_is_answered_without_a_task_and_as_the_gate_would
         ([b"GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n"], []),
     ],
 )  # fmt: skip
-def test_only_what_is_whole_and_plain_is_answered_at_once(
-    made_by_tasks: list[str], sent: list[bytes], went_long: list[str]
+@pytest.mark.parametrize("way", [echo_at_once, echo_later])
+def test_only_what_is_whole_and_plain_goes_a_short_way(
+    made_by_tasks: list[str], sent: list[bytes], went_long: list[str], way: FindShortWay
 ) -> None:
     async def story(port: int) -> Any:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -340,7 +350,7 @@ def test_only_what_is_whole_and_plain_is_answered_at_once(
         writer.close()
         return found
 
-    found, observed = serve(story, Limits(), at_once=echo_at_once)
+    found, observed = serve(story, Limits(), at_once=way)
     assert found.startswith(b"HTTP/1.1 200")
     assert made_by_tasks == went_long
     assert [exchange.status for exchange in observed] == [200]
@@ -371,7 +381,10 @@ def test_a_client_that_leaves_within_its_body_is_noticed() -> None:
     assert [exchange.status for exchange in observed] == [499]
 
 
-def test_requests_sent_ahead_are_answered_in_order_whichever_way_they_go(made_by_tasks: list[str]) -> None:
+@pytest.mark.parametrize("way", [echo_at_once, echo_later])
+def test_requests_sent_ahead_are_answered_in_order_whichever_way_they_go(
+    made_by_tasks: list[str], way: FindShortWay
+) -> None:
     async def story(port: int) -> Any:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"".join(request(body=b"%d" % number) for number in range(5)))
@@ -379,7 +392,7 @@ def test_requests_sent_ahead_are_answered_in_order_whichever_way_they_go(made_by
         writer.close()
         return bodies
 
-    assert serve(story, Limits(), at_once=echo_at_once)[0] == [b"0", b"1", b"2", b"3", b"4"]
+    assert serve(story, Limits(), at_once=way)[0] == [b"0", b"1", b"2", b"3", b"4"]
     assert len(made_by_tasks) == 4, "who comes in the same round has to wait"
 
 
@@ -403,14 +416,22 @@ def test_who_comes_while_others_are_there_is_not_answered_before_them(made_by_ta
     [(Problem(INVALID, "no"), 422), (KeyError("a secret of the lead"), 500)],
     ids=["refused", "bug"],
 )
-def test_what_fails_at_once_is_a_problem_and_the_connection_goes_on(fault: Exception, status: int) -> None:
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_fails_on_a_short_way_is_a_problem_and_the_connection_goes_on(
+    fault: Exception, status: int, waits: bool
+) -> None:
     def fails(asked: Asked, body: bytes) -> Any:
+        raise fault
+
+    async def fails_later(asked: Asked, body: bytes) -> Any:
         raise fault
 
     async def story(port: int) -> list[Any]:
         return await _two_in_turn(port, *[request(extra="X-Request-Id: abc-1\r\n")] * 2)
 
-    [first, second], observed = serve(story, Limits(), at_once=lambda method, path: AtOnce("/echo", fails))
+    [first, second], observed = serve(
+        story, Limits(), at_once=lambda method, path: ShortWay("/echo", fails_later if waits else fails, waits)
+    )
     assert (first[0], json.loads(first[2])["request_id"]) == (status, "abc-1")
     assert first[1]["content-type"] == "application/problem+json"
     assert second[0] == status
@@ -427,7 +448,67 @@ def test_a_key_is_asked_for_before_anything_is_answered_at_once() -> None:
         found, observed = serve(
             lambda port: _two_in_turn(port, request(), request()),
             Limits(),
-            at_once=lambda method, path: AtOnce("/echo", never),
+            at_once=lambda method, path: ShortWay("/echo", never),
         )
     assert [status for status, _, _ in found] == [503, 503]
     assert [exchange.fault for exchange in observed] == [None, None]
+
+
+def test_what_waits_too_long_is_given_up_and_has_its_place_back() -> None:
+    async def never(asked: Asked, body: bytes) -> Any:
+        await asyncio.sleep(60)
+
+    async def story(port: int) -> list[Any]:
+        return await _two_in_turn(port, request(), request())
+
+    limits = Limits(answer_seconds=0.05, in_flight=1)
+    found, observed = serve(story, limits, at_once=lambda method, path: ShortWay("/echo", never, waits=True))
+    assert [status for status, _, _ in found] == [504, 504]
+    assert [exchange.status for exchange in observed] == [504, 504]
+
+
+def test_a_client_that_leaves_while_it_waits_harms_nobody() -> None:
+    async def story(port: int) -> Any:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request())
+        await asyncio.sleep(0.002)
+        writer.close()
+        await asyncio.sleep(0.05)
+        return await _two_in_turn(port, request(), request())
+
+    found, observed = serve(story, Limits(), at_once=echo_later)
+    assert [status for status, _, _ in found] == [200, 200]
+    assert [exchange.status for exchange in observed] == [200] * 3
+
+
+def test_a_server_that_stops_answers_who_waits_and_closes() -> None:
+    async def story(port: int) -> Any:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request())
+        await asyncio.sleep(0.05)
+        stopping.set()
+        found = await answer(reader)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        return found
+
+    async def later(asked: Asked, body: bytes) -> Any:
+        await asyncio.wait_for(stopping.wait(), 5)
+        for protocol in list(protocols):
+            protocol.shutdown()
+        return PlainTextResponse(body)
+
+    stopping = asyncio.Event()
+    protocols: set[Any] = set()
+    made = Doorstep.connection_made
+
+    def noted(protocol: Doorstep, transport: asyncio.BaseTransport) -> None:
+        protocols.add(protocol)
+        made(protocol, transport)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Doorstep, "connection_made", noted)
+        (status, headers, body), _ = serve(
+            story, Limits(), at_once=lambda method, path: ShortWay("/echo", later, waits=True)
+        )
+    assert (status, headers["connection"], body) == (200, "close", BODY)
