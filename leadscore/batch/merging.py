@@ -124,7 +124,8 @@ class _Run:
 
     def __init__(self, path: Path, least: int) -> None:
         self._least = least
-        self._file = pyarrow.ipc.open_file(pa.memory_map(str(path)))
+        # Not mapped: what was read of a part that isn't packed would count as memory until it is merged.
+        self._file = pyarrow.ipc.open_file(pa.OSFile(str(path)))
         self._next = 0
         self._held = self._file.schema.empty_table()
         self._by = np.empty(0)
