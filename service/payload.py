@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import suppress
 from typing import Any
 
 import pydantic_core
 
 from service.problems import MALFORMED, UNSUPPORTED, Problem
 
-MAX_DEPTH = 20
-"""Objects and lists inside one another; a batch of lead documents needs six."""
+MAX_DEPTH = 201
+"""Objects and lists inside one another, as many as the parser takes; a batch of lead documents needs six."""
 MAX_DIGITS = 18
 """Digits of a whole number: what int64 holds. Longer ones are ids, and ids are text."""
 
@@ -43,9 +44,18 @@ def parse(body: bytes) -> Any:
     ------
     Problem
         400, if it isn't UTF-8 or JSON, holds NaN, Infinity, a number beyond double precision, a whole number
-        of more than 18 digits or half a surrogate pair, or is nested deeper than 20. The detail gives line
+        of more than 18 digits or half a surrogate pair, or is nested deeper than 201. The detail gives line
         and column, never the text found there.
     """
+    digits = body.translate(_AS_ZERO, b"+-")
+    if _LONG_NUMBER not in digits and _LARGE_EXPONENT not in digits:
+        with suppress(ValueError):
+            return pydantic_core.from_json(body, allow_inf_nan=False)
+    return _parse_closely(body)
+
+
+def _parse_closely(body: bytes) -> Any:
+    """Parse what may hold a number out of range, or find what is wrong with it and where."""
     try:
         text = body.decode("utf-8")
         parsed = _DECODER.decode(text)
@@ -112,5 +122,8 @@ def _depth_exceeds(value: Any, limit: int) -> bool:
     return True
 
 
+_AS_ZERO = bytes.maketrans(b"123456789E", b"000000000e")
+_LONG_NUMBER, _LARGE_EXPONENT = b"0" * (MAX_DIGITS + 1), b"e000"
+"""What a body with a number out of range holds once every digit is a zero and signs are left out; others may, too."""
 _NESTED = {dict, list}
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole)

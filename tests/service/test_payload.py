@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -49,9 +50,9 @@ def test_what_is_dumped_parses_back(value: object) -> None:
         (b'{"a": ' + b"9" * 19 + b"}", "more than 18 digits"),
         (b'{"a": ' + b"9" * 5_000 + b"}", "more than 18 digits"),
         (b'{"a": "\\ud83d"}', "surrogate"),
-        (b"[" * 21 + b"]" * 21, "nested deeper than 20"),
-        (b"[" * 200_000 + b"]" * 200_000, "nested deeper than 20"),
-        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested deeper than 20"),
+        (b"[" * 202 + b"]" * 202, "nested deeper than 201"),
+        (b"[" * 200_000 + b"]" * 200_000, "nested deeper than 201"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested deeper than 201"),
     ],
     ids=range(19),
 )
@@ -62,8 +63,44 @@ def test_what_is_not_json_is_refused_with_its_place(body: bytes, says: str) -> N
     assert says in caught.value.detail
 
 
-def test_nesting_up_to_the_limit_is_read() -> None:
-    assert payload.parse(b"[" * 20 + b"]" * 20) is not None
+@pytest.mark.parametrize("n", range(195, 205))
+@pytest.mark.parametrize(
+    ("opened", "innermost", "closed"), [(b"[", b"", b"]"), (b"[", b"1", b"]"), (b'{"a":', b"1", b"}")]
+)
+def test_nesting_up_to_the_limit_is_read_and_no_deeper(n: int, opened: bytes, innermost: bytes, closed: bytes) -> None:
+    body = opened * n + innermost + closed * n
+    assert told(payload.parse, body) == told(payload._parse_closely, body)
+    assert (told(payload.parse, body) == "The body is nested deeper than 201") == (n > 201)
+
+
+def told(parse: Callable[[bytes], object], body: bytes) -> str:
+    """What a parser makes of a body; numbers of another type, and -0.0, are another answer."""
+    try:
+        return repr(parse(body))
+    except Problem as problem:
+        return problem.detail
+
+
+PIECES = (
+    rb'{ } [ ] , : null true false "a" "" "\u00e9" "\ud83d" "\ude00" "\x" 0 -0 -0.0 00 01 1. .5 -.5 +1 tru nul '
+    + b"' // "
+    b'"\x01" "\xff" \xef\xbb\xbf 1e5 1E+05 1e-400 1e400 1e0400 -1e400 1e290 1.7976931348623159e308 5e-324 0.1 NaN -NaN '
+    b"Infinity 123456789012345678 1234567890123456789 -123456789012345678 0.12345678901234567890123 9007199254740993 "
+    b"9007199254740993.0 100000000000000000e291"
+).split(b" ")
+AROUND = [(b"", b""), (b"[", b"]"), (b'{"a":', b"}"), (b'{"a":1,"a":', b"}"), (b"[1,", b", 2]")]
+
+
+@given(st.lists(st.sampled_from([*PIECES, b" ", b"\n", b"\t", b"\x0b", b"\xc2\xa0"]), max_size=12).map(b"".join))
+def test_the_fast_way_reads_and_refuses_what_the_close_way_does(body: bytes) -> None:
+    assert told(payload.parse, body) == told(payload._parse_closely, body)
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("around", AROUND)
+def test_every_single_value_is_read_alike(piece: bytes, around: tuple[bytes, bytes]) -> None:
+    body = piece.join(around)
+    assert told(payload.parse, body) == told(payload._parse_closely, body)
 
 
 def test_an_escaped_pair_is_one_character() -> None:
