@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from leadscore.eventlog import EventLog, in_order
@@ -43,25 +44,16 @@ class Memberships:
     def of(cls, leads: Leads, role: str) -> Memberships:
         """Follow a role through the versions of every profile; versions that leave it as it was are one membership."""
         codes, vocabulary = leads.roles[role]
-        end = np.full(len(leads.known), FOREVER, dtype=np.int64)
-        end[:-1] = leads.known[1:]
-        end[leads.offsets[1:] - 1] = FOREVER
-        lead = np.repeat(np.arange(len(leads.ids)), np.diff(leads.offsets))
-        member = (codes >= 0) & (leads.known < end)
-        group, lead, start, end = codes[member].astype(np.int64), lead[member], leads.known[member], end[member]
-        stays = (group[1:] == group[:-1]) & (lead[1:] == lead[:-1]) & (start[1:] == end[:-1])
-        begins, ceases = np.ones((2, len(group)), dtype=bool)
-        begins[1:], ceases[:-1] = ~stays, ~stays
-        return cls(group[begins], lead[begins], start[begins], end[ceases], len(vocabulary))
+        found = np.empty((4, len(codes)), dtype=np.int64)
+        n = _follow(codes, leads.known, leads.offsets, *found)
+        group, lead, start, end = found[:, :n].copy()
+        return cls(group, lead, start, end, len(vocabulary))
 
     @cached_property
     def shared(self) -> NDArray[np.int64]:
         """Positions of the memberships in groups that more than one lead was ever in."""
-        first = np.full(self.n_groups, -1, dtype=np.int64)
-        first[self.group] = self.lead
-        shared = np.zeros(self.n_groups, dtype=bool)
-        shared[self.group[first[self.group] != self.lead]] = True
-        return np.flatnonzero(shared[self.group])
+        positions: NDArray[np.int64] = _shared(self.group, self.lead, self.n_groups)
+        return positions
 
 
 @dataclass(frozen=True)
@@ -176,11 +168,7 @@ class AccountLog:
         if not len(chosen):
             return cls.empty(members.n_groups)
         lead = members.lead[chosen]
-        n_rows = log.offsets[lead + 1] - log.offsets[lead]
-        member = np.repeat(np.arange(len(chosen)), n_rows)
-        ends = np.cumsum(n_rows)
-        rows = np.arange(len(member)) - np.repeat(ends - n_rows - log.offsets[lead], n_rows)
-        group = members.group[chosen][member]
+        rows, member, group = _rows_of(chosen, members.group, members.lead, log.offsets)
         order = in_order(group, log.time[rows], log.known[rows], log.codes, log.values, rows, n_groups=members.n_groups)
         return cls(
             offsets=order.offsets,
@@ -257,6 +245,61 @@ class Company:
             "resolved": (since(resolved), never),
             "open": (since(created), since(closed)),
         }
+
+
+@njit(nogil=True, cache=True)
+def _follow(codes, known, offsets, group, lead, start, end):  # type: ignore[no-untyped-def]
+    """Write the memberships of every lead, from its versions, and return how many there are."""
+    n = 0
+    for i in range(len(offsets) - 1):
+        for version in range(offsets[i], offsets[i + 1]):
+            until = known[version + 1] if version + 1 < offsets[i + 1] else FOREVER
+            if codes[version] < 0 or known[version] >= until:
+                continue
+            stays = n > 0 and lead[n - 1] == i and group[n - 1] == codes[version] and end[n - 1] == known[version]
+            if not stays:
+                group[n], lead[n], start[n] = codes[version], i, known[version]
+                n += 1
+            end[n - 1] = until
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _shared(group, lead, n_groups):  # type: ignore[no-untyped-def]
+    """Return the positions of the memberships in groups that more than one lead was ever in."""
+    first = np.full(n_groups, -1, dtype=np.int64)
+    several = np.zeros(n_groups, dtype=np.bool_)
+    for k in range(len(group)):
+        if first[group[k]] < 0:
+            first[group[k]] = lead[k]
+        elif first[group[k]] != lead[k]:
+            several[group[k]] = True
+    n = 0
+    for k in range(len(group)):
+        n += several[group[k]]
+    found = np.empty(n, dtype=np.int64)
+    n = 0
+    for k in range(len(group)):
+        if several[group[k]]:
+            found[n] = k
+            n += 1
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _rows_of(chosen, group, lead, offsets):  # type: ignore[no-untyped-def]
+    """Return the rows of the leads of some memberships, and of each row which of them it is of, and its group."""
+    n = 0
+    for k in chosen:
+        n += offsets[lead[k] + 1] - offsets[lead[k]]
+    rows, member, of = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    n = 0
+    for place in range(len(chosen)):
+        k = chosen[place]
+        for row in range(offsets[lead[k]], offsets[lead[k] + 1]):
+            rows[n], member[n], of[n] = row, place, group[k]
+            n += 1
+    return rows, member, of
 
 
 def _seen(at: Instants) -> Instants:

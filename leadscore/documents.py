@@ -258,10 +258,13 @@ def _log(spec: EventsSpec, tables: Sequence[Events]) -> EventLog:
     events = tables[0] if n_leads == 1 else _joined(spec, tables)
     codes, vocabularies = encoded(events.categories, len(events))
     values = np.array(events.numbers, dtype=np.float64).reshape(len(spec.numeric), len(events))
-    if n_leads == 1 and len({*events.time.tolist()}) == len(events):  # no ties: time alone is the order
+    instants = events.time.tolist() if n_leads == 1 else []
+    if n_leads == 1 and len({*instants}) == len(instants):  # no ties: time alone is the order
+        offsets = np.array([0, len(instants)], dtype=np.int64)
+        if instants == sorted(instants):
+            return EventLog(offsets, events.time, events.known, codes, values, vocabularies)
         order = events.time.argsort()
         codes, values = codes.take(order, axis=1), values.take(order, axis=1)
-        offsets = np.array([0, len(events)], dtype=np.int64)
         return EventLog(offsets, events.time[order], events.known[order], codes, values, vocabularies)
     lead = np.repeat(np.arange(n_leads), [len(table) for table in tables])
     return EventLog.group(lead, events.time, events.known, codes, values, vocabularies, n_leads=n_leads)

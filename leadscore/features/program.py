@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -47,6 +47,22 @@ def subject_of(name: FeatureName, spec: EventsSpec) -> Subject:
     return "categorical" if name.column in spec.categorical else "numeric"
 
 
+class _Remembered(dict[tuple[str, ...], list[int]]):
+    """What was found of vocabularies, short ones once for all; when full it forgets all."""
+
+    def __init__(self, find: Callable[[tuple[str, ...]], list[int]]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, vocabulary: tuple[str, ...]) -> list[int]:
+        found = self._find(vocabulary)
+        if len(vocabulary) <= _SHORT:
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
+            self[vocabulary] = found
+        return found
+
+
 @dataclass(frozen=True)
 class _Lookup:
     """What becomes of a column's words: the slot of a category."""
@@ -56,10 +72,9 @@ class _Lookup:
     kept: Sequence[str] = ()
 
     @cached_property
-    def of(self) -> Callable[[tuple[str, ...]], list[int]]:
-        """Slot of null and of every word of a vocabulary; what short ones gave is remembered."""
-        remembered = lru_cache(_MOST_REMEMBERED)(self._of)
-        return lambda vocabulary: (remembered if len(vocabulary) <= _SHORT else self._of)(vocabulary)
+    def of(self) -> Mapping[tuple[str, ...], list[int]]:
+        """Slot of null and of every word, by vocabulary; what short ones gave is remembered."""
+        return _Remembered(self._of)
 
     def _of(self, vocabulary: tuple[str, ...]) -> list[int]:
         slot_of, other = self._slot_of, self.slots.get(OTHER, -1)
@@ -132,7 +147,7 @@ class Program:
         lookups: list[int] = []
         starts = [0]
         for lookup in self.lookups:
-            lookups += lookup.of(vocabularies[lookup.column])
+            lookups += lookup.of[vocabularies[lookup.column]]
             starts.append(len(lookups))
         n_words = np.array([*map(len, vocabularies)], dtype=np.int64)
         return np.array(starts, dtype=np.int64), n_words, np.array(lookups, dtype=np.int32)

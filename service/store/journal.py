@@ -6,6 +6,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -39,6 +40,8 @@ class Stored(NamedTuple):
     data: str
 
 
+_STORED = partial(tuple.__new__, Stored)
+"""Makes one of a row as the driver gives it, which has as many values: in half the time of `Stored._make`."""
 _COLUMNS = (rows.c.seq, rows.c.kind, rows.c.lead_id, rows.c.time, rows.c.known, rows.c.data)
 _OF_LEADS = select(*_COLUMNS).where(rows.c.lead_id.in_(bindparam("lead_ids", expanding=True))).order_by(rows.c.seq)
 _OF_LEAD = select(*_COLUMNS).where(rows.c.lead_id == bindparam("lead_id")).order_by(rows.c.seq)
@@ -156,7 +159,7 @@ class Journal:
     def of_lead(self, lead_id: str, *, with_account: bool) -> Sequence[Stored]:
         """Return the rows of a lead, and where asked for of all that were ever in an account with it, by `seq`."""
         asked = self._of_account if with_account else self._of_lead
-        return list(map(Stored._make, asked(lead_id=lead_id)))
+        return list(map(_STORED, asked(lead_id=lead_id)))
 
     def of_leads(self, lead_ids: Sequence[str], *, with_account: bool) -> list[Stored]:
         """Return the rows of several leads, as `of_lead`, each once."""

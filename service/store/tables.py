@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.json
+import pydantic_core
 from numpy.typing import NDArray
 
 from leadscore.columns import number_value, text_value
@@ -164,7 +165,7 @@ def _instants(microseconds: NDArray[np.int64]) -> Any:
 def _by_kind(ids: Sequence[str], found: Sequence[Stored]) -> dict[str, _Rows]:
     """Return the rows of each kind; versions of a profile by lead, `known` and `seq`."""
     position = {lead_id: lead for lead, lead_id in enumerate(ids)}
-    parsed = json.loads(f"[{','.join([row[5] for row in found])}]")
+    parsed = pydantic_core.from_json(f"[{','.join([row[5] for row in found])}]")
     by_kind: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for (seq, kind, lead_id, time, known, _), data in zip(found, parsed, strict=True):
         if lead_id in position:
