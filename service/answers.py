@@ -12,8 +12,8 @@ from anyio import CapacityLimiter, to_thread
 
 from leadscore.errors import DocumentError
 from service import payload
+from service.limits import Limits
 from service.problems import Problem
-from service.security import Limits
 from service.serving import ModelInUse
 from service.together import Together
 from service.turns import Turns

@@ -23,12 +23,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service import contract, payload, problems
 from service.access import PAGES, Access, scope_of
 from service.answers import Answers
+from service.exchange import Asked, ShortWay
 from service.lead_routes import LeadAnswers
+from service.limits import LARGE_BODY_BYTES
 from service.pages import docs as described
 from service.pages.desk import add_desk
 from service.pages.refusals import respond
 from service.problems import NOT_FOUND, WRONG_METHOD, Problem
-from service.security import LARGE_BODY_BYTES, NATIVE_ROUTES, SYSTEM_ROUTES, Asked, ShortWay
+from service.security import NATIVE_ROUTES, SYSTEM_ROUTES
 from service.serving import InUse, ModelInUse
 
 _STORED_SCORE = re.compile("/v1/leads/((?s:.*))/score")

@@ -25,11 +25,12 @@ from service.api import create_api
 from service.doorstep import stand_before
 from service.following import Follower
 from service.lead_routes import LeadAnswers
+from service.limits import Limits
 from service.observing import Observer, to_standard_output
 from service.orphans import end_with_parent, stop_server
 from service.problems import INTERNAL, Problem
 from service.remembering import Memory
-from service.security import NATIVE_ROUTES, SYSTEM_ROUTES, Gate, Limits, fault_of
+from service.security import NATIVE_ROUTES, SYSTEM_ROUTES, Gate, fault_of
 from service.serving import ModelInUse
 from service.turns import Turns
 

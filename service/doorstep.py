@@ -18,8 +18,9 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.exchange import Asked, Exchange, ShortWay
 from service.problems import BUSY
-from service.security import Asked, Exchange, Gate, ShortWay, full, stamped
+from service.security import Gate, full, stamped
 
 _ANSWER = tuple(b"HTTP/1.1 %d" % digit for digit in range(2, 6))
 """How the head of an answer begins; that of 100 Continue is not one."""

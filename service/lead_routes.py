@@ -24,10 +24,10 @@ from leadscore.model.population import WORST
 from leadscore.time import NEVER
 from service import payload
 from service.auditing import Sampler
+from service.limits import Limits
 from service.observing import Observer
 from service.problems import STORE_DOWN, UNKNOWN_LEAD, Problem
 from service.remembering import Memory, watch_counts
-from service.security import Limits
 from service.serving import N_WARM_ROUNDS, ModelInUse
 from service.store.arrivals import parse
 from service.store.database import reason

@@ -18,8 +18,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from leadscore.errors import DocumentError, LeadScoreError
+from service.exchange import Exchange
 from service.problems import BUSY
-from service.security import SYSTEM_ROUTES, Exchange, fault_of
+from service.security import SYSTEM_ROUTES, fault_of
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 GRADES = frozenset({*"ABCDEF", "refused"})

@@ -23,9 +23,9 @@ from leadscore.errors import LeadScoreError
 from service import counting
 from service.access import HOW_TO_CONFIGURE, KEYLESS_ON_LOOPBACK, KEYLESS_VARIABLE, is_loopback
 from service.keys import FILE_VARIABLE, ApiKeys
+from service.limits import Limits
 from service.orphans import mark_parent
 from service.remembering import Memory
-from service.security import Limits
 
 METRICS_FOLDER = "prometheus_multiproc_dir"
 """Where BentoML has its workers write metrics, whatever the environment says; the keeper writes there too."""

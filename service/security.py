@@ -12,17 +12,17 @@ import random
 import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TypeVar
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from leadscore.errors import LeadScoreError
 from service.access import Access, authorize, is_page
+from service.exchange import UNMATCHED, Asked, Exchange, FindShortWay, ShortWay
 from service.keys import Key
+from service.limits import LARGE_BODY_BYTES, Limits
 from service.pages.refusals import respond
 from service.problems import BUSY, INTERNAL, MEDIA_TYPE, SLOW_BODY, TIMEOUT, TOO_LARGE, Problem
 from service.turns import Turns
@@ -40,97 +40,16 @@ SECURITY_HEADERS = {
 }
 _STAMPS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _PROBLEM = MEDIA_TYPE.encode()
-UNMATCHED = "unmatched"
-"""The template of paths that are no route."""
 _CLOSED = "the handler is closed"
 """What uvloop says of a connection that has gone; asyncio's own loop says nothing."""
 AGAIN_SECONDS = 1
 """When who was turned away may try again, and how long others find less room: the sooner they are answered."""
 PATIENCE = 2
 """Times `wait_ms` that who was let in may wait: the round before theirs may be one of many refusals."""
-LARGE_BODY_BYTES = 64 * 2**10
-"""A lead document above this is scored in a thread, so that it holds up nobody."""
 _T = TypeVar("_T")
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CHANCE = random.Random()
 """Of request ids, which are no secrets and must differ; seeded by the system, whoever seeds Python's own."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one request may ask for; read from the environment by `of`."""
-
-    body_bytes: int = 8 * 2**20
-    documents: int = 1_000
-    rows: int = 10_000
-    in_flight: int = 200
-    waiting: int = 64
-    wait_ms: int = 150
-    body_seconds: float = 30.0
-    answer_seconds: float = 30.0
-
-    @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Limits:
-        """Read ``LEADSCORE_MAX_…``: ``BODY_BYTES``, ``DOCUMENTS``, ``ROWS``, ``IN_FLIGHT``, ``WAITING``, ``WAIT_MS``.
-
-        Raises
-        ------
-        LeadScoreError
-            If one of them is no whole number above 0.
-        """
-        return cls(
-            body_bytes=_positive(environment, "LEADSCORE_MAX_BODY_BYTES", cls.body_bytes),
-            documents=_positive(environment, "LEADSCORE_MAX_DOCUMENTS", cls.documents),
-            rows=_positive(environment, "LEADSCORE_MAX_ROWS", cls.rows),
-            in_flight=_positive(environment, "LEADSCORE_MAX_IN_FLIGHT", cls.in_flight),
-            waiting=_positive(environment, "LEADSCORE_MAX_WAITING", cls.waiting),
-            wait_ms=_positive(environment, "LEADSCORE_MAX_WAIT_MS", cls.wait_ms),
-        )
-
-
-@dataclass
-class Exchange:
-    """One request and its answer, as metrics and the log may know it: no path, no query, no body.
-
-    `key` is the name of the API key, never its secret.
-    """
-
-    request_id: str
-    method: str
-    started: float
-    route: str = UNMATCHED
-    status: int = 0
-    fault: str | None = None
-    key: str | None = None
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the request came in."""
-        return time.perf_counter() - self.started
-
-
-class Asked(NamedTuple):
-    """The head of a request."""
-
-    method: str
-    path: str
-    query: bytes
-    headers: Headers
-
-
-class ShortWay(NamedTuple):
-    """How a request, given with its body, is answered past all layers; and the template of its route.
-
-    `answer` returns a `Response`, and raises what `Gate` answers in its place; if it `waits`, it is to be awaited.
-    """
-
-    route: str
-    answer: Callable[[Asked, bytes], Any]
-    waits: bool = False
-
-
-FindShortWay = Callable[[str, str], ShortWay | None]
-"""From method and path to how that is answered, None where it goes through the application alone."""
 
 
 class Gate:
@@ -433,10 +352,3 @@ def _too_large(limits: Limits) -> Problem:
 def _request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
     return given if given and _SANE_REQUEST_ID.fullmatch(given) else f"{_CHANCE.getrandbits(64):016x}"
-
-
-def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name, str(default))
-    if not text.isdigit() or int(text) < 1:
-        raise LeadScoreError(f"{name} must be a whole number above 0; unset it for {default}")
-    return int(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -105,14 +105,7 @@ class ModelInUse:
             503, if no model is in use.
         """
         current = self.current
-        objects = [document for document in documents if isinstance(document, Mapping)]
-        scored = iter(current.scorer.score_documents(objects, now=now) if objects else ())
-        results: list[dict[str, Any] | DocumentError] = [
-            next(scored)
-            if isinstance(document, Mapping)
-            else DocumentError(f"expected an object, found {_json_name(document)}")
-            for document in documents
-        ]
+        results = current.scorer.score_documents(documents, now=now) if documents else []
         self._observer.scores(results)
         return results
 
@@ -133,8 +126,3 @@ def settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-def _json_name(value: Any) -> str:
-    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list"}
-    return names.get(type(value), "null" if value is None else "an object")

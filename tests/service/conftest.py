@@ -28,8 +28,9 @@ from service.api import create_api
 from service.client import Client
 from service.keeper import Keeper
 from service.lead_routes import LeadAnswers
+from service.limits import Limits
 from service.observing import Observer
-from service.security import Gate, Limits
+from service.security import Gate
 from service.serving import ModelInUse
 from service.store import Rule, Store, open_store
 from service.store.importing import import_project

@@ -13,7 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.access import OPEN, SCOPE_OF, Access, is_loopback, is_page, scope_of
 from service.keys import SCOPES, ApiKeys, Key
-from service.security import NATIVE_ROUTES, SYSTEM_ROUTES, Gate, Limits
+from service.limits import Limits
+from service.security import NATIVE_ROUTES, SYSTEM_ROUTES, Gate
 
 if TYPE_CHECKING:
     from tests.service.conftest import Service

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from service.security import Asked
+from service.exchange import Asked
 from tests.service.conftest import AS_OF, Service
 
 JSON = {"Content-Type": "application/json"}

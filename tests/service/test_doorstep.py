@@ -17,8 +17,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.access import Access
 from service.doorstep import Doorstep, stand_before
+from service.exchange import Asked, Exchange, FindShortWay, ShortWay
+from service.limits import LARGE_BODY_BYTES, Limits
 from service.problems import INVALID, Problem
-from service.security import LARGE_BODY_BYTES, Asked, Exchange, FindShortWay, Gate, Limits, ShortWay
+from service.security import Gate
 
 KEYLESS = Access(None, keyless=True)
 NO_ROOM = Limits(in_flight=0)

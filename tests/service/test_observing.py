@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from leadscore.errors import DocumentError
+from service.exchange import Exchange
 from service.observing import LATENCY_BUCKETS, Observer
-from service.security import Exchange
 
 
 @pytest.fixture

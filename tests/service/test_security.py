@@ -15,7 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leadscore.errors import LeadScoreError
 from service.access import Access
-from service.security import Exchange, Gate, Limits
+from service.exchange import Exchange
+from service.limits import Limits
+from service.security import Gate
 from service.turns import MOST_AT_ONCE, Turns
 
 LIMITS = Limits(body_bytes=10, in_flight=1, body_seconds=0.01, answer_seconds=0.05)

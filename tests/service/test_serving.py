@@ -33,7 +33,7 @@ def test_what_is_no_object_is_refused_at_its_place(service: Service, documents: 
     results = service.model.score([None, documents[0], [], "text", 1, True], now=NOW)
     messages = [result.message for result in results if isinstance(result, DocumentError)]
     assert messages == [
-        f"expected an object, found {found}" for found in ("null", "a list", "text", "a number", "true or false")
+        f"must be a JSON object, not {found}" for found in ("nothing", "a list", "text", "a number", "true or false")
     ]
     assert not isinstance(results[1], DocumentError)
 
