@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +19,7 @@ from leadscore.batch.writing import COLUMNS, whole_or_nothing
 from leadscore.model.booster import Progress
 
 Key = tuple[float, str]
+_Part = TypeVar("_Part")
 _ABOUT, _N_ROWS = b"leadscore", b"n_rows"
 _MOST_HELD = 2_000
 _PACKED = pyarrow.ipc.IpcWriteOptions(compression="lz4")
@@ -48,11 +51,11 @@ def merged(paths: Sequence[Path], at_once: int, progress: Progress) -> Iterator[
 
     Parameters
     ----------
-    at_once : parts that are merged at once, at least 2: of more, some are first merged into one, beside them. Of fewer
-        more rows are held, up to `_MOST_HELD` of each
-    progress : told of the rows of all passes
+    at_once : parts that are merged at once, at least 2: of more, as few as will do are first merged into one, beside
+        them. Of fewer more rows are held, up to `_MOST_HELD` of each
+    progress : told of the rows of all merges
     """
-    done, n_rows = 0, _n_passes(len(paths), at_once) * sum(map(n_sorted, paths))
+    done, n_rows = 0, _n_moved(list(map(n_sorted, paths)), at_once)
 
     def advance(pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
         nonlocal done
@@ -61,15 +64,14 @@ def merged(paths: Sequence[Path], at_once: int, progress: Progress) -> Iterator[
             done += piece.num_rows
             progress(done, n_rows)
 
-    level = 0
-    while len(paths) > at_once:
-        level += 1
-        groups = [paths[start : start + at_once] for start in range(0, len(paths), at_once)]
-        names = [paths[0].with_name(f"merged-{level}-{number:06}.scored") for number in range(len(groups))]
-        for group, name in zip(groups, names, strict=True):
-            _write_merged(name, advance(_merged(group, at_once)), sum(map(n_sorted, group)))
-        paths = names
-    for piece in advance(_merged(paths, at_once)):
+    left = deque(paths)
+    n_merges = 0
+    while first := _first(left, at_once):
+        n_merges += 1
+        one = paths[0].with_name(f"merged-{n_merges:06}.scored")
+        _write_merged(one, advance(_merged(first, at_once)), sum(map(n_sorted, first)))
+        left.append(one)
+    for piece in advance(_merged(left, at_once)):
         yield piece.select(COLUMNS.names).cast(COLUMNS)
 
 
@@ -82,11 +84,22 @@ def meanwhile(pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
             yield piece
 
 
-def _n_passes(n_paths: int, at_once: int) -> int:
-    return 1 if n_paths <= at_once else 1 + _n_passes(-(-n_paths // at_once), at_once)
+def _first(left: deque[_Part], at_once: int) -> list[_Part]:
+    """Take away those that are to be merged first: as few as leave no more than fit; none if all fit."""
+    n = min(at_once, len(left) - at_once + 1) if len(left) > at_once else 0
+    return [left.popleft() for _ in range(n)]
 
 
-def _merged(paths: Sequence[Path], at_once: int) -> Iterator[pa.Table]:
+def _n_moved(sizes: Sequence[int], at_once: int) -> int:
+    """How many rows all merges of parts of these sizes write."""
+    left, n = deque(sizes), 0
+    while first := _first(left, at_once):
+        left.append(sum(first))
+        n += left[-1]
+    return n + sum(left)
+
+
+def _merged(paths: Collection[Path], at_once: int) -> Iterator[pa.Table]:
     least = max(BLOCK, min(at_once * BLOCK // max(1, len(paths)), _MOST_HELD))
     runs = [run for run in (_Run(path, least) for path in paths) if run.fill()]
     while runs:
