@@ -116,7 +116,7 @@ def sorted_part(path: Path, rows: list[Row]) -> Path:
 @settings(max_examples=25, deadline=None)
 @given(
     margins=st.lists(st.sampled_from([-1.5, 0.0, 0.25, 3.0]), max_size=60),
-    n_parts=st.integers(1, 5),
+    n_parts=st.integers(1, 9),
     at_once=st.integers(2, 5),
     data=st.data(),
 )
@@ -136,6 +136,20 @@ def test_merging_is_sorting(tmp_path_factory, margins, n_parts, at_once, data) -
         leads = [lead for piece in meanwhile(pieces) for lead in piece["lead_id"].to_pylist()]
     assert leads == [lead for _, lead in sorted(rows)]
     assert told[-1][0] == told[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("n_parts", "at_once", "n_moved"), [(10, 10, 50), (12, 10, 60 + 15), (19, 10, 95 + 50), (4, 2, 2 * 20)]
+)
+def test_only_as_many_parts_are_merged_first_as_must_be(
+    n_parts: int, at_once: int, n_moved: int, tmp_path: Path
+) -> None:
+    paths = [
+        sorted_part(tmp_path / f"{part}", [(float(by), f"L{part}-{by}") for by in range(5)]) for part in range(n_parts)
+    ]
+    told: list[int] = []
+    n_rows = sum(piece.num_rows for piece in merged(paths, at_once, lambda done, total, best=None: told.append(done)))
+    assert (n_rows, told[-1]) == (5 * n_parts, n_moved)
 
 
 def test_a_step_of_a_merge_takes_about_a_block_of_every_part(tmp_path, monkeypatch) -> None:
