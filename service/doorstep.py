@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 import uvicorn.config
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -24,6 +26,8 @@ from service.security import Gate, full, stamped
 
 _ANSWER = tuple(b"HTTP/1.1 %d" % digit for digit in range(2, 6))
 """How the head of an answer begins; that of 100 Continue is not one."""
+_LONGEST = 2**16 - 1
+"""Bytes of a path and query that can be read."""
 _MARK = "~"
 """Stands for a letter of the request id in an answer that is made beforehand, which has no other of it."""
 
@@ -52,7 +56,10 @@ class Doorstep(HttpToolsProtocol):
         super().data_received(data)
         held, self._held = self._held, None
         if held is not None and not self.transport.is_closing():
-            self._let_go(held)
+            try:
+                self._let_go(held)
+            except httptools.HttpParserError:  # the parser, which calls us otherwise, would find the same
+                self.send_400_response("Invalid HTTP request received.")
 
     def on_response_complete(self) -> None:
         """Send a head that no body follows."""
@@ -63,15 +70,14 @@ class Doorstep(HttpToolsProtocol):
         """Turn a request away in one write, hold it back until it is whole, or hand it on."""
         if self._is_plain:
             path, _, query = self.url.partition(b"?")
-            asked = Asked(
-                self.parser.get_method().decode("ascii"), path.decode("latin-1"), query, Headers(raw=self.headers)
-            )
+            method = self.parser.get_method().decode("ascii")
+            asked = Asked(method, unquote(path.decode("ascii")), query, Headers(raw=self.headers))
             request_id = self.gate.turn_away(asked.method, asked.path, asked.headers)
             if request_id is not None:
                 self.cycle = _ANSWERED  # type: ignore[assignment]  # its body is read past
                 self._send(BUSY.status, [], *_with_id(request_id))
                 return
-            way = self.gate.find_short_way(asked) if _is_as_sent(path, query) else None
+            way = self.gate.find_short_way(asked)
             if way is not None:
                 self._held = _Held(asked, way)
                 return
@@ -116,16 +122,16 @@ class Doorstep(HttpToolsProtocol):
         headers = stamped(response.raw_headers, exchange.request_id)
         if not keep_alive:
             headers.append((b"connection", b"close"))
-        self._send(exchange.status, headers, b"\r\n", bytes(response.body))
-        if not keep_alive:
-            self.transport.close()
+        self._send(exchange.status, headers, b"\r\n", bytes(response.body), keep_alive=keep_alive)
         self.gate.observe(exchange)
 
-    def _send(self, status: int, headers: Sequence[tuple[bytes, bytes]], *rest: bytes) -> None:
+    def _send(self, status: int, headers: Sequence[tuple[bytes, bytes]], *rest: bytes, keep_alive: bool = True) -> None:
         parts = [STATUS_LINE[status]]
         for name, value in chain(self.server_state.default_headers, headers):
             parts += name, b": ", value, b"\r\n"
         self.transport.write(b"".join((*parts, *rest)))
+        if not keep_alive:
+            self.transport.close()  # what was sent ahead is not begun then
         self.on_response_complete()
 
     @property
@@ -133,13 +139,15 @@ class Doorstep(HttpToolsProtocol):
         """Whether an answer with a body can be written at once, after which the connection goes on with what follows.
 
         Else something is under way or isn't read, the client wants the connection closed or changed, asks first whether
-        to send its body, or would take the body of an answer to HEAD for the next answer.
+        to send its body, or would take the body of an answer to HEAD for the next answer; or it names more than a path
+        and a query, or more than the server's own protocol reads.
         """
         parser = self.parser
         idle = self.cycle is None or self.cycle.response_complete
         stays = parser.get_http_version() == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
         plain = parser.get_method() != b"HEAD" and not self.expect_100_continue
-        return idle and stays and plain and not self.flow.write_paused
+        path = self.url.startswith(b"/") and self.url.isascii() and b"#" not in self.url
+        return idle and stays and plain and path and len(self.url) <= _LONGEST and not self.flow.write_paused
 
 
 @dataclass
@@ -192,11 +200,6 @@ class _Cycle:
 
 
 _ANSWERED = _Cycle(response_complete=True)
-
-
-def _is_as_sent(path: bytes, query: bytes) -> bool:
-    """Whether a path is what it reads, with nothing encoded in it, and nothing but a query behind it."""
-    return path.isascii() and b"%" not in path and b"#" not in path and b"#" not in query
 
 
 def _with_id(request_id: str) -> list[bytes]:

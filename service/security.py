@@ -136,8 +136,7 @@ class Gate:
         if path in SYSTEM_ROUTES or is_page(path) or not self._refuses():
             self._turns.expect()
             return None
-        route = path if path in self._paths else UNMATCHED
-        exchange = Exchange(_request_id(headers), method, time.perf_counter(), route, BUSY.status)
+        exchange = Exchange(_request_id(headers), method, time.perf_counter(), self._known(path), BUSY.status)
         self.observe(exchange)
         return exchange.request_id
 
@@ -156,12 +155,13 @@ class Gate:
         """
         if not self._turns.take():
             return None
-        return Exchange(_request_id(asked.headers), asked.method, time.perf_counter(), way.route)
+        return Exchange(_request_id(asked.headers), asked.method, time.perf_counter(), self._known(asked.path))
 
     def answer(self, exchange: Exchange, way: ShortWay, asked: Asked, body: bytes) -> Response:
         """Answer on the spot, as `__call__` does."""
         try:
             self._let_in(exchange, asked.path, asked.headers)
+            exchange.route = way.route
             response: Response = way.answer(asked, body)
         except Exception as error:
             response = _refusal(exchange, error)
@@ -173,8 +173,9 @@ class Gate:
         self._n_in_flight += 1
         try:
             self._let_in(exchange, asked.path, asked.headers)
+            exchange.route = way.route
             response: Response = await self._in_time(way.answer(asked, body))
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # a server that stops has waited long enough
             response = _refusal(exchange, error)
         finally:
             self._n_in_flight -= 1
@@ -194,6 +195,9 @@ class Gate:
         if refused:
             self._refused_at = now
         return refused
+
+    def _known(self, path: str) -> str:
+        return path if path in self._paths else UNMATCHED
 
     def _route_template(self, scope: Scope) -> str:
         if scope["path"] in self._paths:
@@ -284,12 +288,12 @@ def full() -> Problem:
     return Problem(BUSY, "Too many requests at once", headers={"retry-after": str(AGAIN_SECONDS)})
 
 
-def _refusal(exchange: Exchange, error: Exception) -> Response:
+def _refusal(exchange: Exchange, error: BaseException) -> Response:
     problem = error if isinstance(error, Problem) else _problem_of(exchange, error)
     return problem.response(exchange.request_id)
 
 
-def _problem_of(exchange: Exchange, error: Exception) -> Problem:
+def _problem_of(exchange: Exchange, error: BaseException) -> Problem:
     """Note a fault of ours, and return what is said of it."""
     exchange.fault = fault_of(error)
     return Problem(INTERNAL, "The service failed on this request")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from typing import Any
 
 import pytest
 from starlette.datastructures import Headers
 
+from service.access import Access
 from service.exchange import Asked
+from service.security import Gate
 from tests.service.conftest import AS_OF, Service
 
 JSON = {"Content-Type": "application/json"}
@@ -122,3 +125,14 @@ def test_stored_leads_are_scored_alike(
 )
 def test_nothing_else_is_answered_at_once(stored_service: Service, method: str, path: str) -> None:
     assert at_once(stored_service, method, path, JSON, b"") is None
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/score"), ("GET", "/v1/leads/L1/score")])
+def test_who_has_no_key_is_refused_and_logged_alike(
+    stored_service: Service, headers: dict[str, str], method: str, path: str
+) -> None:
+    api, limits, observe = stored_service.app.app, stored_service.limits, stored_service.observer.request
+    gate = Gate(api, limits, observe, api.fixed_paths, Access(None), find_short_way=api.find_short_way)  # type: ignore[attr-defined]
+    guarded = dataclasses.replace(stored_service, app=gate)
+    assert both(guarded, method, path, JSON | headers, b"{}" if method == "POST" else b"")[0] == 503

@@ -324,7 +324,8 @@ def test_a_short_way_leads_to_the_same_answer(made_by_tasks: list[str], way: Fin
     ("sent", "went_long"),
     [
         ([request("/echo?x=%2F", body=b"1")], []),
-        ([request("/%65cho")], ["/echo"]),
+        ([request("/%65cho")], []),
+        ([request("http://localhost/echo")], ["/echo"]),
         ([request("/echo#part")], ["/echo"]),
         ([request(extra="Connection: close\r\n")], ["/echo"]),
         ([request(version="1.0")], ["/echo"]),
@@ -514,3 +515,91 @@ def test_a_server_that_stops_answers_who_waits_and_closes() -> None:
             story, Limits(), at_once=lambda method, path: ShortWay("/echo", later, waits=True)
         )
     assert (status, headers["connection"], body) == (200, "close", BODY)
+
+
+@pytest.mark.parametrize("way", [echo_at_once, echo_later, nothing_at_once])
+@pytest.mark.parametrize("room", [Limits(), NO_ROOM])
+@pytest.mark.parametrize("cut", [0, 3], ids=["whole", "in two"])
+def test_a_target_longer_than_can_be_read_is_refused_whichever_way(
+    way: FindShortWay, room: Limits, cut: int, made_by_tasks: list[str]
+) -> None:
+    async def story(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        sent = request("/echo?" + "x" * 70_000)
+        writer.write(sent[: len(sent) - cut])
+        await asyncio.sleep(0.05)
+        writer.write(sent[len(sent) - cut :])
+        found = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        return found
+
+    found, observed = serve(story, room, at_once=way)
+    assert found.startswith(b"HTTP/1.1 400")
+    assert (made_by_tasks, observed) == ([], [])
+
+
+@pytest.mark.parametrize("target", ["/%6civez", "http://localhost/livez", "/livez#x"])
+def test_a_system_route_is_let_in_however_it_is_written(target: str) -> None:
+    found, _ = serve(lambda port: _two_in_turn(port, request(target), request(target)), NO_ROOM)
+    assert [status for status, _, _ in found] == [200, 200]
+
+
+def _while_waiting(happens: Callable[[Any], None]) -> tuple[bytes, list[Exchange], list[str]]:
+    """Send a request, one more once something has happened to the server, and what came of both."""
+    begun: list[str] = []
+
+    async def later(asked: Asked, body: bytes) -> Any:
+        begun.append(asked.path)
+        for protocol in protocols:
+            happens(protocol)
+        await asyncio.sleep(0.05)
+        return PlainTextResponse(body)
+
+    async def story(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(extra="X-Request-Id: abc-1\r\n"))
+        await asyncio.sleep(0.02)
+        writer.write(request("/other"))
+        found = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        return found
+
+    async def other(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.append(scope["path"])
+        await echo(scope, receive, send)
+
+    protocols: list[Any] = []
+    made = Doorstep.connection_made
+
+    def noted(protocol: Doorstep, transport: asyncio.BaseTransport) -> None:
+        protocols.append(protocol)
+        made(protocol, transport)
+
+    def way(method: str, path: str) -> ShortWay | None:
+        return ShortWay("/echo", later, waits=True) if path == "/echo" else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Doorstep, "connection_made", noted)
+        found, observed = serve(story, Limits(), other, way)
+    return found, observed, begun
+
+
+def test_a_server_that_stops_begins_nothing_that_it_can_not_answer() -> None:
+    found, observed, begun = _while_waiting(lambda protocol: protocol.shutdown())
+    assert found.startswith(b"HTTP/1.1 200")
+    assert found.count(b"HTTP/1.1") == 1
+    assert begun == ["/echo"]
+    assert [exchange.status for exchange in observed] == [200]
+
+
+def test_who_still_waits_when_a_server_gives_up_is_told_and_counted() -> None:
+    def give_up(protocol: Any) -> None:
+        protocol.shutdown()
+        for task in protocol.tasks:
+            task.cancel()
+
+    found, observed, _ = _while_waiting(give_up)
+    assert found.startswith(b"HTTP/1.1 500")
+    assert b"connection: close" in found
+    assert json.loads(found.partition(b"\r\n\r\n")[2])["request_id"] == "abc-1"
+    assert [(exchange.status, str(exchange.fault)[:14]) for exchange in observed] == [(500, "CancelledError")]
