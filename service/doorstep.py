@@ -1,7 +1,7 @@
 """How requests are read and answers sent: what needs no waiting is answered at once, and an answer is one write.
 
 `Gate` would do the same from a task of the event loop, with a scope, headers and messages of its own. To be turned away
-is then five times as dear, and in a flood refusals are most of what a worker does; to be scored takes a fifth longer.
+is then five times as dear, and in a flood refusals are most of what a worker does; to be scored takes a third longer.
 """
 
 from __future__ import annotations

@@ -218,20 +218,22 @@ def test_requests_sent_ahead_are_answered_in_order() -> None:
     assert serve(story, Limits())[0] == [b"0", b"1", b"2", b"3", b"4"]
 
 
+async def _burst(port: int) -> list[int]:
+    """Send twenty requests over as many connections, read in one round of the loop; return their statuses."""
+    streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+    await asyncio.sleep(0.1)
+    for _, writer in streams:
+        writer.write(request())
+    statuses = [(await answer(reader))[0] for reader, _ in streams]
+    for _, writer in streams:
+        writer.close()
+    return statuses
+
+
 def test_who_was_read_and_has_not_begun_yet_is_counted(made_by_tasks: list[str]) -> None:
     """Of a burst that is read in one round of the loop, only as many get a task as there is room for."""
 
-    async def story(port: int) -> list[int]:
-        streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
-        await asyncio.sleep(0.1)
-        for _, writer in streams:
-            writer.write(request())
-        statuses = [(await answer(reader))[0] for reader, _ in streams]
-        for _, writer in streams:
-            writer.close()
-        return statuses
-
-    statuses, _ = serve(story, Limits(waiting=3))
+    statuses, _ = serve(_burst, Limits(waiting=3))
     n_answered = statuses.count(200)
     assert statuses.count(429) == 20 - n_answered
     assert n_answered <= len(made_by_tasks) <= 3
@@ -400,17 +402,7 @@ def test_requests_sent_ahead_are_answered_in_order_whichever_way_they_go(
 
 
 def test_who_comes_while_others_are_there_is_not_answered_before_them(made_by_tasks: list[str]) -> None:
-    async def story(port: int) -> list[int]:
-        streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
-        await asyncio.sleep(0.1)
-        for _, writer in streams:
-            writer.write(request())
-        statuses = [(await answer(reader))[0] for reader, _ in streams]
-        for _, writer in streams:
-            writer.close()
-        return statuses
-
-    assert serve(story, Limits(), at_once=echo_at_once)[0] == [200] * 20
+    assert serve(_burst, Limits(), at_once=echo_at_once)[0] == [200] * 20
     assert len(made_by_tasks) >= 10
 
 
