@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from leadscore import columns, fields, time
 from leadscore.errors import DocumentError, nearest
 from leadscore.eventlog import EventLog
-from leadscore.events import Events, Texts, read_events
+from leadscore.events import CodedEvents, Events, Texts, plain_fields, read_events
 from leadscore.fields import Field, Places, require_object
+from leadscore.plain import Layout
 from leadscore.project import EventsSpec, LeadsSpec, Project
 from leadscore.tables import Contexts, Data, Leads, Outcomes
 from leadscore.time import NEVER
@@ -41,13 +42,22 @@ class LeadDocument:
     categories: Texts
     numbers: Sequence[float]
     roles: Mapping[str, str | None]
-    events: dict[str, Events]
+    events: dict[str, Events | CodedEvents]
     context: dict[str, float]
     warnings: list[str] = field(default_factory=list)
 
 
+def plain_layout(project: Project) -> Layout | None:
+    """Return how event tables of a document are read past objects, where they are plain; None where none ever are."""
+    fields_of = {spec.name: plain_fields(spec) for spec in project.events}
+    tables = {name: of_table for name, of_table in fields_of.items() if of_table is not None}
+    return Layout.of(tables) if len(tables) == len(fields_of) else None
+
+
 def parse(project: Project, document: Any, *, now: int) -> LeadDocument:
     """Check one document of the form ``{"lead": {…}, "events": {table: [{…}]}, "as_of": "…", "context": {…}}``.
+
+    A table may be what `plain_layout` read of it.
 
     Only ``lead`` is required. Missing fields are null, undeclared ones are ignored with one warning; `now` (UTC
     microseconds) stands in for a missing ``as_of``. The ``context`` holds features that one document can't, by name.
@@ -197,7 +207,7 @@ def _of_lead(names: Sequence[str]) -> Places:
     return lambda position: Field("lead", names[position])
 
 
-def _tables(project: Project, raw: Any, lead: LeadDocument) -> dict[str, Events]:
+def _tables(project: Project, raw: Any, lead: LeadDocument) -> dict[str, Events | CodedEvents]:
     tables = {} if raw is None else raw
     require_object(tables, "an object of event tables", "events")
     names = [spec.name for spec in project.events]
@@ -253,11 +263,14 @@ def _leads(project: Project, documents: Sequence[LeadDocument]) -> Leads:
     )
 
 
-def _log(spec: EventsSpec, tables: Sequence[Events]) -> EventLog:
+def _log(spec: EventsSpec, tables: Sequence[Events | CodedEvents]) -> EventLog:
     n_leads = len(tables)
     events = tables[0] if n_leads == 1 else _joined(spec, tables)
-    codes, vocabularies = encoded(events.categories, len(events))
-    values = np.array(events.numbers, dtype=np.float64).reshape(len(spec.numeric), len(events))
+    if isinstance(events, CodedEvents):
+        codes, values, vocabularies = events.codes, events.values, events.vocabularies
+    else:
+        codes, vocabularies = encoded(events.categories, len(events))
+        values = np.array(events.numbers, dtype=np.float64).reshape(len(spec.numeric), len(events))
     instants = events.time.tolist() if n_leads == 1 else []
     if n_leads == 1 and len({*instants}) == len(instants):  # no ties: time alone is the order
         offsets = np.array([0, len(instants)], dtype=np.int64)
@@ -270,7 +283,7 @@ def _log(spec: EventsSpec, tables: Sequence[Events]) -> EventLog:
     return EventLog.group(lead, events.time, events.known, codes, values, vocabularies, n_leads=n_leads)
 
 
-def _joined(spec: EventsSpec, tables: Sequence[Events]) -> Events:
+def _joined(spec: EventsSpec, tables: Sequence[Events | CodedEvents]) -> Events:
     tables = [Events.none(spec), *tables]  # so that there is at least one
     return Events(
         np.concatenate([table.time for table in tables]),

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leadscore import fields
 from leadscore.errors import DocumentError
 from leadscore.fields import Field, Places, require_object
+from leadscore.plain import Columns, Fields
 from leadscore.project import EventsSpec
 from leadscore.time import Instants, parse_instants_with_offset
 
@@ -71,8 +74,46 @@ class Events:
         )
 
 
-def read_events(spec: EventsSpec, raw: Any, timezone: str, lead_id: str | None, warnings: list[str]) -> Events:
+@dataclass(frozen=True)
+class CodedEvents:
+    """`Events` whose categories are coded, as in `leadscore.eventlog.EventLog`."""
+
+    time: Instants
+    known: Instants
+    codes: NDArray[np.int32]
+    values: NDArray[np.float64]
+    vocabularies: tuple[tuple[str, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @cached_property
+    def categories(self) -> Sequence[Texts]:
+        """The texts of each column."""
+        return _texts(self.codes, self.vocabularies)
+
+    @property
+    def numbers(self) -> Sequence[Sequence[float]]:
+        """The numbers of each column."""
+        columns: list[list[float]] = self.values.tolist()
+        return columns
+
+
+def plain_fields(spec: EventsSpec) -> Fields | None:
+    """Return what plain rows of a table hold, as `read_events` takes them; None where instants have another format."""
+    if spec.time_format is not None:
+        return None
+    keys = [spec.lead] if spec.id is None else [spec.lead, spec.id]
+    instants = [spec.time] if spec.known is None else [spec.time, spec.known]
+    return Fields((*spec.categorical, *keys), spec.numeric, tuple(instants))
+
+
+def read_events(
+    spec: EventsSpec, raw: Any, timezone: str, lead_id: str | None, warnings: list[str]
+) -> Events | CodedEvents:
     """Check the rows of one table; what is taken as missing or ignored joins the warnings.
+
+    Rows are a list of objects, or `Columns` of `plain_fields`.
 
     Of rows that share an id the one known first is kept (then the first by content); rows without id all stay.
 
@@ -85,11 +126,39 @@ def read_events(spec: EventsSpec, raw: Any, timezone: str, lead_id: str | None, 
     path = f"events.{spec.name}"
     if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
         raise DocumentError(f"must be a list of events, not {fields.kind(rows)}", where=path)
-    if len(rows) > MOST_EVENTS:
-        raise DocumentError(f"holds {len(rows)} events; at most {MOST_EVENTS} are allowed", where=path)
-    if not rows:
+    n_rows = rows.instants.shape[1] if type(rows) is Columns else len(rows)
+    if n_rows > MOST_EVENTS:
+        raise DocumentError(f"holds {n_rows} events; at most {MOST_EVENTS} are allowed", where=path)
+    if not n_rows:
         return Events.none(spec)
+    if type(rows) is Columns:
+        return _of_columns(spec, rows, lead_id)
     return _read(spec, list(rows), timezone, lead_id, warnings)
+
+
+def _of_columns(spec: EventsSpec, rows: Columns, lead_id: str | None) -> Events | CodedEvents:
+    """Check what isn't plain to see: whose events they are, and whether one was delivered twice."""
+    n = len(spec.categorical)
+    owners, ids = rows.vocabularies[n], rows.vocabularies[n + 1 :]
+    if lead_id is not None and owners and owners != (lead_id,):
+        strange = [owner != lead_id for owner in owners]
+        row = next(row for row, code in enumerate(rows.codes[n].tolist()) if code >= 0 and strange[code])
+        raise _of_another_lead(Field(f"events.{spec.name}[{row}]", spec.lead))
+    happened, known = rows.instants[0], rows.instants[-1]
+    events = CodedEvents(happened, known, rows.codes[:n], rows.numbers, rows.vocabularies[:n])
+    if not ids or len(ids[0]) == np.count_nonzero(rows.codes[n + 1] >= 0):
+        return events
+    every = Events(happened, known, events.categories, events.numbers)
+    return every.first_deliveries(*_texts(rows.codes[n + 1 :], ids))
+
+
+def _texts(codes: NDArray[np.int32], vocabularies: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    words = [(*vocabulary, None) for vocabulary in vocabularies]
+    return [[of[code] for code in column] for column, of in zip(codes.tolist(), words, strict=True)]
+
+
+def _of_another_lead(where: Field) -> DocumentError:
+    return DocumentError("names another lead than the document", where=str(where))
 
 
 def _read(
@@ -146,7 +215,7 @@ class _Rows:
                 return
         for row, owner in enumerate(fields.texts(owners, places)):
             if owner is not None and lead_id is not None and owner != lead_id:
-                raise DocumentError("names another lead than the document", where=str(places(row)))
+                raise _of_another_lead(places(row))
 
     def _moments(self) -> tuple[Instants, Instants]:
         """Return when each row happened, and when it became known."""

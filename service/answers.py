@@ -56,7 +56,7 @@ class Answers:
 
     def alone(self, body: bytes) -> bytes:
         """Return the same for a document that is scored with no other."""
-        [result] = self.model.score([payload.parse(body)], now=_now())
+        result = self.model.score_body(body, now=_now())
         if isinstance(result, DocumentError):
             raise Problem.of_document(result)
         return payload.dump(result)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pydantic_core
 
+from leadscore.plain import Layout
 from service.problems import MALFORMED, UNSUPPORTED, Problem
 
 MAX_DEPTH = 201
@@ -52,6 +53,19 @@ def parse(body: bytes) -> Any:
         with suppress(ValueError):
             return pydantic_core.from_json(body, allow_inf_nan=False)
     return _parse_closely(body)
+
+
+def parse_document(body: bytes, layout: Layout | None) -> Any:
+    """Parse the body of one lead document as `parse`, its tables of events into columns where they are plain."""
+    found = None if layout is None else layout.read_document(body)
+    if found is None:
+        return parse(body)
+    try:
+        document = parse(b"{}".join((body[: found.begin], body[found.end :])))
+    except Problem:
+        return parse(body)  # says where in the whole body it is wrong
+    document["events"] = found.tables
+    return document
 
 
 def _parse_closely(body: bytes) -> Any:

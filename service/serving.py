@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leadscore.errors import ArtifactError, DocumentError
-from service import UNREGISTERED
+from service import UNREGISTERED, payload
 from service.observing import Observer
 from service.problems import NOT_READY, Problem
 
@@ -109,10 +109,24 @@ class ModelInUse:
         self._observer.scores(results)
         return results
 
+    def score_body(self, body: bytes, *, now: int) -> dict[str, Any] | DocumentError:
+        """Score the one lead document that a body holds; otherwise as `score`.
+
+        Raises
+        ------
+        Problem
+            Also 400, if the body is no JSON.
+        """
+        scorer = self.current.scorer
+        results = scorer.score_documents([payload.parse_document(body, scorer.document_layout)], now=now)
+        self._observer.scores(results)
+        return results[0]
+
     def _warm(self, scorer: LeadScorer) -> None:
         documents = [golden["document"] for golden in scorer.golden]
+        bodies = list(map(payload.dump, documents[:1]))
         for _ in range(N_WARM_ROUNDS):
-            scorer.score_documents(documents[:1], now=0)
+            scorer.score_documents([payload.parse_document(body, scorer.document_layout) for body in bodies], now=0)
             scorer.score_documents(documents * N_WARM_COPIES, now=0)
 
 

@@ -27,6 +27,7 @@ from leadscore.model.booster import Model, Progress, TreeModel
 from leadscore.model.fitting import Fitted, fit
 from leadscore.model.population import Population, grade
 from leadscore.model.scores import Scores
+from leadscore.plain import Layout
 from leadscore.project import Project
 from leadscore.snapshots import Snapshots, open_leads
 from leadscore.tables import Cutoffs, Data
@@ -93,6 +94,11 @@ class LeadScorer:
         if not hasattr(self, "plan"):
             return "<LeadScorer, not fitted>"
         return f"<LeadScorer of {self.name}: {len(self.plan.features)} features, {self.model.kind}, {self.horizon}>"
+
+    @cached_property
+    def document_layout(self) -> Layout | None:
+        """How tables of lead documents are read from text, see `documents.plain_layout`."""
+        return documents.plain_layout(self.project)
 
     @property
     def name(self) -> str:

@@ -7,12 +7,14 @@ charged for everything that had to wait for it; at most `connections` are under 
 
 from __future__ import annotations
 
-import asyncio
 import collections
+import contextlib
 import gc
 import itertools
 import json
 import random
+import selectors
+import socket
 import subprocess
 import sys
 import time
@@ -100,7 +102,10 @@ def measure(target: Target, connections: int, seconds: float, rate: float | None
 
 
 class _Load:
-    """The load under way: free connections, requests that are due, answers so far."""
+    """The load under way: free connections, requests that are due, answers so far.
+
+    Plain sockets that one selector watches, for what the load takes of each answer is counted as the server's.
+    """
 
     def __init__(self, host: str, port: int, requests: list[bytes], connections: int, seconds: float) -> None:
         self.address = (host, port)
@@ -109,30 +114,30 @@ class _Load:
         self.seconds = seconds
         self.latencies: dict[int, list[float]] = collections.defaultdict(list)
         self.unsent: list[float] = []
+        self.watched = selectors.DefaultSelector()
         self.free: list[_Connection] = []
         self.due: collections.deque[float] = collections.deque()
         self.n_lost = 0
         self.n_unadvised = 0
         self.n_under_way = 0
-        self.closed_loop = True
-        self.opening: set[asyncio.Task[Any]] = set()
 
-    async def run(self, rate: float | None) -> dict[str, Any]:
-        self.closed_loop = rate is None
+    def run(self, rate: float | None) -> dict[str, Any]:
+        """Open all connections, then keep them busy (`rate` is None), or send at a rate."""
         for _ in range(self.n_connections):
-            await self.open()
+            self.open()
         start = time.perf_counter()
         self.end = start + self.seconds
+        self.closed_loop = rate is None
         if rate is None:
             for _ in range(self.n_connections):
                 self.send(start)
-            await asyncio.sleep(self.seconds)
+            self.hear_until(self.end)
         else:
-            await self._keep_rate(start, rate)
+            self.keep_rate(start, rate)
         seconds = time.perf_counter() - start
         latest = time.perf_counter() + LAST_ANSWERS_SECONDS
         while (self.n_under_way or self.due) and time.perf_counter() < latest:
-            await asyncio.sleep(0.01)
+            self.hear(0.01)
         n_unanswered = self.n_lost + self.n_under_way + len(self.due)
         return {
             "latencies": self.latencies,
@@ -142,14 +147,21 @@ class _Load:
             "n_unadvised": self.n_unadvised,
         }
 
-    async def _keep_rate(self, start: float, rate: float) -> None:
+    def keep_rate(self, start: float, rate: float) -> None:
         chance = random.Random(0)
         at = start
         while at < self.end:
-            if (wait := at - time.perf_counter()) > 0:
-                await asyncio.sleep(wait)
+            self.hear_until(at)
             self.send(at)
             at += chance.expovariate(rate)
+
+    def hear_until(self, at: float) -> None:
+        while (wait := at - time.perf_counter()) > 0:
+            self.hear(wait)
+
+    def hear(self, wait: float) -> None:
+        for key, _ in self.watched.select(wait):
+            key.data.hear()
 
     def send(self, due: float) -> None:
         if self.free:
@@ -176,32 +188,38 @@ class _Load:
         else:
             self.n_lost += 1
             self.n_under_way -= 1
-        task = asyncio.ensure_future(self.open())
-        self.opening.add(task)
-        task.add_done_callback(self.opening.discard)
+        self.watched.unregister(connection.socket)
+        connection.socket.close()
+        self.open()
 
-    async def open(self) -> None:
-        _, connection = await asyncio.get_running_loop().create_connection(lambda: _Connection(self), *self.address)
-        self.free.append(connection)
+    def open(self) -> None:
+        self.free.append(_Connection(self))
 
 
-class _Connection(asyncio.Protocol):
+class _Connection:
     """One socket with at most one request under way."""
 
     def __init__(self, load: _Load) -> None:
         self.load = load
         self.received = b""
         self.due = self.sent = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self.transport = transport
+        self.socket = socket.create_connection(load.address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        load.watched.register(self.socket, selectors.EVENT_READ, self)
 
     def send(self, due: float) -> None:
         self.due, self.sent = due, time.perf_counter()
-        self.transport.write(next(self.load.requests))
+        with contextlib.suppress(OSError):  # who has gone is heard of next
+            self.socket.sendall(next(self.load.requests))
 
-    def data_received(self, data: bytes) -> None:
+    def hear(self) -> None:
+        try:
+            data = self.socket.recv(1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            self.load.lost(self)
+            return
         self.received += data
         head, ended, body = self.received.partition(b"\r\n\r\n")
         if not ended:
@@ -214,9 +232,6 @@ class _Connection(asyncio.Protocol):
             self.load.n_unadvised += status == 429 and b"\r\nretry-after:" not in head
             self.load.answered(self, status)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self.load.lost(self)
-
 
 def main() -> None:
     """Read an order from standard input, write what came back to standard output."""
@@ -224,7 +239,7 @@ def main() -> None:
     gc.disable()
     requests = [request.encode() for request in order["requests"]]
     load = _Load(order["host"], order["port"], requests, order["connections"], order["seconds"])
-    json.dump(asyncio.run(load.run(order["rate"])), sys.stdout)
+    json.dump(load.run(order["rate"]), sys.stdout)
 
 
 if __name__ == "__main__":
