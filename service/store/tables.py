@@ -9,6 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from leadscore.columns import number_value, text_value
 from leadscore.company import Among, Counts
 from leadscore.documents import encoded
 from leadscore.eventlog import EventLog
+from leadscore.plain import Columns, Fields, Layout
 from leadscore.project import EventsSpec, Project
 from leadscore.reading import read
 from leadscore.tables import Data, Leads, Outcomes
@@ -48,13 +50,13 @@ class Counted:
 
 
 class _Rows(NamedTuple):
-    """Rows of one kind by column: the positions of their leads, their own columns, and their data parsed."""
+    """Rows of one kind by column: the positions of their leads, their own columns, and their data as JSON."""
 
     lead: Sequence[int] = ()
     known: Sequence[int] = ()
     seq: Sequence[int] = ()
     time: Sequence[int] = ()
-    data: Sequence[Mapping[str, Any]] = ()
+    data: Sequence[str] = ()
 
     @classmethod
     def of(cls, rows: Iterable[tuple[Any, ...]]) -> _Rows:
@@ -64,12 +66,26 @@ class _Rows(NamedTuple):
         """Return the rows up to a number."""
         return self.of(row for row in zip(*self, strict=True) if row[2] <= seq)
 
-    def texts(self, name: str) -> list[str | None]:
-        return _texts([data.get(name) for data in self.data])
+    def content(self, texts: Sequence[str], numbers: Sequence[str]) -> Columns:
+        """Return some columns of the data; what was stored as another kind is read as a file's would be."""
+        layout = _layout(Fields(tuple(texts), tuple(numbers)))
+        found = None if layout is None else layout.read_rows(self._joined.encode())
+        if found is not None:
+            return found
+        parsed = self.parsed
+        codes, vocabularies = encoded([_texts([data.get(name) for data in parsed]) for name in texts], len(parsed))
+        values = [_numbers([data.get(name) for data in parsed]) for name in numbers]  # None becomes NaN
+        of_numbers = np.array(values, dtype=np.float64).reshape(len(numbers), len(parsed))
+        return Columns(np.empty((0, len(parsed)), dtype=np.int64), codes, vocabularies, of_numbers)
 
-    def numbers(self, names: Sequence[str]) -> NDArray[np.float64]:
-        columns = [_numbers([data.get(name) for data in self.data]) for name in names]  # None becomes NaN
-        return np.array(columns, dtype=np.float64).reshape(len(names), len(self.data))
+    @property
+    def parsed(self) -> list[Mapping[str, Any]]:
+        found: list[Mapping[str, Any]] = pydantic_core.from_json(self._joined)
+        return found
+
+    @property
+    def _joined(self) -> str:
+        return f"[{','.join(self.data)}]"
 
 
 def some(project: Project, found: Sequence[Stored], counted: Counted | None) -> Data:
@@ -165,14 +181,18 @@ def _instants(microseconds: NDArray[np.int64]) -> Any:
 def _by_kind(ids: Sequence[str], found: Sequence[Stored]) -> dict[str, _Rows]:
     """Return the rows of each kind; versions of a profile by lead, `known` and `seq`."""
     position = {lead_id: lead for lead, lead_id in enumerate(ids)}
-    parsed = pydantic_core.from_json(f"[{','.join([row[5] for row in found])}]")
     by_kind: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
-    for (seq, kind, lead_id, time, known, _), data in zip(found, parsed, strict=True):
+    for seq, kind, lead_id, time, known, data in found:
         if lead_id in position:
             by_kind[kind].append((position[lead_id], known, seq, time, data))
     if LEADS in by_kind:
         by_kind[LEADS].sort(key=itemgetter(0, 1, 2))
     return {kind: _Rows.of(rows) for kind, rows in by_kind.items()}
+
+
+@lru_cache(maxsize=64)
+def _layout(of_rows: Fields) -> Layout | None:
+    return Layout.of({"": of_rows})
 
 
 def _texts(values: list[Any]) -> list[str | None]:
@@ -188,8 +208,9 @@ _NULL = type(None)
 
 def _leads(project: Project, ids: Sequence[str], versions: _Rows) -> Leads:
     spec = project.leads
-    names = (*spec.categorical, *spec.roles.values())
-    codes, vocabularies = encoded([versions.texts(name) for name in names], len(versions.lead))
+    names = [*dict.fromkeys((*spec.categorical, *spec.roles.values()))]
+    content = versions.content(names, spec.numeric)
+    place = {role: names.index(column) for role, column in spec.roles.items()}
     n_categorical = len(spec.categorical)
     n_versions = np.bincount(np.array(versions.lead, dtype=np.int64), minlength=len(ids))
     return Leads(
@@ -198,10 +219,10 @@ def _leads(project: Project, ids: Sequence[str], versions: _Rows) -> Leads:
         row=np.arange(len(ids)),
         offsets=np.concatenate([[0], n_versions.cumsum()]),
         known=np.array(versions.known, dtype=np.int64),
-        codes=codes[:n_categorical],
-        values=versions.numbers(spec.numeric),
-        vocabularies=vocabularies[:n_categorical],
-        roles=dict(zip(spec.roles, zip(codes[n_categorical:], vocabularies[n_categorical:], strict=True), strict=True)),
+        codes=content.codes[:n_categorical],
+        values=content.numbers,
+        vocabularies=content.vocabularies[:n_categorical],
+        roles={role: (content.codes[at], content.vocabularies[at]) for role, at in place.items()},
     )
 
 
@@ -215,9 +236,9 @@ def _created(versions: _Rows, n_leads: int) -> Instants:
 
 
 def _log(spec: EventsSpec, rows: _Rows, n_leads: int) -> EventLog:
-    codes, vocabularies = encoded([rows.texts(name) for name in spec.categorical], len(rows.lead))
+    _, codes, vocabularies, values = rows.content(spec.categorical, spec.numeric)
     lead, time, known = (np.array(column, dtype=np.int64) for column in (rows.lead, rows.time, rows.known))
-    return EventLog.group(lead, time, known, codes, rows.numbers(spec.numeric), vocabularies, n_leads=n_leads)
+    return EventLog.group(lead, time, known, codes, values, vocabularies, n_leads=n_leads)
 
 
 def _outcomes(project: Project, created: Instants, rows: _Rows) -> Outcomes:
@@ -225,7 +246,7 @@ def _outcomes(project: Project, created: Instants, rows: _Rows) -> Outcomes:
     spec = project.outcome
     found = np.full((6, len(created)), NEVER, dtype=np.int64)
     closings: defaultdict[tuple[int, bool], list[tuple[int, int]]] = defaultdict(list)
-    for lead, known, _, time, data in zip(*rows, strict=True):
+    for lead, known, time, data in zip(rows.lead, rows.known, rows.time, rows.parsed, strict=True):
         status = data.get(str(spec.column))
         won = spec.column is None or status in spec.won
         early = won and NEVER != created[lead] > time
