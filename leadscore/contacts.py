@@ -12,6 +12,7 @@ for us there (`waiting_since`): features and reports take no notice of that, a s
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -200,6 +201,7 @@ def _join_answered(side, says, codes, lengths):  # type: ignore[no-untyped-def]
             side[event] |= ANSWERED
 
 
+@lru_cache(maxsize=1_024)
 def _of_words(says: Callable[[str], int], words: tuple[str, ...]) -> Sides:
     """What words say, by code, and last what null does, whose code is −1: `NEITHER` or `UNSAID`, which are 0 both."""
     return np.array([*map(says, words), 0], dtype=np.int8)

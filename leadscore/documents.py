@@ -298,7 +298,7 @@ def encoded(columns: Sequence[Texts], n_rows: int) -> tuple[NDArray[np.int32], t
     if n_rows == 1:  # a lone lead: a column has one word or none
         words = [text for (text,) in columns]
         lone = np.array([-1 if word is None else 0 for word in words], dtype=np.int32)
-        return lone.reshape(len(columns), 1), tuple(() if word is None else (word,) for word in words)
+        return lone.reshape(len(columns), 1), tuple([() if word is None else (word,) for word in words])
     codes: list[int] = []
     vocabularies = []
     for texts in columns:

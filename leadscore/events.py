@@ -146,7 +146,7 @@ def _of_columns(spec: EventsSpec, rows: Columns, lead_id: str | None) -> Events 
         raise _of_another_lead(Field(f"events.{spec.name}[{row}]", spec.lead))
     happened, known = rows.instants[0], rows.instants[-1]
     events = CodedEvents(happened, known, rows.codes[:n], rows.numbers, rows.vocabularies[:n])
-    if not ids or len(ids[0]) == np.count_nonzero(rows.codes[n + 1] >= 0):
+    if not ids or len(ids[0]) == len(events) or len(ids[0]) == np.count_nonzero(rows.codes[n + 1] >= 0):
         return events
     every = Events(happened, known, events.categories, events.numbers)
     return every.first_deliveries(*_texts(rows.codes[n + 1 :], ids))

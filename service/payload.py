@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from contextlib import suppress
 from typing import Any
 
 import pydantic_core
@@ -18,7 +17,6 @@ MAX_DEPTH = 201
 MAX_DIGITS = 18
 """Digits of a whole number: what int64 holds. Longer ones are ids, and ids are text."""
 
-_CONSTANTS = (b"NaN", b"Infinity")
 _JSON_TYPE = re.compile(r"application/(?:[\w.-]+\+)?json\s*(?:;\s*charset=\"?utf-?8\"?\s*)?", re.IGNORECASE)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -50,8 +48,10 @@ def parse(body: bytes) -> Any:
     """
     digits = body.translate(_AS_ZERO, b"+-")
     if _LONG_NUMBER not in digits and _LARGE_EXPONENT not in digits:
-        with suppress(ValueError):
+        try:
             return pydantic_core.from_json(body, allow_inf_nan=False)
+        except ValueError:
+            pass  # says less of what is wrong
     return _parse_closely(body)
 
 
@@ -92,7 +92,7 @@ def _parse_closely(body: bytes) -> Any:
 def dump(value: Any) -> bytes:
     """Return compact JSON; NaN is a `ValueError`, as it has no place in JSON."""
     dumped = pydantic_core.to_json(value, inf_nan_mode="constants")
-    if any(constant in dumped for constant in _CONSTANTS):  # or a text that says so
+    if b"NaN" in dumped or b"Infinity" in dumped:  # or a text that says so
         return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     return dumped
 

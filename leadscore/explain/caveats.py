@@ -23,7 +23,7 @@ def caveats(plan: FeaturePlan, data: Data, asked: Cutoffs) -> list[list[str]]:
     for table in data.logs:
         _unseen_event_values(plan, data, table, asked, warnings)
     if data.logs:
-        for row in np.flatnonzero(_cold(data, asked)):
+        for row in _cold(data, asked).nonzero()[0].tolist():
             warnings[row].append(COLD)
     return warnings
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from leadscore import time
 from leadscore.features import lead_kernels
-from leadscore.features.learning import Learnt, codes_of
+from leadscore.features.learning import Learnt
 from leadscore.features.names import ACCOUNT
 from leadscore.features.primitives import HistoryPrimitive
 from leadscore.features.program import Program
@@ -29,7 +29,7 @@ def lead_fill(
     starts = [0] * len(leads.vocabularies)
     for column, column_learnt in learnt.items():
         starts[column] = len(lookups)
-        lookups += codes_of(column_learnt, leads.vocabularies[column])
+        lookups += column_learnt.codes_of[leads.vocabularies[column]]
     look_ups = np.array(starts, dtype=np.int64), np.array(lookups, dtype=np.int32)
 
     def fill(rows: NDArray[np.int64]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -17,6 +17,26 @@ from leadscore.tables import Cutoffs, Data
 
 SEEN_CATEGORIES = 10_000
 """How many categories of a column are remembered as seen in training, commonest first."""
+
+
+_SHORT, _MOST_REMEMBERED = 8, 1_024
+"""Words of a vocabulary, as that of one lead, that is looked up once and remembered; and how many are."""
+
+
+class Remembered(dict[tuple[str, ...], list[int]]):
+    """What was found of vocabularies, short ones once for all; when full it forgets all."""
+
+    def __init__(self, find: Callable[[tuple[str, ...]], list[int]]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, vocabulary: tuple[str, ...]) -> list[int]:
+        found = self._find(vocabulary)
+        if len(vocabulary) <= _SHORT:
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
+            self[vocabulary] = found
+        return found
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,15 @@ class Learnt:
     def rank(self) -> dict[str, int]:
         """The code of every kept category."""
         return {word: code for code, word in enumerate(self.kept)}
+
+    @cached_property
+    def codes_of(self) -> Mapping[tuple[str, ...], list[int]]:
+        """The code of null and of every word, by vocabulary; what short ones gave is remembered."""
+        return Remembered(self._codes_of)
+
+    def _codes_of(self, vocabulary: tuple[str, ...]) -> list[int]:
+        other = len(self.rank)
+        return [other + 1, *[self.rank.get(word, other) for word in vocabulary]]
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -129,10 +158,3 @@ def _counted(codes: NDArray[np.int32], vocabulary: Sequence[str]) -> Seen:
 def _ranked(words: Mapping[str, int], n_missing: int, most: int) -> Learnt:
     commonest = sorted(words, key=lambda word: (-words[word], word))[:SEEN_CATEGORIES]
     return Learnt(tuple(commonest), bool(n_missing), most)
-
-
-def codes_of(learnt: Learnt, vocabulary: Sequence[str]) -> list[int]:
-    """Return the code of null and of every word of a vocabulary, in this order."""
-    rank = learnt.rank
-    other = len(rank)
-    return [other + 1, *(rank.get(word, other) for word in vocabulary)]

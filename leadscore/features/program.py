@@ -6,7 +6,7 @@ vocabulary of the data at hand and is done for every table that is read, or ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -19,7 +19,7 @@ from leadscore.company import AccountLog
 from leadscore.contacts import Sides, sides
 from leadscore.eventlog import EventLog
 from leadscore.features import kernels
-from leadscore.features.learning import Learnt
+from leadscore.features.learning import Learnt, Remembered
 from leadscore.features.names import MISSING, OTHER, FeatureName
 from leadscore.features.primitives import EVENT_PRIMITIVES, Subject
 from leadscore.project import EventsSpec
@@ -31,8 +31,6 @@ Clock = tuple[time.Instants, NDArray[np.int64]]
 Bound = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 """Where each look-up starts, how many words each column has, and the look-ups one after the other."""
 
-_SHORT, _MOST_REMEMBERED = 8, 1_024
-"""Words of a vocabulary, as that of one lead, that is looked up once and remembered; and how many are."""
 _NOBODY = AccountLog.empty().arrays
 _NO_ACCOUNT = np.empty(0, dtype=np.int64)
 _NO_SIDES = np.empty(0, dtype=np.int8)
@@ -47,22 +45,6 @@ def subject_of(name: FeatureName, spec: EventsSpec) -> Subject:
     return "categorical" if name.column in spec.categorical else "numeric"
 
 
-class _Remembered(dict[tuple[str, ...], list[int]]):
-    """What was found of vocabularies, short ones once for all; when full it forgets all."""
-
-    def __init__(self, find: Callable[[tuple[str, ...]], list[int]]) -> None:
-        super().__init__()
-        self._find = find
-
-    def __missing__(self, vocabulary: tuple[str, ...]) -> list[int]:
-        found = self._find(vocabulary)
-        if len(vocabulary) <= _SHORT:
-            if len(self) >= _MOST_REMEMBERED:
-                self.clear()
-            self[vocabulary] = found
-        return found
-
-
 @dataclass(frozen=True)
 class _Lookup:
     """What becomes of a column's words: the slot of a category."""
@@ -74,7 +56,7 @@ class _Lookup:
     @cached_property
     def of(self) -> Mapping[tuple[str, ...], list[int]]:
         """Slot of null and of every word, by vocabulary; what short ones gave is remembered."""
-        return _Remembered(self._of)
+        return Remembered(self._of)
 
     def _of(self, vocabulary: tuple[str, ...]) -> list[int]:
         slot_of, other = self._slot_of, self.slots.get(OTHER, -1)

@@ -15,6 +15,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -350,18 +351,23 @@ def _losses(calibrator: Calibrator, margin: Array, label: Array) -> Array:
 
 def _beta_terms(margin: Array) -> tuple[Array, Array]:
     """``log(p)`` and ``-log(1 - p)`` of ``p = expit(margin)``, exact in both tails, within +-700."""
-    from scipy.special import log_expit
-
     # log_expit falls by a last bit here and there. On a grid of 1e-11 its true rise outweighs its rounding,
     # so the order of two leads is never turned. Up to 700 everything is finite, and 0 times it is 0.
     on_grid = np.rint(np.clip(margin, -700, 700) * GRID) / GRID
+    log_expit = _special().log_expit
     return log_expit(on_grid), -log_expit(-on_grid)
 
 
 def _expit(log_odds: Array) -> Array:
-    from scipy.special import expit
+    return np.asarray(_special().expit(log_odds), dtype=np.float64)
 
-    return np.asarray(expit(log_odds), dtype=np.float64)
+
+@cache
+def _special() -> Any:
+    """Functions that take a tenth of a second to load."""
+    from scipy import special
+
+    return special
 
 
 def _float64(values: npt.ArrayLike) -> Array:
