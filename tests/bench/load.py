@@ -15,6 +15,7 @@ import json
 import random
 import selectors
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -160,6 +161,9 @@ class _Load:
             self.hear(wait)
 
     def hear(self, wait: float) -> None:
+        if self.n_connections == self.n_under_way == 1:  # there is none other to hear
+            self.only.hear()
+            return
         for key, _ in self.watched.select(wait):
             key.data.hear()
 
@@ -193,7 +197,12 @@ class _Load:
         self.open()
 
     def open(self) -> None:
-        self.free.append(_Connection(self))
+        self.only = _Connection(self)
+        self.free.append(self.only)
+
+
+_PATIENCE = struct.pack("ll", int(LAST_ANSWERS_SECONDS), 0)
+"""As a `timeval`: a timeout of Python's own costs a system call more for every answer."""
 
 
 class _Connection:
@@ -204,6 +213,7 @@ class _Connection:
         self.received = b""
         self.due = self.sent = 0.0
         self.socket = socket.create_connection(load.address)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         load.watched.register(self.socket, selectors.EVENT_READ, self)
 
