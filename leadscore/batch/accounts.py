@@ -14,7 +14,7 @@ from leadscore.batch.budget import Table
 from leadscore.batch.keys import Shared
 from leadscore.batch.pieces import Piece
 from leadscore.batch.spilling import ACCOUNTS
-from leadscore.batch.writing import whole_or_nothing
+from leadscore.batch.writing import batches_of
 from leadscore.columns import text_column
 from leadscore.errors import NoSourceError
 from leadscore.hashing import NOTHING, Hashes, hashed
@@ -37,7 +37,7 @@ def accounts_of(project: Project, rows: Rows) -> Accounts:
 def write_accounts(path: Path, leads: Hashes, accounts: Hashes) -> None:
     """Write them beside a stretch."""
     batch = pa.record_batch({"lead": leads, "account": accounts})
-    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, batch.schema) as file:
+    with batches_of(path, batch.schema) as file:
         file.write_batch(batch)
 
 

@@ -17,12 +17,13 @@ from leadscore.hashing import NOTHING, Hashes, hashed
 
 Parts = NDArray[np.uint16]
 
-_LEADS_PER_BUCKET = 4
+_LEADS_PER_BUCKET = 8
+_HALF, _LOWER = np.uint64(32), np.uint64(0xFFFFFFFF)
 _AT_ONCE = 1 << 20
 
 
-def parts_of(codes: Hashes, n_parts: int) -> Parts:
-    """Return the part that each hash falls into, uint16 (n,)."""
+def parts_of(codes: Hashes | NDArray[np.uint32], n_parts: int) -> Parts:
+    """Return the part that each hash, or its lower half, falls into, uint16 (n,)."""
     parts = np.empty(len(codes), dtype=np.uint16)
     _part_all(codes, n_parts, parts)
     return parts
@@ -40,42 +41,43 @@ def _part_all(codes, n_parts, parts):  # type: ignore[no-untyped-def]
 
 @dataclass(frozen=True)
 class Shared:
-    """Of leads with an account, by hash: the hash of what its account is known by. 10 bytes a lead, and an index.
+    """Of leads with an account, by half of a hash: the part of what its account is known by. 7 bytes a lead.
+
+    Leads, or accounts, that have a half in common pass for one another: what that brings together may be together.
 
     Attributes
     ----------
-    leads : uint64 (n,), ascending
+    leads : uint32 (n,), the upper halves, ascending
     parts : uint16 (n,)
-    starts : int64, where the leads with each value of the first bits begin
+    starts : uint32, where the leads with each value of the first bits begin
     """
 
-    leads: Hashes
+    leads: NDArray[np.uint32]
     parts: Parts
-    starts: NDArray[np.int64]
+    starts: NDArray[np.uint32]
     shift: int
 
     @classmethod
     def of(cls, leads: Hashes, accounts: Hashes, n_parts: int) -> Shared:
         """Join accounts that a lead was in one after the other; rows are versions of leads, in any order."""
         there = accounts != NOTHING
-        if not there.all():
-            leads, accounts = leads[there], accounts[there]
-        order = np.argsort(leads)
-        leads, accounts = leads[order], accounts[order]
-        del order  # of ten million leads, what is held here is what a run holds at most
-        again = leads[1:] == leads[:-1]
-        _know_by_least(accounts, np.flatnonzero(again & (accounts[1:] != accounts[:-1])))
-        parts = parts_of(accounts, n_parts)
+        both = (leads[there] & ~_LOWER) | (accounts[there] & _LOWER)
+        both.sort()
+        of_lead, of_account = ((both >> shift).astype(np.uint32) for shift in (_HALF, np.uint64(0)))
+        del both
+        again = of_lead[1:] == of_lead[:-1]
+        _know_by_least(of_account, np.flatnonzero(again & (of_account[1:] != of_account[:-1])))
+        parts = parts_of(of_account, n_parts)
         if again.any():
             first = np.append(True, ~again)
-            leads, parts = leads[first], parts[first]
-        bits = max(1, (len(leads) // _LEADS_PER_BUCKET).bit_length())
-        edges = np.arange(1, 1 << bits, dtype=np.uint64) << np.uint64(64 - bits)
-        starts = np.concatenate([[0], np.searchsorted(leads, edges), [len(leads)]]).astype(np.int64)
-        return cls(leads, parts, starts, 64 - bits)
+            of_lead, parts = of_lead[first], parts[first]
+        bits = max(1, (len(of_lead) // _LEADS_PER_BUCKET).bit_length())
+        edges = np.arange(1, 1 << bits, dtype=np.uint32) << np.uint32(32 - bits)
+        starts = np.concatenate([[0], np.searchsorted(of_lead, edges), [len(of_lead)]]).astype(np.uint32)
+        return cls(of_lead, parts, starts, 32 - bits)
 
 
-def _know_by_least(accounts: Hashes, joins: NDArray[np.int64]) -> None:
+def _know_by_least(accounts: NDArray[np.uint32], joins: NDArray[np.int64]) -> None:
     """Put the least of the accounts that are joined in the place of each; row ``joins[i]`` is joined with the next."""
     if not len(joins):
         return
@@ -126,8 +128,9 @@ class Parting:
 @njit(nogil=True, cache=True)
 def _look_up(codes, leads, known, starts, shift, parts):  # type: ignore[no-untyped-def]
     for i in range(len(codes)):
-        bucket = codes[i] >> np.uint64(shift)
+        lead = codes[i] >> np.uint64(32)
+        bucket = lead >> np.uint64(shift)
         for at in range(starts[bucket], starts[bucket + np.uint64(1)]):
-            if leads[at] == codes[i]:
+            if leads[at] == lead:
                 parts[i] = known[at]
                 break

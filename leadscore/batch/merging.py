@@ -15,7 +15,7 @@ import pyarrow.ipc
 
 from leadscore.batch.budget import BLOCK
 from leadscore.batch.lists import MERGED_BY
-from leadscore.batch.writing import COLUMNS, whole_or_nothing
+from leadscore.batch.writing import COLUMNS, batches_of
 from leadscore.model.booster import Progress
 
 Key = tuple[float, str]
@@ -30,7 +30,7 @@ _WIDE = 256
 def write_sorted(path: Path, table: pa.Table, about: bytes) -> None:
     """Write a scored part in blocks, with something that stands beside it."""
     table = table.replace_schema_metadata({_ABOUT: about, _N_ROWS: str(table.num_rows)})
-    with whole_or_nothing(path) as beside, _new_file(beside, table) as file:
+    with batches_of(path, table.schema, _packing(table)) as file:
         file.write_table(table, max_chunksize=BLOCK)
 
 
@@ -115,7 +115,7 @@ def _write_merged(path: Path, pieces: Iterator[pa.Table], n_rows: int) -> None:
     if first is None:
         return write_sorted(path, COLUMNS.append(pa.field(MERGED_BY, pa.float64())).empty_table(), b"")
     first = first.replace_schema_metadata({_N_ROWS: str(n_rows)})
-    with whole_or_nothing(path) as beside, _new_file(beside, first) as file:
+    with batches_of(path, first.schema, _packing(first)) as file:
         waiting = [first]
         for piece in pieces:
             if sum(found.num_rows for found in waiting) >= BLOCK:
@@ -126,10 +126,9 @@ def _write_merged(path: Path, pieces: Iterator[pa.Table], n_rows: int) -> None:
     return None
 
 
-def _new_file(path: Path, first: pa.Table) -> pyarrow.ipc.RecordBatchFileWriter:
-    """Begin a file of rows like these."""
-    options = _PACKED if first.nbytes > _WIDE * first.num_rows else None
-    return pyarrow.ipc.new_file(path, first.schema, options=options)
+def _packing(first: pa.Table) -> pyarrow.ipc.IpcWriteOptions | None:
+    """How rows like these are packed."""
+    return _PACKED if first.nbytes > _WIDE * first.num_rows else None
 
 
 class _Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow.ipc
 from numpy.typing import NDArray
 
 from leadscore.batch.keys import Parting, Parts
-from leadscore.batch.writing import whole_or_nothing
+from leadscore.batch.writing import batches_of
 from leadscore.columns import ranked
 from leadscore.reading import TypedRows
 from leadscore.reading.typed import joined
@@ -35,7 +35,7 @@ _FEW_WORDS = 1_000
 def write_stretch(path: Path, typed: TypedRows, parts: Parts, n_parts: int, facts: dict[str, Any]) -> None:
     """Write rows as one batch a part; `facts` are plain JSON values that stand beside them."""
     table, edges = _parted(typed, parts, n_parts, facts)
-    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, table.schema) as file:
+    with batches_of(path, table.schema) as file:
         for part in range(n_parts):
             file.write_batch(_batch(table.slice(edges[part], edges[part + 1] - edges[part])))
 
@@ -95,11 +95,15 @@ def _narrow(coded: Coded) -> NDArray[np.signedinteger[Any]]:
 
 
 def read_part(stretch: Path | bytes, part: int) -> TypedRows:
-    """Read the rows of one part of a stretch, a file or what is in one; a file stays open until `close_stretches`."""
-    if isinstance(stretch, bytes):
-        return _Opened(pa.BufferReader(stretch)).rows(part)
-    known = stretch.stat()
-    return _opened(stretch, known.st_ino, known.st_mtime_ns).rows(part)
+    """Read the rows of one part of a stretch, a file or what is in one."""
+    opened = Opened(pa.BufferReader(stretch)) if isinstance(stretch, bytes) else opened_stretch(stretch)
+    return opened.rows(part)
+
+
+def opened_stretch(path: Path) -> Opened:
+    """Open a stretch, or what stands beside it; it stays open until `close_stretches`."""
+    known = path.stat()
+    return _opened(path, known.st_ino, known.st_mtime_ns)
 
 
 def close_stretches() -> None:
@@ -107,19 +111,26 @@ def close_stretches() -> None:
     _opened.cache_clear()
 
 
-class _Opened:
-    """A stretch that is read part by part, by several threads."""
+class Opened:
+    """A file with a batch for each part, which several threads read."""
 
     def __init__(self, source: pa.NativeFile) -> None:
         self._file = pyarrow.ipc.open_file(source)
-        words = json.loads(self._file.schema.metadata[_ABOUT])["words"]
-        self._words = {name: tuple(of_column) for name, of_column in words.items()}
         self._lock = Lock()
+
+    def batch(self, part: int) -> pa.RecordBatch:
+        """Return the batch of a part."""
+        with self._lock:
+            return self._file.get_batch(part)
+
+    @cached_property
+    def _words(self) -> dict[str, tuple[str, ...]]:
+        words = json.loads(self._file.schema.metadata[_ABOUT])["words"]
+        return {name: tuple(of_column) for name, of_column in words.items()}
 
     def rows(self, part: int) -> TypedRows:
         """Return the rows of a part."""
-        with self._lock:
-            batch = self._file.get_batch(part)
+        batch = self.batch(part)
         found: dict[str, dict[str, Any]] = {kind: {} for kind in ("row", "text", "at", "flag", "role", "code", "value")}
         for name in batch.schema.names:
             kind, _, rest = name.partition(".")
@@ -138,9 +149,9 @@ def _n_open() -> int:
 
 
 @lru_cache(_n_open())
-def _opened(path: Path, inode: int, changed: int) -> _Opened:
+def _opened(path: Path, inode: int, changed: int) -> Opened:
     """Open a stretch, or find it open: to open a file of a hundred parts takes as long as to read three of them."""
-    return _Opened(pa.OSFile(str(path)))  # not mapped: what of it was read would count as memory for as long
+    return Opened(pa.OSFile(str(path)))  # not mapped: what of it was read would count as memory for as long
 
 
 def _column(kind: str, column: pa.Array, words: tuple[str, ...] | None) -> Any:

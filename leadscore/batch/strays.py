@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.ipc
 from numba import njit
 from numpy.typing import NDArray
 
 from leadscore.batch.keys import parts_of
-from leadscore.batch.writing import whole_or_nothing
+from leadscore.batch.spilling import opened_stretch
+from leadscore.batch.writing import batches_of
 from leadscore.columns import ranked
 from leadscore.hashing import NOTHING, Hashes, hashed, may_repeat
 from leadscore.reading import TypedRows
@@ -30,7 +30,7 @@ from leadscore.reading.typed import joined
 def write_ids(path: Path, typed: TypedRows, n_parts: int) -> None:
     """Write the ids of a stretch with their leads, one batch for each part of the ids."""
     batches = ids_by_part(typed, n_parts)
-    with whole_or_nothing(path) as beside, pyarrow.ipc.new_file(beside, batches[0].schema) as file:
+    with batches_of(path, batches[0].schema) as file:
         for batch in batches:
             file.write_batch(batch)
 
@@ -76,9 +76,8 @@ def with_several(found: Iterable[tuple[Hashes, Hashes]]) -> Hashes:
 
 
 def _read(path: Path, part: int) -> tuple[Hashes, Hashes]:
-    with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
-        batch = file.get_batch(part)
-        return batch.column("id").to_numpy(), batch.column("lead").to_numpy()
+    batch = opened_stretch(path).batch(part)
+    return batch.column("id").to_numpy(), batch.column("lead").to_numpy()
 
 
 def lost_rows(

@@ -13,6 +13,7 @@ from typing import IO, Any, Self
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet
 
 from leadscore import time
@@ -21,6 +22,8 @@ from leadscore.errors import DataError
 ENDINGS = (".csv", ".parquet")
 ROW_GROUP = 20_000
 """Rows of a group in Parquet, so that the bytes of a list don't depend on the pieces it came in."""
+_BUFFER = 1 << 18
+"""Bytes that are gathered before they are written: a column of a small batch alone would cost as much as ten."""
 COLUMNS = pa.schema(
     [
         ("lead_id", pa.string()),
@@ -196,3 +199,16 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def batches_of(
+    path: Path, schema: pa.Schema, options: pyarrow.ipc.IpcWriteOptions | None = None
+) -> Iterator[pyarrow.ipc.RecordBatchFileWriter]:
+    """Write an Arrow file batch by batch, whole or not at all."""
+    with (
+        whole_or_nothing(path) as beside,
+        pa.output_stream(beside, compression=None, buffer_size=_BUFFER) as sink,
+        pyarrow.ipc.new_file(sink, schema, options=options) as file,
+    ):
+        yield file

@@ -231,7 +231,7 @@ def test_parts_of_accounts_are_those_of_a_search() -> None:
     """Leads that an account, or a chain of accounts, joins are in the part of the least hash of all of these."""
     rng = np.random.default_rng(6)
     for _ in range(20):
-        leads = rng.integers(1, 60, 90).astype(np.uint64)
+        leads = rng.integers(1, 60, 90).astype(np.uint64) << np.uint64(32)  # half of a hash tells them
         accounts = rng.integers(0, 40, 90).astype(np.uint64) << np.uint64(26)  # 0 is none
         known_by = {int(name): int(name) for name in accounts}
         pairs = [(lead, name) for lead, name in zip(leads.tolist(), accounts.tolist(), strict=True) if name]
@@ -243,8 +243,18 @@ def test_parts_of_accounts_are_those_of_a_search() -> None:
                         known_by[account] = least
         found = Shared.of(leads, accounts, 1_000)
         assert dict(zip(found.leads.tolist(), found.parts.tolist(), strict=True)) == {
-            lead: known_by[name] * 1_000 >> 32 for lead, name in pairs
+            lead >> 32: known_by[name] * 1_000 >> 32 for lead, name in pairs
         }
+
+
+def test_leads_that_half_a_hash_mistakes_bring_their_accounts_together() -> None:
+    """Of ten million leads some ten thousand pairs: each is found where the other is, with all of its account."""
+    leads = np.array([7 << 32 | 1, 7 << 32 | 2, 8 << 32, 9 << 32], dtype=np.uint64)
+    accounts = np.array([5 << 24, 3 << 30, 3 << 30, 3 << 31], dtype=np.uint64)
+    found = Shared.of(leads, accounts, 1_000)
+    assert found.leads.tolist() == [7, 8, 9]
+    assert found.parts[0] == found.parts[1] == (5 << 24) * 1_000 >> 32
+    assert found.parts[2] == (3 << 31 & 0xFFFFFFFF) * 1_000 >> 32
 
 
 def test_no_more_parts_are_ahead_than_the_next_two() -> None:
