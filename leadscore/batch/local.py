@@ -149,18 +149,20 @@ def _earlier_left_alone() -> Iterator[None]:
 
 def _merge(asked: Asked, paths: list[Path], at_once: int, phases: Phases) -> tuple[NDArray[np.float64], dict[str, int]]:
     """Write the list, and return the probability of every lead on it, and how many have each grade."""
-    probability: list[NDArray[np.float64]] = []
-    grades: Counter[str] = Counter()
-    left = sum(map(n_sorted, paths)) if asked.capacity is None else asked.capacity
+    n, done = sum(map(n_sorted, paths)), 0
+    probability, grades = np.empty(n), Counter[str]()
+    n_written = n if asked.capacity is None else asked.capacity
     beside = paths[0].with_name(f"list{asked.out.suffix}")
+    close_stretches()
     pa.default_memory_pool().release_unused()
     with phases("Merging parts") as progress, ListWriter(beside, asked.out.suffix) as writer:
         writer.write(COLUMNS.empty_table())
         for piece in meanwhile(merged(paths, at_once, progress)):
-            if left:
-                writer.write(piece.slice(0, left))
-                left -= min(left, piece.num_rows)
-            probability.append(piece["probability"].to_numpy())
-            grades.update(piece["grade"].to_pylist())
+            if done < n_written:
+                writer.write(piece.slice(0, n_written - done))
+            probability[done : done + piece.num_rows] = piece["probability"]
+            grade, n_of_grade = piece["grade"].value_counts().flatten()
+            grades.update(dict(zip(grade.to_pylist(), n_of_grade.to_pylist(), strict=True)))
+            done += piece.num_rows
     beside.replace(asked.out)
-    return np.concatenate([*probability, np.empty(0)]), dict(grades)
+    return probability, dict(grades)

@@ -71,6 +71,8 @@ class Run:
                 self.folder.hold(_digest(shared.leads.data, shared.parts.data))
             self.spill = Spill(self.asked, self._pieces, Parting(n_parts, shared))
             self.spill.bring(self.tables, progress, max(1, sum(self.budget.rows.values())))
+            if self.asked.cutoffs is None:  # nobody asks any more which part a lead is in
+                self.spill.parting = Parting(n_parts)
             if self.kept is not None:
                 self.rest = settled(self.kept, self.tables, self.spill.brought)
 

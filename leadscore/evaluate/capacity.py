@@ -263,8 +263,8 @@ def _ranked(probability: npt.ArrayLike, margin: npt.ArrayLike | None) -> tuple[A
     """Probabilities and what ranks them, from the best to the worst."""
     chance = np.asarray(probability, dtype=np.float64)
     rank = chance if margin is None else np.asarray(margin, dtype=np.float64)
-    nothing = np.zeros(np.shape(chance))
-    require_rows(nothing, chance, nothing, rank, nothing.astype(np.int64))
+    nothing, nobody = (np.broadcast_to(zero, np.shape(chance)) for zero in (0.0, np.int64(0)))
+    require_rows(nothing, chance, nothing, rank, nobody)
     if margin is None:  # ten million leads come so: no more is held than has to be
         chance = np.sort(chance)[::-1]
         return chance, chance
