@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.ipc
 
 from leadscore.batch.budget import Table
-from leadscore.batch.keys import Shared
+from leadscore.batch.keys import Shared, pairs_of
 from leadscore.batch.pieces import Piece
 from leadscore.batch.spilling import ACCOUNTS
 from leadscore.batch.writing import batches_of
@@ -65,15 +65,15 @@ def account_columns(project: Project) -> list[str]:
 
 def shared_accounts(tables: list[Table], n_parts: int, accounts: Callable[[Table], Iterator[Accounts]]) -> Shared:
     """Find which leads share an account, by what `accounts` gives of a table; see `Shared` for what that holds."""
-    found: list[list[Hashes]] = [[], []]
+    found: list[Hashes] = []
     for table in tables:
         if table.key not in ("leads", OWN):
             continue
         try:
-            for of_some in accounts(table):
-                for column, hashes in zip(found, of_some, strict=True):
-                    column.append(hashes)
+            found += (pairs_of(*of_some) for of_some in accounts(table))
         except NoSourceError:
             if table.key == "leads":
                 raise
-    return Shared.of(np.concatenate(found.pop(0)), np.concatenate(found.pop()), n_parts)
+    pairs = np.concatenate(found)
+    del found
+    return Shared.of(pairs, n_parts)

@@ -58,13 +58,10 @@ class Shared:
     shift: int
 
     @classmethod
-    def of(cls, leads: Hashes, accounts: Hashes, n_parts: int) -> Shared:
-        """Join accounts that a lead was in one after the other; rows are versions of leads, in any order."""
-        there = accounts != NOTHING
-        both = (leads[there] & ~_LOWER) | (accounts[there] & _LOWER)
-        both.sort()
-        of_lead, of_account = ((both >> shift).astype(np.uint32) for shift in (_HALF, np.uint64(0)))
-        del both
+    def of(cls, pairs: Hashes, n_parts: int) -> Shared:
+        """Join accounts that a lead was in one after the other; `pairs_of` versions of leads, which are sorted here."""
+        pairs.sort()
+        of_lead, of_account = (pairs >> _HALF).astype(np.uint32), pairs.astype(np.uint32)
         again = of_lead[1:] == of_lead[:-1]
         _know_by_least(of_account, np.flatnonzero(again & (of_account[1:] != of_account[:-1])))
         parts = parts_of(of_account, n_parts)
@@ -75,6 +72,13 @@ class Shared:
         edges = np.arange(1, 1 << bits, dtype=np.uint32) << np.uint32(32 - bits)
         starts = np.concatenate([[0], np.searchsorted(of_lead, edges), [len(of_lead)]]).astype(np.uint32)
         return cls(of_lead, parts, starts, 32 - bits)
+
+
+def pairs_of(leads: Hashes, accounts: Hashes) -> Hashes:
+    """Return the upper half of each lead's hash with the lower half of its account's; nothing of who has none."""
+    there = accounts != NOTHING
+    pairs: Hashes = (leads[there] & ~_LOWER) | (accounts[there] & _LOWER)
+    return pairs
 
 
 def _know_by_least(accounts: NDArray[np.uint32], joins: NDArray[np.int64]) -> None:

@@ -19,6 +19,7 @@ from leadscore.evaluate._measures import LIST_SHARE, Array, Rows, require_rows
 
 # Up to here the distribution of the number of wins is summed exactly: a few milliseconds.
 EXACT_UP_TO = 2000
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,11 +291,17 @@ def _range_of_wins(chance: Array, level: float) -> tuple[int, int]:
     """The central range of the number of wins: at most ``(1 - level) / 2`` lies outside at either end."""
     tail = (1 - level) / 2
     if len(chance) > EXACT_UP_TO:
-        reach = _normal_quantile(1 - tail) * math.sqrt(float(np.sum(chance * (1 - chance))))
+        reach = _normal_quantile(1 - tail) * math.sqrt(_variance(chance))
         mean = float(np.sum(chance))
         return max(0, math.floor(mean - reach)), min(len(chance), math.ceil(mean + reach))
     below = np.cumsum(_distribution_of_wins(chance))
     return int(np.searchsorted(below, tail, side="right")), int(np.searchsorted(below, 1 - tail - 1e-12))
+
+
+def _variance(chance: Array) -> float:
+    """The variance of the number of wins, of so many leads at once that no copy of a long list is held."""
+    some = (chance[start : start + _AT_ONCE] for start in range(0, len(chance), _AT_ONCE))
+    return math.fsum(float(np.sum(part * (1 - part))) for part in some)
 
 
 def _distribution_of_wins(chance: Array) -> Array:

@@ -22,7 +22,7 @@ import leadscore as ls
 from leadscore.batch import writing
 from leadscore.batch.asked import Asked
 from leadscore.batch.budget import LEAST, format_size, parse_size, plan_budget
-from leadscore.batch.keys import Parting, Shared, parts_of
+from leadscore.batch.keys import Parting, Shared, pairs_of, parts_of
 from leadscore.batch.lists import MERGED_BY
 from leadscore.batch.merging import meanwhile, merged, write_sorted
 from leadscore.batch.parting import tables_of
@@ -77,7 +77,7 @@ def test_leads_of_an_account_are_in_one_part() -> None:
     accounts = np.array(["x", "x", "y", "y", "z", "z", None], dtype=object)
     for order in (np.arange(7), np.arange(7)[::-1]):
         hashes = [hashed(pa.array(names[order], pa.string())) for names in (leads, accounts)]
-        parting = Parting(997, Shared.of(*hashes, 997))
+        parting = Parting(997, Shared.of(pairs_of(*hashes), 997))
         found = dict(zip("abcdefg", parting.of(pa.array(list("abcdefg"))).tolist(), strict=True))
         assert found["a"] == found["b"] == found["d"]
         assert found["e"] == found["f"] != found["a"]
@@ -241,7 +241,7 @@ def test_parts_of_accounts_are_those_of_a_search() -> None:
                 for account, least_of in known_by.items():
                     if least_of == known_by[name]:
                         known_by[account] = least
-        found = Shared.of(leads, accounts, 1_000)
+        found = Shared.of(pairs_of(leads, accounts), 1_000)
         assert dict(zip(found.leads.tolist(), found.parts.tolist(), strict=True)) == {
             lead >> 32: known_by[name] * 1_000 >> 32 for lead, name in pairs
         }
@@ -251,7 +251,7 @@ def test_leads_that_half_a_hash_mistakes_bring_their_accounts_together() -> None
     """Of ten million leads some ten thousand pairs: each is found where the other is, with all of its account."""
     leads = np.array([7 << 32 | 1, 7 << 32 | 2, 8 << 32, 9 << 32], dtype=np.uint64)
     accounts = np.array([5 << 24, 3 << 30, 3 << 30, 3 << 31], dtype=np.uint64)
-    found = Shared.of(leads, accounts, 1_000)
+    found = Shared.of(pairs_of(leads, accounts), 1_000)
     assert found.leads.tolist() == [7, 8, 9]
     assert found.parts[0] == found.parts[1] == (5 << 24) * 1_000 >> 32
     assert found.parts[2] == (3 << 31 & 0xFFFFFFFF) * 1_000 >> 32

@@ -79,7 +79,7 @@ class Cluster:
 
         Parameters
         ----------
-        by_account : leads of one account stay together, as far as memory of the driver holds 10 bytes for each lead
+        by_account : leads of one account stay together, as far as memory of the driver holds 7 bytes for each lead
 
         Raises
         ------
