@@ -21,7 +21,9 @@ from leadscore.model.booster import Progress
 Key = tuple[float, str]
 _Part = TypeVar("_Part")
 _ABOUT, _N_ROWS = b"leadscore", b"n_rows"
-_MOST_HELD = 2_000
+_LEAST, _MOST_HELD = BLOCK // 2, 2_000
+_IN_THIS_THREAD = pyarrow.ipc.IpcReadOptions(use_threads=False)
+"""To unpack the columns of a block takes less time than to hand them to others."""
 _PACKED = pyarrow.ipc.IpcWriteOptions(compression="lz4")
 _WIDE = 256
 """Bytes of a row from which on parts are packed: with reasons, which become a fifth of it. Else it takes but time."""
@@ -52,7 +54,7 @@ def merged(paths: Sequence[Path], at_once: int, progress: Progress) -> Iterator[
     Parameters
     ----------
     at_once : parts that are merged at once, at least 2: of more, as few as will do are first merged into one, beside
-        them. Of fewer more rows are held, up to `_MOST_HELD` of each
+        them. Of fewer more rows are held, up to `_MOST_HELD` of each of average size
     progress : told of the rows of all merges
     """
     done, n_rows = 0, _n_moved(list(map(n_sorted, paths)), at_once)
@@ -100,8 +102,11 @@ def _n_moved(sizes: Sequence[int], at_once: int) -> int:
 
 
 def _merged(paths: Collection[Path], at_once: int) -> Iterator[pa.Table]:
-    least = max(BLOCK, min(at_once * BLOCK // max(1, len(paths)), _MOST_HELD))
-    runs = [run for run in (_Run(path, least) for path in paths) if run.fill()]
+    sizes = list(map(n_sorted, paths))
+    # of each as large a share: else one that was merged from many is used up soon, and each step takes a few rows
+    share = min(at_once * _LEAST, _MOST_HELD * len(paths)) / max(1, sum(sizes))
+    runs = [_Run(path, max(_LEAST, int(share * size))) for path, size in zip(paths, sizes, strict=True)]
+    runs = [run for run in runs if run.fill()]
     while runs:
         upto = min(run.last for run in runs)
         whole = pa.concat_tables([run.take(upto) for run in runs])
@@ -137,7 +142,7 @@ class _Run:
     def __init__(self, path: Path, least: int) -> None:
         self._least = least
         # Not mapped: what was read of a part that isn't packed would count as memory until it is merged.
-        self._file = pyarrow.ipc.open_file(pa.OSFile(str(path)))
+        self._file = pyarrow.ipc.open_file(pa.OSFile(str(path)), options=_IN_THIS_THREAD)
         self._next = 0
         self._held = self._file.schema.empty_table()
         self._by = np.empty(0)
