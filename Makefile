@@ -84,8 +84,9 @@ bench-stored: $(VENV)/installed  ## the same for 100,000 stored leads, on SQLite
 bench-pages: $(VENV)/installed  ## how soon the call list of 100,000 leads is seen in a browser (slow)
 	$(BIN)/python -m tests.bench.pages $(ARGS)
 
-crash: $(VENV)/installed  ## kill the server 100 times while rows arrive, and look for what was lost (slow)
+crash: $(VENV)/installed  ## kill the server 100 times while rows arrive, and a list 20 times; look for what was lost (slow)
 	$(BIN)/python -m tests.bench.crash $(ARGS)
+	$(BIN)/python -m tests.bench.killed
 
 fuzz: $(VENV)/installed  ## send a running service what nobody would (slow)
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -3,9 +3,9 @@
 Where typed rows are to outlast the run it goes by parts in any case, through a folder of their own. Either way the
 bytes are the same, whatever the memory, the parts, the threads and the order of the input; only a table with times in a
 local format must say it where it is read in stretches. A project with a store is scored in memory. Out of memory a run
-holds two parts and a few stretches, whatever the number of leads. What grows with it: 7 bytes a lead where a model
-looks at the other leads of an account (24 before anything else is read, while these are found); the rows of
-``--cutoffs``; and 8 bytes a scored lead (18 at the very end), to say what the list will bring.
+holds two parts and a few stretches, whatever the number of leads. What grows with it: while it reads, 7 bytes a lead
+where a model looks at the other leads of an account (24 before anything else is read, while these are found); the rows
+of ``--cutoffs``; and 8 bytes a scored lead (18 at the very end), to say what the list will bring.
 """
 
 from __future__ import annotations

@@ -152,15 +152,19 @@ def test_only_as_many_parts_are_merged_first_as_must_be(
     assert (n_rows, told[-1]) == (5 * n_parts, n_moved)
 
 
-def test_a_step_of_a_merge_takes_about_a_block_of_every_part(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("sizes", [[200] * 30, [3_000, *[100] * 30]])
+def test_a_step_of_a_merge_takes_about_as_large_a_share_of_every_part(sizes, tmp_path, monkeypatch) -> None:
     """A step that took a block of one part and a row or two of the others made the time grow with their square."""
     monkeypatch.setattr("leadscore.batch.merging.BLOCK", 10)
+    monkeypatch.setattr("leadscore.batch.merging._LEAST", 10)
     rng = np.random.default_rng(0)
-    parts = [[(float(by), f"L{part:02}-{n:03}") for n, by in enumerate(rng.random(200))] for part in range(30)]
+    parts = [
+        [(float(by), f"L{part:02}-{n:04}") for n, by in enumerate(rng.random(size))] for part, size in enumerate(sizes)
+    ]
     paths = [sorted_part(tmp_path / f"{number}", rows) for number, rows in enumerate(parts)]
-    pieces = [piece["lead_id"].to_pylist() for piece in merged(paths, 30, lambda *told: None)]
+    pieces = [piece["lead_id"].to_pylist() for piece in merged(paths, len(paths), lambda *told: None)]
     assert [lead for piece in pieces for lead in piece] == [lead for _, lead in sorted(chain(*parts))]
-    n_blocks = 30 * 200 // 10
+    n_blocks = sum(sizes) // 10
     assert len(pieces) < n_blocks / 5
 
 
