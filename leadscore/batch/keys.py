@@ -61,7 +61,9 @@ class Shared:
     def of(cls, pairs: Hashes, n_parts: int) -> Shared:
         """Join accounts that a lead was in one after the other; `pairs_of` versions of leads, which are sorted here."""
         pairs.sort()
-        of_lead, of_account = (pairs >> _HALF).astype(np.uint32), pairs.astype(np.uint32)
+        of_account = pairs.astype(np.uint32)  # the lower half
+        pairs >>= _HALF
+        of_lead = pairs.astype(np.uint32)
         again = of_lead[1:] == of_lead[:-1]
         _know_by_least(of_account, np.flatnonzero(again & (of_account[1:] != of_account[:-1])))
         parts = parts_of(of_account, n_parts)
