@@ -14,7 +14,7 @@ import leadscore as ls
 
 ROOT = Path(__file__).parents[1]
 ORDER = """errors threads time silence section answered direction options sla phrases project sources stretches
-hashing columns plain_kernels plain eventlog contacts company tables reading fields events documents snapshots features
+hashing columns plain eventlog contacts company tables reading fields events documents snapshots features
 explain model evaluate alignment batch tracking simulate init console reports syncing cli""".split()
 """A module of leadscore imports only what stands before it, or beside it in its own package."""
 EXCEPTION = ("project", "reading")

@@ -1,7 +1,7 @@
 """Rows of plain JSON → columns without an object for every value; what isn't plain is left to who reads anything.
 
 Most of what programs send is plain: rows of declared fields that hold text without escapes, numbers, null and instants
-with an offset. `leadscore.plain_kernels` says what is, and reads it.
+with an offset. `leadscore.plain.kernels` reads it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore import plain_kernels as kernels
 from leadscore.columns import number_value
+from leadscore.plain import kernels
 from leadscore.time import Instants
 
 _MOST_FIELDS = 64
