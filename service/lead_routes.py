@@ -82,8 +82,8 @@ class LeadAnswers:
 
     def warm(self) -> None:
         """Score a stored lead a few times, so that no request waits for what is compiled or loaded the first time."""
-        lead_id = self.leads.store.journal.any_lead()
-        if lead_id is None or not self.model.ready:
+        lead_id = self.leads.store.journal.any_lead() or ""  # of nobody, rows are read at least
+        if not self.model.ready:
             return
         with suppress(Problem):  # what the model asks of other leads may have to be counted first
             for _ in range(N_WARM_ROUNDS):
