@@ -30,6 +30,8 @@ BLOCK = 400
 _SHARE = 0.25
 """Of the free memory, what one part may take: one is scored while the next is read and the last is written."""
 _GROWTH = 1.5
+OF_LISTS, OF_ACCOUNTS = (8, 18), (15, 24)
+"""Bytes of every lead, measured: what a run holds of it to its end, and for a moment; and if it looks at accounts."""
 _MERGED_SHARE, _FEWEST_MERGED, _MOST_MERGED = 0.6, 4, 256
 _COPIES = 5
 """Of a block while it is merged: two are held, one is sorted, one handed on, and one written."""
@@ -82,6 +84,7 @@ class Budget:
     rows : by table, about how many there are
     needs : bytes that the whole list would take in memory
     n_merged : scored parts of which a block may be in memory at once
+    free : bytes that parts may take
     """
 
     n_parts: int
@@ -89,19 +92,38 @@ class Budget:
     rows: Mapping[str, int]
     needs: int
     n_merged: int
+    free: int
 
 
 def plan_budget(
-    tables: list[Table], folder: Path, *, memory: int, n_reasons: int, known: Callable[[Path], int | None] | None = None
-) -> Budget:
+    tables: list[Table], folder: Path, *, memory: int, n_reasons: int, of_lead: tuple[int, int] = (0, 0),
+    known: Callable[[Path], int | None] | None = None,
+) -> Budget:  # fmt: skip
     """Estimate from the sizes of files, the metadata of Parquet and the counts of queries.
 
-    `known` gives the number of rows of a file, None where it isn't known.
+    Parameters
+    ----------
+    of_lead : bytes of every lead that a run in parts holds to its end, and for a moment
+    known : gives the number of rows of a file, None where it isn't known
+
+    Raises
+    ------
+    DataError
+        If there are so many leads that these bytes alone don't fit.
     """
     rows = {table.key: _n_rows(table, folder, known or _unknown) for table in tables}
+    n_leads = sum(rows.get(key, 0) for key in ("leads", OWN))
     needs = sum(rows[table.key] * (_ROW + _CELL * len(table.columns)) for table in tables)
-    needs += sum(rows.get(key, 0) for key in ("leads", OWN)) * (_LISTED + _REASON * n_reasons)
+    needs += n_leads * (_LISTED + _REASON * n_reasons)
     free = _free(memory)
+    if needs > free:
+        held, at_most = (n_leads * n_bytes for n_bytes in of_lead)
+        if at_most > free:
+            raise DataError(
+                f"{n_leads:,} leads don't fit into --memory {format_size(memory)}, however they are cut: {of_lead[1]} "
+                f"bytes are held of each. Say --memory {format_size(1.1 * (at_most + _PROGRAM))}, or --engine spark"
+            )
+        free = max(free - held, memory // 5)
     widest = max(len(table.columns) for table in tables)
     n_rows = int(free * _STRETCH_SHARE / (_STRETCH_CELL * widest))
     n_merged = int(free * _MERGED_SHARE / (_COPIES * BLOCK * (_LISTED + _REASON * n_reasons)))
@@ -111,12 +133,13 @@ def plan_budget(
         rows,
         needs + _PROGRAM,
         min(max(n_merged, _FEWEST_MERGED), _MOST_MERGED),
+        free,
     )
 
 
-def roomy(budget: Budget, memory: int) -> int:
+def roomy(budget: Budget) -> int:
     """Into how many parts to cut what is to grow by half."""
-    return max(budget.n_parts, _n_parts(_GROWTH * (budget.needs - _PROGRAM), _free(memory)))
+    return max(budget.n_parts, _n_parts(_GROWTH * (budget.needs - _PROGRAM), budget.free))
 
 
 def _free(memory: int) -> int:

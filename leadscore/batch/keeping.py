@@ -85,7 +85,7 @@ class Kept:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._lock.close()
 
-    def cut(self, budget: Budget, memory: int, *, fresh: bool) -> Budget:
+    def cut(self, budget: Budget, *, fresh: bool) -> Budget:
         """Keep to the parts that the rows are in while they fit into memory; else begin anew, with room to grow."""
         format_ = [FORMAT, *map(metadata.version, _VERSIONS)]
         earlier, why = self._manifest, None
@@ -102,7 +102,7 @@ class Kept:
                 self.told = f"{self.path} begins anew: {why}"
             self._remove(lambda _: True)
             self._read_notes()
-            earlier = {"n_parts": roomy(budget, memory), "n_rows": budget.n_rows, "sections": self.sections}
+            earlier = {"n_parts": roomy(budget), "n_rows": budget.n_rows, "sections": self.sections}
         elif earlier["n_rows"] != budget.n_rows:  # what was begun is cut in another way
             self._remove(lambda stem: stem not in self.notes)
         self.earlier, self._n_rows = earlier["sections"], budget.n_rows

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from leadscore import time
 from leadscore.batch.asked import Asked, Listed, Phases
-from leadscore.batch.budget import Budget, plan_budget
+from leadscore.batch.budget import OF_ACCOUNTS, OF_LISTS, Budget, plan_budget
 from leadscore.batch.keeping import Kept
 from leadscore.batch.lists import score_part
 from leadscore.batch.merging import meanwhile, merged, n_sorted
@@ -32,6 +32,7 @@ from leadscore.batch.parting import tables_of
 from leadscore.batch.run import Run
 from leadscore.batch.skipped import Rest
 from leadscore.batch.spilling import close_stretches
+from leadscore.batch.tally import looks_at_accounts
 from leadscore.batch.writing import COLUMNS, ListWriter, require_place, whole_or_nothing
 from leadscore.model.scorer import LeadScorer
 from leadscore.reading import read
@@ -67,10 +68,13 @@ def score_project(
         why = "a store is read whole each time"
         say(f"{keep} keeps nothing: {why}")
         return replace(listed, kept=Rest(None, 0, why, ()).to_dict())
-    plan = partial(plan_budget, tables_of(asked), asked.project.folder, memory=memory, n_reasons=asked.n_reasons)
+    plan = partial(
+        plan_budget, tables_of(asked), asked.project.folder, memory=memory, n_reasons=asked.n_reasons,
+        of_lead=OF_ACCOUNTS if looks_at_accounts(scorer.plan) else OF_LISTS,
+    )  # fmt: skip
     if keep is not None:
         with Kept.open(keep, asked.project) as kept:
-            budget = kept.cut(plan(known=kept.n_rows_of), memory, fresh=fresh)
+            budget = kept.cut(plan(known=kept.n_rows_of), fresh=fresh)
             return score_in_parts(scorer, asked, phases, budget, kept=kept, fresh=fresh, say=say)
     budget = plan()
     if budget.n_parts > 1:

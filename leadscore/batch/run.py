@@ -28,7 +28,7 @@ from leadscore.batch.parting import Spill, tables_of
 from leadscore.batch.pieces import Piece, stamp_of, whole_table
 from leadscore.batch.run_folder import RunFolder
 from leadscore.batch.skipped import Rest, settled
-from leadscore.batch.tally import Tallied, counted_roles
+from leadscore.batch.tally import Tallied, counted_roles, looks_at_accounts
 from leadscore.company import Among, Counts
 from leadscore.errors import NoSourceError
 from leadscore.model.scorer import LeadScorer
@@ -66,7 +66,7 @@ class Run:
         n_parts = self.budget.n_parts
         with phases("Reading tables") as progress:
             shared = None
-            if self.scorer.plan.reads_accounts or "account" in self._roles:
+            if looks_at_accounts(self.scorer.plan):
                 shared = shared_accounts(self.tables, n_parts, self._accounts)
                 self.folder.hold(_digest(shared.leads.data, shared.parts.data))
             self.spill = Spill(self.asked, self._pieces, Parting(n_parts, shared))

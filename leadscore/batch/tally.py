@@ -24,6 +24,11 @@ def counted_roles(plan: FeaturePlan) -> frozenset[str]:
     return frozenset(name.table for name in of_company if name.scope is None)
 
 
+def looks_at_accounts(plan: FeaturePlan) -> bool:
+    """Whether all leads of an account have to be in one part."""
+    return plan.reads_accounts or "account" in counted_roles(plan)
+
+
 @dataclass
 class Tallied:
     """Running totals at the cutoffs that are asked for, and nowhere else: a number per group where one suffices.

@@ -22,7 +22,7 @@ def silently(_: str) -> Iterator[Progress]:
 
 
 def cut(n_parts: int, n_rows: int) -> Budget:
-    return Budget(n_parts, n_rows, {"leads": 1}, 0, 3)
+    return Budget(n_parts, n_rows, {"leads": 1}, 0, 3, 2**30)
 
 
 def at_once(scorer: ls.LeadScorer, project: ls.Project, out: Path, **asked: Any) -> tuple[bytes, Listed]:

@@ -31,6 +31,7 @@ from leadscore.batch.tally import Tallied
 from leadscore.batch.writing import COLUMNS, ListWriter, json_texts, repeated_json_texts
 from leadscore.cli import main
 from leadscore.columns import encode
+from leadscore.errors import DataError
 from leadscore.hashing import TextIndex, hashed, may_repeat
 from leadscore.tables import recoded
 from leadscore.threads import ahead
@@ -69,6 +70,20 @@ def test_what_fits_is_one_part_and_less_memory_is_more_parts(sample, tmp_path) -
     assert parts == sorted(parts)
     assert parts[0] > 1
     assert cut(2**22)[1] <= cut(2**31)[1]
+
+
+def test_more_leads_than_can_be_told_apart_name_the_memory_that_they_take(sample, tmp_path, monkeypatch) -> None:
+    """Whatever the number of parts, a few bytes of each lead are held; parts take what these leave."""
+    monkeypatch.setattr("leadscore.batch.budget._PROGRAM", 0)
+    tables, folder = tables_of(Asked(sample.project, tmp_path / "out.csv")), sample.project.folder
+
+    def cut(n_bytes: int) -> int:
+        of_lead = n_bytes // 2, n_bytes
+        return plan_budget(tables, folder, memory=2**22, n_reasons=0, of_lead=of_lead).n_parts
+
+    assert cut(1_900) > cut(0)
+    with pytest.raises(DataError, match=r"[\d,]+ leads don't fit .*Say --memory 4\.\d MiB, or --engine spark"):
+        cut(2_200)
 
 
 def test_leads_of_an_account_are_in_one_part() -> None:

@@ -84,7 +84,7 @@ def night(
     said: list[str] = []
     asked = {"n_reasons": 0, **asked}
     with Kept.open(out.parent / "kept", project) as kept:
-        budget = kept.cut(cut(n_parts, n_rows), 2**31, fresh=fresh)
+        budget = kept.cut(cut(n_parts, n_rows), fresh=fresh)
         listed = score_in_parts(
             scorer, Asked(project, out, **asked), silently, budget, kept=kept, fresh=fresh, say=said.append
         )

@@ -23,7 +23,7 @@ from leadscore.batch.spark import tasks
 from leadscore.batch.spark.cluster import STORE, Cluster, Read, disk, plan_parts, quiet, refuse
 from leadscore.batch.spark.session import collect, session
 from leadscore.batch.spark.shipping import Question, tally_of, tally_to_bytes
-from leadscore.batch.tally import Tallied
+from leadscore.batch.tally import Tallied, looks_at_accounts
 from leadscore.batch.writing import COLUMNS, require_place, whole_or_nothing
 from leadscore.company import Counts
 from leadscore.errors import ProjectError
@@ -76,7 +76,7 @@ class SparkRun(Run):
     def read(self, phases: Phases) -> None:
         """Let the cluster read all tables."""
         with phases("Reading tables") as progress:
-            by_account = self.scorer.plan.reads_accounts or "account" in self._roles
+            by_account = looks_at_accounts(self.scorer.plan)
             self.spill = self.cluster.read(progress, by_account=by_account)
 
     def _reach(self, part: int) -> int:
