@@ -202,7 +202,7 @@ def _add_leads(api: Api, leads: LeadAnswers) -> None:
         """Tell how the score of a lead moved, and what moved it."""
         return await leads.history(lead_id, request.query_params)
 
-    score = leads.score_at_once if leads.local else leads.score
+    score = leads.score_at_once if leads.local else leads.score_alone
 
     def to_stored(lead_id: str) -> ShortWay:
         def answer(asked: Asked, body: bytes) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 import time as clock
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -71,6 +73,7 @@ class LeadAnswers:
     _reached: _Reached = field(default_factory=lambda: _Reached())
     _writer: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(N_READERS))
+    _threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(N_READERS))
 
     @classmethod
     def of(cls, memory: Memory, model: ModelInUse, observer: Observer, limits: Limits, turns: Turns) -> LeadAnswers:
@@ -124,8 +127,12 @@ class LeadAnswers:
         """Score one stored lead, now or as of an instant."""
         return self._scored(await self._together.ask(self._wanted(lead_id, query)))
 
+    def score_alone(self, lead_id: str, query: QueryParams) -> Awaitable[Response]:
+        """Do the same for who asked alone, in a thread; for a store that is elsewhere."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, self.score_at_once, lead_id, query)
+
     def score_at_once(self, lead_id: str, query: QueryParams) -> Response:
-        """Do the same without waiting for others; for a store that is a file."""
+        """Do the same without waiting for others or for a thread; for a store that is a file."""
         wanted = self._wanted(lead_id, query)
         with self._store_answers():
             [said] = self.leads.score_many(self.model.current, [wanted], now=_now())
