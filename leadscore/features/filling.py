@@ -71,13 +71,14 @@ def history_fill(
     tallies = {tally for primitive in primitives.values() for tally in (primitive.counts, primitive.over) if tally}
     totals = {tally: data.company.totals(role, tally) for tally in tallies}
     spans = data.company.spans
+    as_counted = data.leads if data.among is None else data.among.leads
     smoothing, share = average
 
     def fill(rows: NDArray[np.int64]) -> None:
         lead, at = asked.lead[rows], asked.at[rows]
         group = group_at(data.leads, role, lead, at)
         # the base may have counted the lead itself in another group
-        own = group if data.among is None else group_at(data.among.leads, role, lead, at)
+        own = group if as_counted is data.leads else group_at(as_counted, role, lead, at)
         counted = {}
         for tally, found in totals.items():
             n = counted[tally] = np.empty(len(rows), dtype=np.float64)
