@@ -60,8 +60,8 @@ class Gate:
     app : ASGIApp
         The whole application.
     limits : Limits
-        Refusals: 429 while `waiting` others wait for their turn (a worker answers a few leads after the other), a
-        quarter as many while others are being turned away, which takes time as well, or fewer whose turns would take
+        Refusals: 429 while `waiting` others wait for their turn (a worker answers a few leads after the other), an
+        eighth as many while others are being turned away, which takes time as well, or fewer whose turns would take
         more than `wait_ms`, or `in_flight` requests are there, bodies still on their way included (which bounds
         memory); 413 above `body_bytes` (chunked bodies are counted as they come), 408 if a body takes longer than
         `body_seconds`, 504 if the answer takes longer than `answer_seconds`.
@@ -186,7 +186,7 @@ class Gate:
         """Whether whoever comes now is too many, which is remembered for a while."""
         now, room = time.monotonic(), self.limits.waiting
         if now < self._refused_at + AGAIN_SECONDS:
-            room = max(1, room // 4)
+            room = max(1, room // 8)
         refused = (
             len(self._turns) >= room
             or self._turns.wait_seconds * 1_000 >= self.limits.wait_ms
