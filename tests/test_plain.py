@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from leadscore import documents, fields
 from leadscore.errors import DocumentError
 from leadscore.fields import Field
-from leadscore.plain import Columns, Fields, Layout
+from leadscore.plain import MOST_ROWS, Columns, Fields, Layout
 from service import payload
 from service.problems import Problem
 from tests import builders
@@ -209,6 +209,13 @@ def test_a_table_of_many_words_is_plain_up_to_a_limit():
     assert found is not None
     assert found.vocabularies == (tuple(sorted(words)),)
     assert read([*(f'"{word}"' for word in words), '"one more"']) is None
+
+
+def test_no_room_is_made_for_millions_of_rows(layout):
+    """Who sends eight million braces must not be given half a gigabyte for them."""
+    assert layout.read_document(b'{"events": {"touchpoints": [' + b"{" * (MOST_ROWS + 1)) is None
+    assert read(['"a"'] * MOST_ROWS) is not None
+    assert read(['"a"'] * (MOST_ROWS + 1)) is None
 
 
 def test_a_bracket_in_a_text_does_not_end_the_list():

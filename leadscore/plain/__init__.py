@@ -21,6 +21,8 @@ from leadscore.plain import kernels
 from leadscore.time import Instants
 
 _MOST_FIELDS = 64
+MOST_ROWS = 50_000
+"""Of a text with more objects nothing is plain: room is made for all of them before any is looked at."""
 
 
 class Fields(NamedTuple):
@@ -104,22 +106,27 @@ class Layout:
         The rest of the text may be anything. With an empty object in the place of the tables it is valid JSON if and
         only if the text is.
         """
-        space = _Space(self, text)
-        return space.found() if kernels.read_document(*space.asked) else None
+        space = _Space.of(self, text)
+        return space.found() if space is not None and kernels.read_document(*space.asked) else None
 
     def read_rows(self, text: bytes) -> Columns | None:
         """Read one list of rows, of the only table that is laid out; None if they aren't plain."""
-        space = _Space(self, text)
-        found = space.found() if kernels.read_rows(*space.asked) else None
+        space = _Space.of(self, text)
+        found = space.found() if space is not None and kernels.read_rows(*space.asked) else None
         return None if found is None else next(iter(found.tables.values()))
 
 
 class _Space:
     """What the kernels fill: room for as many rows as a text may hold."""
 
-    def __init__(self, layout: Layout, text: bytes) -> None:
-        self._layout, self._text = layout, text
+    @classmethod
+    def of(cls, layout: Layout, text: bytes) -> Self | None:
+        """Make room for what a text may hold; None where that would be too much."""
         n_objects = text.count(b"{")
+        return cls(layout, text, n_objects) if n_objects <= MOST_ROWS else None
+
+    def __init__(self, layout: Layout, text: bytes, n_objects: int) -> None:
+        self._layout, self._text = layout, text
         n_cells = n_objects * layout.most_fields
         self._at = _places(len(layout.of_tables), len(layout.of_fields), n_cells)
         self._notes = np.empty(self._at.end, dtype=np.int64)
