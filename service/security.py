@@ -25,7 +25,7 @@ from service.keys import Key
 from service.limits import LARGE_BODY_BYTES, Limits
 from service.pages.refusals import respond
 from service.problems import BUSY, INTERNAL, MEDIA_TYPE, SLOW_BODY, TIMEOUT, TOO_LARGE, Problem
-from service.turns import Turns
+from service.turns import Flood, Turns
 
 SYSTEM_ROUTES = dict.fromkeys(("/healthz", "/livez", "/readyz", "/metrics", "/schema.json"), "GET")
 """Routes that BentoML answers itself, and their method."""
@@ -60,9 +60,9 @@ class Gate:
     app : ASGIApp
         The whole application.
     limits : Limits
-        Refusals: 429 while `waiting` others wait for their turn (a worker answers a few leads after the other), an
-        eighth as many while others are being turned away, which takes time as well, or fewer whose turns would take
-        more than `wait_ms`, or `in_flight` requests are there, bodies still on their way included (which bounds
+        Refusals: 429 while `waiting` others wait for their turn (a worker answers a few leads after the other), a
+        quarter as many while others are being turned away, which takes time as well, a sixteenth in a flood, or fewer
+        whose turns would take more than `wait_ms`, or `in_flight` requests are there, bodies still on their way included (which bounds
         memory); 413 above `body_bytes` (chunked bodies are counted as they come), 408 if a body takes longer than
         `body_seconds`, 504 if the answer takes longer than `answer_seconds`.
     observe : callable
@@ -96,6 +96,7 @@ class Gate:
         self._turns = Turns() if turns is None else turns
         self._find_short_way = find_short_way
         self._refused_at = -math.inf
+        self._flood = Flood()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; start-up and shutdown pass through, web sockets don't."""
@@ -186,7 +187,7 @@ class Gate:
         """Whether whoever comes now is too many, which is remembered for a while."""
         now, room = time.monotonic(), self.limits.waiting
         if now < self._refused_at + AGAIN_SECONDS:
-            room = max(1, room // 8)
+            room = max(1, room // (16 if self._flood.on else 4))
         refused = (
             len(self._turns) >= room
             or self._turns.wait_seconds * 1_000 >= self.limits.wait_ms
@@ -194,6 +195,7 @@ class Gate:
         )
         if refused:
             self._refused_at = now
+            self._flood.note(now)
         return refused
 
     def _known(self, path: str) -> str:

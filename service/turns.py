@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 
 SMOOTHING = 1 / 4
 """Weight of the newest round in the time that one takes."""
 MOST_AT_ONCE = 32
 """Who starts in one round: about 10 ms of work, by which a refusal may be late."""
+
+
+FLOOD = 4_000
+"""Refusals in a second from which on they are what a worker does: they take a fifth of its time."""
+
+
+class Flood:
+    """Notes who is turned away, and tells a flood from a rush."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self._since = -math.inf
+        self._n = 0
+
+    def note(self, now: float) -> None:
+        """Count a refusal (seconds, monotonic)."""
+        if now >= self._since + 1:
+            self.on = self._n >= FLOOD and now < self._since + 2
+            self._since, self._n = now, 0
+        self._n += 1
+        self.on = self.on or self._n >= FLOOD
 
 
 class Turns:
