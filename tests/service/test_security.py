@@ -18,7 +18,7 @@ from service.access import Access
 from service.exchange import Exchange
 from service.limits import Limits
 from service.security import Gate
-from service.turns import MOST_AT_ONCE, Turns
+from service.turns import FLOOD, Flood, MOST_AT_ONCE, Turns
 
 LIMITS = Limits(body_bytes=10, in_flight=1, body_seconds=0.01, answer_seconds=0.05)
 KEYLESS = Access(None, keyless=True)
@@ -294,6 +294,20 @@ def test_while_some_are_turned_away_others_find_a_quarter_of_the_room(monkeypatc
         return found
 
     assert asyncio.run(story()) == [None, "refused", "refused", None, "refused", None]
+
+
+def test_in_a_flood_few_are_let_in_and_soon_after_it_more_again() -> None:
+    flood = Flood()
+    for number in range(FLOOD):
+        assert not flood.on
+        flood.note(number / FLOOD)
+    assert flood.on
+    flood.note(1.5)  # of the second before there were as many
+    assert flood.on
+    flood.note(2.6)
+    assert not flood.on
+    flood.note(9.0)
+    assert not flood.on
 
 
 def test_a_body_on_its_way_is_no_work_yet_and_is_counted_all_the_same() -> None:
