@@ -62,9 +62,9 @@ class Gate:
     limits : Limits
         Refusals: 429 while `waiting` others wait for their turn (a worker answers a few leads after the other), a
         quarter as many while others are being turned away, which takes time as well, a sixteenth in a flood, or fewer
-        whose turns would take more than `wait_ms`, or `in_flight` requests are there, bodies still on their way included
-        (which bounds memory); 413 above `body_bytes` (chunked bodies are counted as they come), 408 if a body takes longer than
-        `body_seconds`, 504 if the answer takes longer than `answer_seconds`.
+        whose turns would take more than `wait_ms`, or `in_flight` requests are there, bodies still on their way
+        included (which bounds memory); 413 above `body_bytes` (chunked bodies are counted as they come), 408 if a body
+        takes longer than `body_seconds`, 504 if the answer takes longer than `answer_seconds`.
     observe : callable
         Called once with every finished `Exchange`.
     paths : collection of str

@@ -18,7 +18,7 @@ from service.access import Access
 from service.exchange import Exchange
 from service.limits import Limits
 from service.security import Gate
-from service.turns import FLOOD, Flood, MOST_AT_ONCE, Turns
+from service.turns import FLOOD, MOST_AT_ONCE, Flood, Turns
 
 LIMITS = Limits(body_bytes=10, in_flight=1, body_seconds=0.01, answer_seconds=0.05)
 KEYLESS = Access(None, keyless=True)
