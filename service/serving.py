@@ -117,6 +117,8 @@ class ModelInUse:
         Problem
             Also 400, if the body is no JSON.
         """
+        if not self.ready:
+            payload.parse(body)  # what is wrong with a body is told first, as of one that is scored with others
         scorer = self.current.scorer
         results = scorer.score_documents([payload.parse_document(body, scorer.document_layout)], now=now)
         self._observer.scores(results)

@@ -93,10 +93,7 @@ def read_document(text, most, names, tables, fields, notes, codes, numbers):  # 
         Whether all is plain.
     """
     at = places(len(tables), len(fields), len(codes))
-    found = notes[at.found : at.of_fields].reshape(len(tables), N_FOUND)
-    found[:, 0] = -1
-    notes[at.n_close] = notes[at.n_words] = 0
-    notes[at.of_fields : at.instants] = 0
+    found = _nothing_found(notes, at, len(tables))
     used = np.zeros(3, dtype=np.int64)
     i = skip(text, 0)
     if not is_at(text, i, BEGIN):
@@ -131,13 +128,20 @@ def read_document(text, most, names, tables, fields, notes, codes, numbers):  # 
 def read_rows(text, most, names, tables, fields, notes, codes, numbers):  # type: ignore[no-untyped-def]
     """Read a text that is one list of rows, of the only table there is; otherwise as `read_document`."""
     at = places(len(tables), len(fields), len(codes))
-    found = notes[at.found : at.of_fields].reshape(len(tables), N_FOUND)
-    found[:, 0] = -1
-    notes[at.n_close] = notes[at.n_words] = 0
-    notes[at.of_fields : at.instants] = 0
+    found = _nothing_found(notes, at, len(tables))
     used = np.zeros(3, dtype=np.int64)
     i = _read_table(text, skip(text, 0), 0, most, names, tables, fields, notes, at, found, codes, numbers, used)
     return i >= 0 and skip(text, i) == len(text)
+
+
+@njit(nogil=True, cache=True)
+def _nothing_found(notes, at, n_tables):  # type: ignore[no-untyped-def]
+    """Note that nothing was found yet; return what is noted of each table, (n_tables, N_FOUND)."""
+    notes[at.n_close] = notes[at.n_words] = 0
+    notes[at.of_fields : at.instants] = 0
+    found = notes[at.found : at.of_fields].reshape(n_tables, N_FOUND)
+    found[:, 0] = -1
+    return found
 
 
 @njit(nogil=True, cache=True)

@@ -25,6 +25,14 @@ def test_without_a_model_nothing_is_scored(bare_service: Service) -> None:
     assert caught.value.status == 503
 
 
+@pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"{}", 503)])
+def test_without_a_model_a_body_that_is_no_json_is_told_first(bare_service: Service, body: bytes, status: int) -> None:
+    """As where documents are scored together: nobody may tell the ways apart."""
+    with pytest.raises(Problem) as caught:
+        bare_service.model.score_body(body, now=NOW)
+    assert caught.value.status == status
+
+
 def test_scores_are_the_scorers_own(service: Service, scorer: LeadScorer, documents: list[dict[str, Any]]) -> None:
     assert service.model.score(documents, now=NOW) == scorer.score_documents(documents, now=NOW)
 
